@@ -1,0 +1,112 @@
+"""The vocabularies of the directory: themes, audiences, and the words that lead to themes.
+
+Three JSON files, read by people and by this module; each begins with `about`, what its fields mean. The files are the
+contract: a territory that needs a theme of its own adds it there, with labels in four languages.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+Language = Literal["fr", "nl", "de", "en"]
+
+
+@dataclass(frozen=True, slots=True)
+class Theme:
+    """One theme of the taxonomy."""
+
+    slug: str
+    """`childcare`, or `childcare--nursery` below it."""
+    parent: str | None
+    labels: Mapping[Language, str]
+    sensitive: bool
+    """Health, addiction, violence, residence or justice: needs an explicit basis, and is sealed in lists."""
+    shape: str
+    """`circle`, `triangle`, `square` or `diamond`, so that colour never speaks alone; that of the parent."""
+    symbol: str
+    """The same shape as one character."""
+    data_inclusion: tuple[str, ...]
+    """The v1 thematiques that say it, the nearest first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Audience:
+    """A kind of person that a service is for."""
+
+    slug: str
+    labels: Mapping[Language, str]
+    data_inclusion: tuple[str, ...]
+    """The v1 publics that say it; none means that no public does."""
+
+
+@cache
+def themes() -> Mapping[str, Theme]:
+    """Every theme by its slug, each parent before its children."""
+    rows = _read("themes.json")["themes"]
+    roots = {row["slug"]: row for row in rows if row["parent"] is None}
+    return {
+        row["slug"]: Theme(
+            slug=row["slug"],
+            parent=row["parent"],
+            labels=row["labels"],
+            sensitive=row["sensitive"],
+            shape=roots[row["parent"] or row["slug"]]["shape"],
+            symbol=roots[row["parent"] or row["slug"]]["symbol"],
+            data_inclusion=tuple(row["data_inclusion"]),
+        )
+        for row in rows
+    }
+
+
+@cache
+def audiences() -> Mapping[str, Audience]:
+    """Every audience by its slug."""
+    return {
+        row["slug"]: Audience(row["slug"], row["labels"], tuple(row["data_inclusion"]))
+        for row in _read("audiences.json")["audiences"]
+    }
+
+
+@cache
+def words() -> Mapping[str, Mapping[Language, tuple[str, ...]]]:
+    """Every word that people use for a theme, by theme and language, spelt as it is written."""
+    return {
+        slug: {language: tuple(spelt) for language, spelt in by_language.items()}
+        for slug, by_language in _read("words.json")["words"].items()
+    }
+
+
+def themes_of(thematiques: Iterable[str]) -> list[str]:
+    """Read the thematiques of data.inclusion, v1 or older, as themes; sorted, empty when none is known.
+
+    A family alone (`mobilite`) counts only where no item of it stands beside; an unknown item is read as its family.
+    """
+    given = set(thematiques)
+    mapping = _read("themes.json")["from_data_inclusion"]
+    known = mapping["v0"] | mapping["v1"]
+    detailed = {value.partition("--")[0] for value in given if "--" in value}
+    found: set[str] = set()
+    for value in given:
+        family, _, item = value.partition("--")
+        if item or family not in detailed:
+            found.update(known.get(value, known.get(family, ())))
+    return sorted(found)
+
+
+def audiences_of(publics: Iterable[str]) -> list[str]:
+    """Read the publics (older: profils) of data.inclusion as audiences; sorted, unknown ones left out."""
+    mapping = _read("audiences.json")["from_data_inclusion"]
+    known = mapping["v0"] | mapping["v1"]
+    return sorted({slug for value in publics for slug in known.get(value, ())})
+
+
+@cache
+def _read(name: str) -> Any:  # noqa: ANN401 - parsed JSON, whose shape the callers know
+    return json.loads(resources.files(__name__).joinpath(name).read_text(encoding="utf-8"))
