@@ -1,0 +1,1 @@
+"""Relais on one machine: the embedded PostgreSQL, the supervisor, the demonstration territory."""

@@ -1,0 +1,1 @@
+"""The directory: local resources, found by place and need."""

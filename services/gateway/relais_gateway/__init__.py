@@ -1,0 +1,1 @@
+"""The gateway: the only door, for partners, counsellors and administrators."""

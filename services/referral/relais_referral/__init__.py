@@ -1,0 +1,1 @@
+"""The referral app: one person handed over, with consent, from first word to closing."""

@@ -1,0 +1,146 @@
+"""PostgreSQL: one engine a service, one transaction a request, committed before the answer leaves."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+from alembic.config import Config
+from alembic.script import ScriptDirectory
+from fastapi import Depends, Request
+from sqlalchemy import text
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import DBAPIError, InterfaceError
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
+
+from relais_shared.refusals import Unavailable
+from relais_shared.settings import ServiceSettings, SettingsProblem
+
+CONNECT_TIMEOUT_S = 5
+"""A database that does not answer in five seconds is down, and the caller is better told."""
+STATEMENT_TIMEOUT_MS = 10_000
+"""No statement of a request may hold a connection longer; imports and migrations set their own."""
+
+
+def async_url(dsn: str) -> str:
+    """Answer a DSN as SQLAlchemy's asyncpg driver wants it."""
+    return make_url(dsn).set(drivername="postgresql+asyncpg").render_as_string(hide_password=False)
+
+
+class Database:
+    """A service's own database.
+
+    Args:
+        settings: Of the service: DSN and number of connections.
+        options: Server settings of every connection, such as `{"jit": "off"}`.
+    """
+
+    def __init__(self, settings: ServiceSettings, **options: str) -> None:
+        self._service = settings.service
+        self.engine: AsyncEngine = create_async_engine(
+            async_url(settings.dsn.get_secret_value()),
+            pool_size=settings.database_connections,
+            max_overflow=0,
+            pool_timeout=CONNECT_TIMEOUT_S,
+            pool_pre_ping=False,
+            isolation_level="READ COMMITTED",
+            # The values of a statement may be a person's words: they stay out of every error text.
+            hide_parameters=True,
+            connect_args={
+                "timeout": CONNECT_TIMEOUT_S,
+                "server_settings": {
+                    "application_name": f"relais-{settings.service}",
+                    "statement_timeout": str(STATEMENT_TIMEOUT_MS),
+                    "idle_in_transaction_session_timeout": str(2 * STATEMENT_TIMEOUT_MS),
+                    **options,
+                },
+            },
+        )
+
+        self._reading = self.engine.execution_options(postgresql_readonly=True)
+
+    def session(self, *, read_only: bool = False) -> AsyncSession:
+        """Open a session; no connection is taken before its first statement.
+
+        Args:
+            read_only: PostgreSQL itself then refuses a write.
+        """
+        return AsyncSession(self._reading if read_only else self.engine, expire_on_commit=False)
+
+    @asynccontextmanager
+    async def write(self) -> AsyncIterator[AsyncSession]:
+        """Open a transaction outside of a request (commands, workers); commits when the block ends well."""
+        async with self.session() as session, session.begin():
+            yield session
+
+    async def ping(self) -> bool:
+        """Answer whether the database answers."""
+        try:
+            async with self.engine.connect() as connection:
+                await connection.execute(text("select 1"))
+        except (DBAPIError, OSError, TimeoutError):
+            return False
+        return True
+
+    async def check_schema(self, migrations: Path) -> None:
+        """Refuse to go on with a schema that is not the one this code was written for.
+
+        Raises:
+            SettingsProblem: The schema is older or newer; says what to run.
+        """
+        wanted = ScriptDirectory.from_config(migration_config(migrations, "")).get_current_head()
+        async with self.engine.connect() as connection:
+            there = await connection.scalar(text("select to_regclass('alembic_version')"))
+            found = await connection.scalar(text("select version_num from alembic_version")) if there else None
+        if found != wanted:
+            raise SettingsProblem(
+                f"The schema of {self._service} is at {found or 'nothing'}, this program needs {wanted}. "
+                f"Run: python -m relais_{self._service} migrate"
+            )
+
+    async def close(self) -> None:
+        """Close every connection."""
+        await self.engine.dispose()
+
+
+def migration_config(migrations: Path, owner_dsn: str) -> Config:
+    """Answer Alembic's configuration for one service's migrations folder."""
+    config = Config()
+    config.set_main_option("script_location", str(migrations).replace("%", "%%"))
+    config.attributes["dsn"] = owner_dsn
+    return config
+
+
+async def _read(request: Request) -> AsyncIterator[AsyncSession]:
+    async with _judged(request, read_only=True) as session:
+        yield session
+
+
+async def _write(request: Request) -> AsyncIterator[AsyncSession]:
+    async with _judged(request, read_only=False) as session:
+        yield session
+
+
+@asynccontextmanager
+async def _judged(request: Request, *, read_only: bool) -> AsyncIterator[AsyncSession]:
+    database: Database = request.app.state.database
+    async with database.session(read_only=read_only) as session:
+        try:
+            yield session
+            await session.commit()
+        except (InterfaceError, OSError, TimeoutError) as fault:
+            raise Unavailable("The database does not answer. Nothing was stored; try again.") from fault
+
+
+ReadTx = Annotated[AsyncSession, Depends(_read, scope="function")]
+"""A session whose transaction is READ ONLY in the database too."""
+WriteTx = Annotated[AsyncSession, Depends(_write, scope="function")]
+"""A session whose transaction is committed before the answer leaves: a lost commit is no success.
+
+`scope="function"` says so; FastAPI's default would run the commit after the answer has left.
+"""
+
+
+def facts_of(row: Any) -> dict[str, Any]:  # noqa: ANN401 - any SQLAlchemy row
+    """Answer a row as a dict by column."""
+    return dict(row._mapping)  # noqa: SLF001 - SQLAlchemy's documented accessor

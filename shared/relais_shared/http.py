@@ -1,0 +1,76 @@
+"""What travels in headers and cursors: versions as ETags, opaque signed cursors."""
+
+import hmac
+import re
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from binascii import Error as NotBase64
+from hashlib import sha256
+from typing import Annotated, Any
+
+import orjson
+from fastapi import Depends, Header, Request
+
+from relais_shared.refusals import Fault, InvalidInput, MalformedRequest, VersionRequired
+
+SIGNATURE_BYTES = 16
+"""Half of SHA-256 is more than anyone can guess, and keeps cursors short."""
+
+
+def etag(version: int | str) -> str:
+    """Answer the strong ETag of a version."""
+    return f'"{version}"'
+
+
+def _if_match(if_match: Annotated[str | None, Header(description="The ETag that was read.")] = None) -> str:
+    if if_match is None:
+        raise VersionRequired("Read it first, then send its ETag as If-Match.")
+    found = re.fullmatch(r'(?:W/)?"([^"]*)"|\*', if_match.strip())
+    if found is None or found[1] is None:
+        raise MalformedRequest('If-Match takes one ETag in quotes, as in "3".')
+    return found[1]
+
+
+IfMatch = Annotated[str, Depends(_if_match)]
+"""The ETag's text of the version that the caller read; 428 without, 400 when it is no ETag."""
+
+
+class CursorCodec:
+    """Makes opaque cursors that only we can make: what they hold is signed, and bound to one list.
+
+    Args:
+        secret: The service's secret.
+        purpose: Which list; a cursor of another list is refused.
+    """
+
+    def __init__(self, secret: bytes, purpose: str) -> None:
+        self._key = hmac.digest(secret, b"cursor:" + purpose.encode(), sha256)
+
+    def encode(self, position: Any) -> str:  # noqa: ANN401 - any JSON-able position
+        """Answer the cursor of a position (any JSON-able value)."""
+        body = orjson.dumps(position)
+        mark = hmac.digest(self._key, body, sha256)[:SIGNATURE_BYTES]
+        return urlsafe_b64encode(mark + body).rstrip(b"=").decode()
+
+    def decode(self, cursor: str) -> Any:  # noqa: ANN401 - any JSON-able position
+        """Answer the position that a cursor holds.
+
+        Raises:
+            InvalidInput: Not one of our cursors, or of another list.
+        """
+        try:
+            raw = urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4))
+        except (NotBase64, ValueError):
+            raw = b""
+        mark, body = raw[:SIGNATURE_BYTES], raw[SIGNATURE_BYTES:]
+        if not hmac.compare_digest(mark, hmac.digest(self._key, body, sha256)[:SIGNATURE_BYTES]):
+            raise InvalidInput(
+                "This cursor is not of this list.",
+                [Fault("?cursor", "Take it as it stood in next_cursor, with the same parameters.")],
+            )
+        return orjson.loads(body)
+
+
+def next_link(request: Request, cursor: str) -> str:
+    """Answer the `Link` header that leads to the next page; a path, since the gateway's name is not ours."""
+    url = request.url.include_query_params(cursor=cursor)
+    return f'<{url.path}?{url.query}>; rel="next"'

@@ -1,0 +1,55 @@
+"""Migrations: how every service runs its own, as the owner of its schema."""
+
+import asyncio
+from pathlib import Path
+
+from alembic import command, context
+from sqlalchemy import Connection, MetaData, pool
+from sqlalchemy.ext.asyncio import create_async_engine
+
+from relais_shared.db import async_url, migration_config
+from relais_shared.settings import ServiceSettings, SettingsProblem
+
+LOCK_TIMEOUT = "2s"
+"""A migration that waits longer for a lock would make every request wait behind it: it gives up instead."""
+
+
+def upgrade(settings: ServiceSettings, migrations: Path) -> None:
+    """Bring the service's schema to the newest version; does nothing when it is there.
+
+    Raises:
+        SettingsProblem: No owner DSN.
+    """
+    if settings.owner_dsn is None:
+        name = f"RELAIS_{settings.service}_OWNER_DSN".upper()
+        raise SettingsProblem(f"{name} is needed to migrate: PostgreSQL as the owner of the schema.")
+    command.upgrade(migration_config(migrations, settings.owner_dsn.get_secret_value()), "head")
+
+
+def run(metadata: MetaData) -> None:
+    """Run Alembic for one service; its `migrations/env.py` is this call."""
+    config = context.config
+    given: Connection | None = config.attributes.get("connection")
+    if given is not None:
+        _run(given, metadata)
+    else:
+        asyncio.run(_connect(config.attributes["dsn"], metadata))
+
+
+async def _connect(dsn: str, metadata: MetaData) -> None:
+    engine = create_async_engine(
+        async_url(dsn),
+        poolclass=pool.NullPool,
+        connect_args={"server_settings": {"lock_timeout": LOCK_TIMEOUT, "application_name": "relais-migrate"}},
+    )
+    async with engine.begin() as connection:
+        await connection.run_sync(_run, metadata)
+    await engine.dispose()
+
+
+def _run(connection: Connection, metadata: MetaData) -> None:
+    context.configure(connection=connection, target_metadata=metadata, compare_server_default=False)
+    # One migration at a time, also when two processes start together.
+    connection.exec_driver_sql("select pg_advisory_xact_lock(7236411)")
+    with context.begin_transaction():
+        context.run_migrations()

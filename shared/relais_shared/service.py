@@ -1,0 +1,319 @@
+"""Assembly of a service: problems, telemetry, OpenAPI, health, and the server that runs it."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from typing import Any, Final
+
+import uvicorn
+from fastapi import APIRouter, FastAPI, Request
+from fastapi.openapi.utils import get_openapi
+from fastapi.routing import APIRoute, RouteContext, iter_route_contexts
+from starlette.datastructures import MutableHeaders
+from starlette.responses import JSONResponse, Response
+from starlette.routing import BaseRoute
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from relais_shared import problems, telemetry
+from relais_shared.auth import Keyring, _Requires, public
+from relais_shared.db import Database
+from relais_shared.refusals import Refusal, Unavailable
+from relais_shared.settings import ServiceSettings
+
+BODY_LIMIT: Final = 1 << 20
+"""Bytes of a body: the largest referral with every text at its longest is a tenth of this (design 10)."""
+HEAD_DEADLINE_S: Final = 5
+"""A client that has not sent its whole head by then is silent or hostile."""
+BODY_DEADLINE_S: Final = 10
+"""From the end of the head to the end of the body, at most."""
+STOP_WITHIN_S: Final = 10
+"""Requests under way may take this long when the service stops."""
+
+
+class GuardedRoute(APIRoute):
+    """A route that judges its caller before its body is even read (design 10: 401 before the body)."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """Answer FastAPI's handler behind the route's own guards."""
+        handler = super().get_route_handler()
+        guards = scopes_guards(self)
+
+        async def judged(request: Request) -> Response:
+            for guard in guards:
+                request.scope["relais.actor"] = await guard(request)
+            return await handler(request)
+
+        return judged if guards else handler
+
+
+class Router(APIRouter):
+    """An APIRouter whose routes are guarded; every router of Relais is one."""
+
+    def __init__(self, **options: Any) -> None:  # noqa: ANN401 - APIRouter's own options
+        super().__init__(route_class=GuardedRoute, **options)
+
+
+def scopes_guards(route: APIRoute | RouteContext) -> list[_Requires]:
+    """Answer the `requires(...)` of a route."""
+    return [each.call for each in route.dependant.dependencies if isinstance(each.call, _Requires)]
+
+
+class TraceResponse:
+    """Says the trace id of every answer, where an administrator finds what happened."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Add `traceresponse` (W3C) to the head of the answer."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+
+        async def told(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                MutableHeaders(scope=message)["traceresponse"] = telemetry.traceresponse()
+            await send(message)
+
+        await self._app(scope, receive, told)
+
+
+Check = Callable[[FastAPI], Awaitable[Mapping[str, bool]]]
+Opened = Callable[[FastAPI], AbstractAsyncContextManager[None]]
+
+
+def build_app(  # noqa: PLR0913 - the parts of a service, each by name
+    settings: ServiceSettings,
+    *,
+    title: str,
+    description: str,
+    table: Mapping[type[Refusal], problems.Problem],
+    routers: Iterable[APIRouter],
+    migrations: Path,
+    opened: Opened | None = None,
+    upstreams: Check | None = None,
+    database_options: Mapping[str, str] | None = None,
+    scopes: Mapping[str, str] | None = None,
+) -> FastAPI:
+    """Assemble a service from its parts.
+
+    Args:
+        settings: Its settings, read once.
+        title: Its name for integrators.
+        description: What it is for, in Markdown.
+        table: Its own refusals and their problems.
+        routers: Its routes.
+        migrations: Its migrations folder; it refuses to start on another schema.
+        opened: What else opens and closes with it.
+        upstreams: What else must answer for it to be ready, by name.
+        database_options: PostgreSQL settings of its connections.
+        scopes: Scope → meaning, for its OpenAPI document.
+
+    Returns:
+        The app. Its state holds settings, database and keyring, also before it starts.
+    """
+    telemetry.set_up(settings)
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        async with AsyncExitStack() as stack:
+            stack.push_async_callback(app.state.database.close)
+            await app.state.database.check_schema(migrations)
+            if opened is not None:
+                await stack.enter_async_context(opened(app))
+            yield
+        telemetry.flush()
+
+    app = FastAPI(
+        title=title,
+        description=description,
+        version="1",
+        lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
+        max_body_size=BODY_LIMIT,
+        telemetry=telemetry.fastapi_config(),
+        separate_input_output_schemas=False,
+        generate_unique_id_function=lambda route: route.name,
+        # Strict addresses: a redirect would lose the Authorization header on its way.
+        redirect_slashes=False,
+    )
+    app.state.settings = settings
+    app.state.database = Database(settings, **(database_options or {}))
+    app.state.keyring = Keyring.load(settings)
+    app.add_middleware(TraceResponse)
+    problems.install(app, table)
+    app.include_router(_health(upstreams))
+    for router in routers:
+        app.include_router(router)
+    app.openapi = lambda: _openapi(app, scopes or {})  # type: ignore[method-assign]  # FastAPI's documented way
+    return app
+
+
+def _health(upstreams: Check | None) -> Router:
+    routes = Router(tags=["health"])
+
+    @routes.get("/healthz", openapi_extra=public("health"))
+    async def healthz() -> Mapping[str, str]:
+        """Say that the process is alive."""
+        return {"status": "alive"}
+
+    @routes.get("/readyz", openapi_extra=public("health"), responses=problems.responses(Unavailable))
+    async def readyz(request: Request) -> Response:
+        """Say whether it can work: its database and what it depends on answer."""
+        checks = {"database": await request.app.state.database.ping()}
+        if upstreams is not None:
+            checks |= await upstreams(request.app)
+        if not all(checks.values()):
+            down = ", ".join(name for name, up in checks.items() if not up)
+            raise Unavailable(f"No answer from: {down}.", checks=checks)
+        return JSONResponse({"status": "ready", "checks": checks})
+
+    return routes
+
+
+def _openapi(app: FastAPI, scopes: Mapping[str, str]) -> dict[str, Any]:
+    """Answer the OpenAPI document, each operation with its scopes as alternatives (design 3)."""
+    if app.openapi_schema:
+        return app.openapi_schema
+    document = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
+    components = document.setdefault("components", {})
+    schemas = components.setdefault("schemas", {})
+    # FastAPI's own description of 422 is not what we answer.
+    schemas.pop("HTTPValidationError", None)
+    schemas.pop("ValidationError", None)
+    schemas["Problem"] = PROBLEM_SCHEMA
+    used: set[str] = set()
+    for route in api_routes(app.routes):
+        for method in route.methods or ():
+            operation = document["paths"].get(route.path_format, {}).get(method.lower())
+            if operation is None:
+                continue
+            wanted = [scope for guard in scopes_guards(route) for scope in guard.scopes]
+            if wanted:
+                operation["security"] = [{"oauth2": [scope]} for scope in wanted]
+                used.update(wanted)
+            answer = operation["responses"].get("422")
+            if answer and "HTTPValidationError" in str(answer):
+                operation["responses"]["422"] = problems.responses(problems.INVALID_INPUT)[422]
+    components["securitySchemes"] = {
+        "oauth2": {
+            "type": "oauth2",
+            "flows": {
+                "clientCredentials": {
+                    "tokenUrl": "/oauth2/token",
+                    "scopes": {scope: scopes.get(scope, scope) for scope in sorted(used | set(scopes))},
+                }
+            },
+        }
+    }
+    app.openapi_schema = document
+    return document
+
+
+def api_routes(routes: Sequence[BaseRoute]) -> list[RouteContext]:
+    """Answer every API route of an app with its whole path, those of included routers too."""
+    return [each for each in iter_route_contexts(routes) if isinstance(each.original_route, APIRoute)]
+
+
+PROBLEM_SCHEMA: Final = {
+    "title": "Problem",
+    "description": "RFC 9457 problem document.",
+    "type": "object",
+    "required": ["type", "title", "status", "trace_id"],
+    "properties": {
+        "type": {"type": "string", "format": "uri-reference"},
+        "title": {"type": "string"},
+        "status": {"type": "integer"},
+        "detail": {"type": "string"},
+        "trace_id": {"type": "string", "pattern": "^[0-9a-f]{32}$"},
+        "errors": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "required": ["pointer", "detail"],
+                "properties": {"pointer": {"type": "string"}, "detail": {"type": "string"}},
+            },
+        },
+        "allowed_actions": {"type": "array", "items": {"type": "string"}},
+    },
+}
+
+
+class DeadlineProtocol(HttpToolsProtocol):
+    """uvicorn's HTTP/1.1, which by itself never closes a silent or trickling client."""
+
+    _deadline: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn declares it
+        """Begin to wait for a head."""
+        super().connection_made(transport)
+        self._within(HEAD_DEADLINE_S)
+
+    def on_message_begin(self) -> None:
+        """Begin to wait for the head of the next request on this connection."""
+        super().on_message_begin()
+        self._within(HEAD_DEADLINE_S)
+
+    def on_headers_complete(self) -> None:
+        """Begin to wait for the body."""
+        super().on_headers_complete()
+        self._within(BODY_DEADLINE_S)
+
+    def on_message_complete(self) -> None:
+        """Wait no longer: the request is whole."""
+        super().on_message_complete()
+        self._within(None)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Forget the deadline of a closed connection."""
+        self._within(None)
+        super().connection_lost(exc)
+
+    def _within(self, seconds: float | None) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+        self._deadline = self.loop.call_later(seconds, self.transport.close) if seconds else None
+
+
+def server(app: ASGIApp, *, host: str, port: int, keep_alive_s: int = 75) -> uvicorn.Server:
+    """Answer the server of an app, not yet running.
+
+    Args:
+        app: Any ASGI app.
+        host: Address to listen on.
+        port: Port to listen on.
+        keep_alive_s: Idle seconds of a kept connection; longer than our own clients keep theirs.
+    """
+    return uvicorn.Server(
+        uvicorn.Config(
+            app,
+            host=host,
+            port=port,
+            http=DeadlineProtocol,
+            loop="uvloop",
+            ws="none",
+            lifespan="on",
+            access_log=False,
+            log_config=None,
+            server_header=False,
+            date_header=True,
+            proxy_headers=False,
+            timeout_keep_alive=keep_alive_s,
+            timeout_graceful_shutdown=STOP_WITHIN_S,
+        )
+    )
+
+
+def serve(app: ASGIApp, settings: ServiceSettings) -> None:
+    """Run a service until it is told to stop (SIGTERM or Ctrl-C).
+
+    Raises:
+        SystemExit: It could not start; the log says why.
+    """
+    running = server(app, host=settings.host, port=settings.port)
+    running.run()
+    if not running.started:
+        raise SystemExit(3)

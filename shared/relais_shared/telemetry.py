@@ -1,0 +1,244 @@
+"""OpenTelemetry and logs: one trace over every service, and nothing personal in any of it."""
+
+import logging
+import sys
+from collections.abc import Mapping, MutableMapping, Sequence
+from typing import Any
+
+import structlog
+from fastapi.telemetry import TelemetryConfig
+from opentelemetry import metrics, trace
+from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+from opentelemetry.instrumentation.asyncpg import AsyncPGInstrumentor
+from opentelemetry.instrumentation.httpx import HTTPXClientInstrumentor
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
+
+from relais_shared.settings import ServiceSettings
+
+EXPORT_EVERY_MS = 1_000
+"""Spans leave once a second: an administrator who looks at once finds the trace (the SDK's default is 5 s)."""
+
+TOKEN_HEADER = "x-relais-telemetry-token"  # noqa: S105 - the header's name, not a token
+"""What carries the token of a service to the gateway's own receiver."""
+
+ALLOWED_ATTRIBUTES = frozenset(
+    {
+        "db.namespace",
+        "db.operation.name",
+        "db.query.text",
+        "db.response.status_code",
+        "db.system.name",
+        "error.type",
+        "http.request.method",
+        "http.response.status_code",
+        "http.route",
+        "network.protocol.version",
+        "relais.action",
+        "relais.operation",
+        "relais.organisation_id",
+        "relais.referral_id",
+        "relais.result_count",
+        "server.address",
+        "server.port",
+        "service.instance.id",
+        "service.name",
+        "service.version",
+        "url.scheme",
+    }
+)
+"""The only attributes that leave. No path, query, address of a person's browser, token or free text.
+
+`db.query.text` is our own SQL with its placeholders: values are always bound, never written into it.
+"""
+
+TEXT_LIMIT = 1_000
+"""Characters kept of one attribute: long enough for our longest statement's shape."""
+
+
+def allowed(attributes: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Answer only the attributes that may leave, long texts cut."""
+    return {
+        key: value[:TEXT_LIMIT] if isinstance(value, str) else value
+        for key, value in (attributes or {}).items()
+        if key in ALLOWED_ATTRIBUTES
+    }
+
+
+class AllowListExporter(SpanExporter):
+    """Passes spans on with allowed attributes only, without events, links' attributes or status texts."""
+
+    def __init__(self, onward: SpanExporter) -> None:
+        self._onward = onward
+
+    def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
+        """Cut every span to what may leave, then pass them on."""
+        return self._onward.export([_cut(span) for span in spans])
+
+    def shutdown(self) -> None:
+        """Close the onward exporter."""
+        self._onward.shutdown()
+
+    def force_flush(self, timeout_millis: int = 30_000) -> bool:
+        """Flush the onward exporter within `timeout_millis`."""
+        return self._onward.force_flush(timeout_millis)
+
+
+def _cut(span: ReadableSpan) -> ReadableSpan:
+    attributes = allowed(span.attributes)
+    # A client span is named by its library after method or statement; a server span after its route.
+    return ReadableSpan(
+        name=span.name[:200],
+        context=span.context,
+        parent=span.parent,
+        resource=span.resource,
+        attributes=attributes,
+        kind=span.kind,
+        # Event attributes hold exception texts, and a status description may: neither leaves.
+        status=trace.Status(span.status.status_code),
+        start_time=span.start_time,
+        end_time=span.end_time,
+        instrumentation_scope=span.instrumentation_scope,
+    )
+
+
+_provider: TracerProvider | None = None
+
+
+def set_up(settings: ServiceSettings, exporter: SpanExporter | None = None) -> None:
+    """Start traces, metrics and logs of this process; the first call decides, later ones change nothing.
+
+    Spans go where the standard `OTEL_EXPORTER_OTLP_*` variables say, else to `settings.telemetry_url`,
+    else nowhere (they still give trace ids).
+
+    Args:
+        settings: Of the service that this process runs.
+        exporter: Takes the place of the OTLP exporter (tests).
+    """
+    global _provider  # noqa: PLW0603 - OpenTelemetry's providers are of the process
+    if _provider is not None:
+        return
+    set_up_logs(settings.service)
+    resource = Resource.create({"service.name": f"relais-{settings.service}"})
+    provider = TracerProvider(resource=resource)
+    exporter = exporter or _otlp_exporter(settings)
+    if exporter is not None:
+        provider.add_span_processor(
+            BatchSpanProcessor(AllowListExporter(exporter), schedule_delay_millis=EXPORT_EVERY_MS)
+        )
+    trace.set_tracer_provider(provider)
+    metrics.set_meter_provider(MeterProvider(resource=resource))
+    AsyncPGInstrumentor().instrument()
+    HTTPXClientInstrumentor().instrument()
+    _provider = provider
+
+
+def _otlp_exporter(settings: ServiceSettings) -> SpanExporter | None:
+    import os  # noqa: PLC0415 - read once, here alone
+
+    if os.environ.get("OTEL_SDK_DISABLED", "").lower() == "true":
+        return None
+    if os.environ.get("OTEL_EXPORTER_OTLP_ENDPOINT") or os.environ.get("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"):
+        return OTLPSpanExporter()
+    if settings.telemetry_url is None:
+        return None
+    token = settings.telemetry_token
+    return OTLPSpanExporter(
+        endpoint=settings.telemetry_url.rstrip("/") + "/v1/traces",
+        headers={TOKEN_HEADER: token.get_secret_value()} if token else None,
+    )
+
+
+def flush() -> None:
+    """Send the spans still held; a stopping process calls it, and so does a test that looks at once."""
+    if _provider is not None:
+        _provider.force_flush()
+
+
+def fastapi_config() -> TelemetryConfig:
+    """Answer FastAPI's native telemetry settings: one server span a request, nothing of its content."""
+    return TelemetryConfig(tracing=True, metrics=True, logs=False, operation_spans=False, auto_configure=False)
+
+
+def current_trace_id() -> str:
+    """Answer the trace id of the running request, 32 hex digits (all zero outside of a trace)."""
+    return trace.format_trace_id(trace.get_current_span().get_span_context().trace_id)
+
+
+def traceresponse() -> str:
+    """Answer the `traceresponse` header of the running request (W3C Trace Context, level 2)."""
+    context = trace.get_current_span().get_span_context()
+    return f"00-{context.trace_id:032x}-{context.span_id:016x}-{context.trace_flags:02x}"
+
+
+def tracer() -> trace.Tracer:
+    """Answer the tracer for the few spans that we make by hand."""
+    return trace.get_tracer("relais")
+
+
+def get_logger() -> structlog.stdlib.BoundLogger:
+    """Answer the structured logger; log ids, counts and kinds, never a person's words."""
+    logger: structlog.stdlib.BoundLogger = structlog.get_logger()
+    return logger
+
+
+def _add_trace(_logger: object, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    context = trace.get_current_span().get_span_context()
+    if context.is_valid:
+        event["trace_id"] = trace.format_trace_id(context.trace_id)
+    return event
+
+
+def set_up_logs(service: str) -> None:
+    """Send every log line of this process to standard error as one JSON object.
+
+    Exceptions are written as their type and the places they passed, not as their text: the text of an
+    exception may hold what a person wrote.
+    """
+    shared: list[structlog.typing.Processor] = [
+        structlog.stdlib.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        _add_trace,
+        _places_of_exception,
+        structlog.processors.EventRenamer("message"),
+        structlog.processors.JSONRenderer(),
+    ]
+    structlog.configure(
+        processors=[structlog.contextvars.merge_contextvars, *shared],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        cache_logger_on_first_use=False,
+    )
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, shared[-2], shared[-1]],
+            foreign_pre_chain=shared[:-2],
+        )
+    )
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(logging.WARNING)
+    structlog.contextvars.bind_contextvars(service=service)
+
+
+def _places_of_exception(
+    _logger: object, _method: str, event: MutableMapping[str, Any]
+) -> MutableMapping[str, Any]:
+    info = event.pop("exc_info", None)
+    if info is True:
+        info = sys.exc_info()
+    if isinstance(info, BaseException):
+        info = (type(info), info, info.__traceback__)
+    if isinstance(info, tuple) and info[0] is not None:
+        kind, _, step = info
+        places = []
+        while step is not None:
+            code = step.tb_frame.f_code
+            places.append(f"{code.co_filename.rsplit('/', 1)[-1]}:{step.tb_lineno} {code.co_name}")
+            step = step.tb_next
+        event["exception"] = f"{kind.__module__}.{kind.__qualname__}"
+        event["stack"] = places
+    return event
