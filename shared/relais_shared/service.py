@@ -20,7 +20,7 @@ from relais_shared import problems, telemetry
 from relais_shared.auth import Keyring, _Requires, public
 from relais_shared.db import Database
 from relais_shared.refusals import Refusal, Unavailable
-from relais_shared.settings import ServiceSettings
+from relais_shared.settings import ServiceSettings, SettingsProblem
 
 BODY_LIMIT: Final = 1 << 20
 """Bytes of a body: the largest referral with every text at its longest is a tenth of this (design 10)."""
@@ -120,7 +120,12 @@ def build_app(  # noqa: PLR0913 - the parts of a service, each by name
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with AsyncExitStack() as stack:
             stack.push_async_callback(app.state.database.close)
-            await app.state.database.check_schema(migrations)
+            try:
+                await app.state.database.check_schema(migrations)
+            except SettingsProblem as problem:
+                # Logged here because the server below logs only where it happened, not what to do.
+                telemetry.get_logger().error("cannot start", reason=str(problem))
+                raise
             if opened is not None:
                 await stack.enter_async_context(opened(app))
             yield

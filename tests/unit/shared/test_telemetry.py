@@ -1,0 +1,50 @@
+"""Nothing personal leaves in a span or a log line."""
+
+import json
+import logging
+
+import pytest
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from opentelemetry.trace import StatusCode
+
+from relais_shared import telemetry
+
+CANARY = "Zoé Canari 0470 12 34 56"
+
+
+def test_a_span_leaves_with_allowed_attributes_only() -> None:
+    kept = InMemorySpanExporter()
+    provider = TracerProvider()
+    provider.add_span_processor(SimpleSpanProcessor(telemetry.AllowListExporter(kept)))
+
+    with provider.get_tracer("test").start_as_current_span(
+        "GET /v1/things", attributes={"http.route": "/v1/things", "url.query": CANARY, "url.path": CANARY}
+    ) as span:
+        span.add_event("exception", {"exception.message": CANARY})
+        span.set_status(StatusCode.ERROR, CANARY)
+
+    (left,) = kept.get_finished_spans()
+    assert CANARY not in json.dumps(json.loads(left.to_json()), ensure_ascii=False)
+    assert left.attributes == {"http.route": "/v1/things"}
+    assert left.status.status_code is StatusCode.ERROR
+
+
+def test_an_exception_is_logged_without_its_text(capsys: pytest.CaptureFixture[str]) -> None:
+    telemetry.set_up_logs("directory")
+    try:
+        raise ValueError(CANARY)
+    except ValueError as fault:
+        telemetry.get_logger().error("bug", exc_info=fault)
+        logging.getLogger("some.library").exception("went wrong")
+
+    lines = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+    assert [line["exception"] for line in lines] == ["builtins.ValueError"] * 2
+    assert all("test_an_exception_is_logged" in line["stack"][-1] for line in lines)
+    assert CANARY not in json.dumps(lines, ensure_ascii=False)
+
+
+def test_allowed_cuts_long_texts() -> None:
+    cut = telemetry.allowed({"db.query.text": "x" * 5_000, "enduser.id": "x"})
+    assert cut == {"db.query.text": "x" * telemetry.TEXT_LIMIT}
