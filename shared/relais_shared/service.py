@@ -96,6 +96,7 @@ def build_app(  # noqa: PLR0913 - the parts of a service, each by name
     upstreams: Check | None = None,
     database_options: Mapping[str, str] | None = None,
     scopes: Mapping[str, str] | None = None,
+    metrics: bool = True,
 ) -> FastAPI:
     """Assemble a service from its parts.
 
@@ -110,6 +111,7 @@ def build_app(  # noqa: PLR0913 - the parts of a service, each by name
         upstreams: What else must answer for it to be ready, by name.
         database_options: PostgreSQL settings of its connections.
         scopes: Scope → meaning, for its OpenAPI document.
+        metrics: Whether `/metrics` is here; not on a port that the outside reaches.
 
     Returns:
         The app. Its state holds settings, database and keyring, also before it starts.
@@ -151,10 +153,18 @@ def build_app(  # noqa: PLR0913 - the parts of a service, each by name
     app.add_middleware(TraceResponse)
     problems.install(app, table)
     app.include_router(_health(upstreams))
+    if metrics:
+        app.add_api_route("/metrics", metrics_route, include_in_schema=False)
     for router in routers:
         app.include_router(router)
     app.openapi = lambda: _openapi(app, scopes or {})  # type: ignore[method-assign]  # FastAPI's documented way
     return app
+
+
+async def metrics_route() -> Response:
+    """Answer this process's metrics for Prometheus."""
+    page, kind = telemetry.metrics_page()
+    return Response(page, media_type=kind)
 
 
 def _health(upstreams: Check | None) -> Router:

@@ -9,12 +9,14 @@ import structlog
 from fastapi.telemetry import TelemetryConfig
 from opentelemetry import metrics, trace
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+from opentelemetry.exporter.prometheus import PrometheusMetricReader
 from opentelemetry.instrumentation.asyncpg import AsyncPGInstrumentor
 from opentelemetry.instrumentation.httpx import HTTPXClientInstrumentor
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from relais_shared.settings import ServiceSettings
 
@@ -129,7 +131,7 @@ def set_up(settings: ServiceSettings, exporter: SpanExporter | None = None) -> N
             BatchSpanProcessor(AllowListExporter(exporter), schedule_delay_millis=EXPORT_EVERY_MS)
         )
     trace.set_tracer_provider(provider)
-    metrics.set_meter_provider(MeterProvider(resource=resource))
+    metrics.set_meter_provider(MeterProvider([PrometheusMetricReader()], resource=resource))
     AsyncPGInstrumentor().instrument()
     HTTPXClientInstrumentor().instrument()
     _provider = provider
@@ -155,6 +157,11 @@ def flush() -> None:
     """Send the spans still held; a stopping process calls it, and so does a test that looks at once."""
     if _provider is not None:
         _provider.force_flush()
+
+
+def metrics_page() -> tuple[bytes, str]:
+    """Answer this process's metrics in Prometheus's text format, and their content type."""
+    return generate_latest(), CONTENT_TYPE_LATEST
 
 
 def fastapi_config() -> TelemetryConfig:
