@@ -1,0 +1,198 @@
+"""What stands in `RELAIS_HOME`: folders, secrets, keys, the lock, and the note about the running stack."""
+
+import fcntl
+import json
+import os
+import secrets
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+SERVICES = ("directory", "referral", "gateway")
+"""The services by name; the gateway stands last, because it asks the others."""
+
+SECRET_BYTES = 32
+"""256 bits: as many as the keyed hashes that are made from a secret."""
+LOG_BYTES = 10_000_000
+"""A log that has grown beyond this is put aside at the next start (one predecessor is kept)."""
+
+
+class CannotStart(Exception):  # noqa: N818 - it reads as what it says: Relais cannot start
+    """Relais cannot run here; the text says in one line what is wrong and what helps."""
+
+
+@dataclass(frozen=True)
+class Stack:
+    """The running stack, as another program finds it in `$RELAIS_HOME/stack.json`."""
+
+    pid: int
+    base_url: str
+    ports: dict[str, int]
+
+
+@dataclass(frozen=True)
+class Home:
+    """The folder of one installation; everything in it is for its owner's eyes only."""
+
+    folder: Path
+
+    @classmethod
+    def from_environment(cls) -> "Home":
+        """Answer the home that `RELAIS_HOME` names, `var/` if it names none."""
+        # The services read it likewise; their module costs more time than a command line may take.
+        return cls(Path(os.environ.get("RELAIS_HOME") or "var").absolute())
+
+    @property
+    def secrets(self) -> Path:
+        """Answer the folder of secrets, each a file named like its setting in lower case."""
+        return self.folder / "secrets"
+
+    @property
+    def keys(self) -> Path:
+        """Answer the folder of keys: signing keys, their public set, and the wrapping keys."""
+        return self.folder / "keys"
+
+    @property
+    def logs(self) -> Path:
+        """Answer the folder of logs, one file for each process."""
+        return self.folder / "logs"
+
+    @property
+    def postgres(self) -> Path:
+        """Answer the folder of the embedded database."""
+        return self.folder / "postgres"
+
+    def prepare(self) -> None:
+        """Make the folders, secrets and keys that are absent; change none that is there.
+
+        Raises:
+            CannotStart: The folder cannot be made or written.
+        """
+        try:
+            self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            for folder in (self.secrets, self.keys, self.logs, self.postgres):
+                folder.mkdir(mode=0o700, exist_ok=True)
+            self._make_secrets()
+            self._make_keys()
+        except OSError as fault:
+            raise CannotStart(
+                f"{self.folder} cannot be used: {fault.strerror}. Set RELAIS_HOME to a folder that you may write."
+            ) from None
+
+    def _make_secrets(self) -> None:
+        for service in SERVICES:
+            if self.secret(f"relais_{service}_secret") is None:
+                self.write_secret(f"relais_{service}_secret", secrets.token_urlsafe(SECRET_BYTES))
+        if self.secret("relais_telemetry_token") is None:
+            self.write_secret("relais_telemetry_token", secrets.token_urlsafe(SECRET_BYTES))
+
+    def _make_keys(self) -> None:
+        wanted = [*(f"{service}.jwk" for service in SERVICES), "internal.jwks.json"]
+        if not all((self.keys / name).exists() for name in wanted):
+            from relais_shared.auth import make_keys  # noqa: PLC0415 - half a second of imports, once in a life
+
+            make_keys(self.keys, SERVICES)
+        if not (self.keys / "wrapping.json").exists():
+            kid = secrets.token_hex(4)
+            wrapping = {"current": kid, "keys": {kid: secrets.token_urlsafe(SECRET_BYTES)}}
+            write_private(self.keys / "wrapping.json", json.dumps(wrapping, indent=1))
+
+    def secret(self, name: str) -> str | None:
+        """Answer a secret by its setting's name in lower case; none if it was never made."""
+        try:
+            return (self.secrets / name).read_text(encoding="utf-8").strip()
+        except FileNotFoundError:
+            return None
+
+    def write_secret(self, name: str, value: str) -> None:
+        """Keep a secret under its setting's name in lower case."""
+        if self.secret(name) != value:
+            write_private(self.secrets / name, value + "\n")
+
+    @contextmanager
+    def log(self, name: str) -> Iterator[int]:
+        """Answer a file descriptor that appends to `logs/<name>.log`, for a child to inherit."""
+        path = self.logs / f"{name}.log"
+        if path.exists() and path.stat().st_size > LOG_BYTES:
+            path.replace(path.with_suffix(".log.1"))
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        try:
+            yield handle
+        finally:
+            os.close(handle)
+
+    def last_words(self, name: str, lines: int = 5) -> list[str]:
+        """Answer the last lines of a process's log."""
+        try:
+            with (self.logs / f"{name}.log").open("rb") as log:
+                log.seek(max(0, log.seek(0, os.SEEK_END) - 16_384))
+                return log.read().decode(errors="replace").splitlines()[-lines:]
+        except FileNotFoundError:
+            return []
+
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        """Hold the home, so that no second supervisor runs on it; the lock dies with its process.
+
+        Raises:
+            CannotStart: Another one holds it; says its process and address.
+        """
+        handle = os.open(self.folder / "relais.lock", os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            for patience_s in (0.05, 0.1, 0.2, None):
+                try:
+                    fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    break
+                except BlockingIOError:
+                    # `running` looks at the lock by holding it for an instant: that is no second stack.
+                    if patience_s is not None:
+                        time.sleep(patience_s)
+                        continue
+                    there = self._stack()
+                    who = f", process {there.pid}, at {there.base_url}" if there else ""
+                    raise CannotStart(f"Relais is already running on {self.folder}{who}.") from None
+            yield
+        finally:
+            os.close(handle)
+
+    def announce(self, stack: Stack) -> None:
+        """Say in `stack.json` what runs here; `running` reads it."""
+        write_private(self.folder / "stack.json", json.dumps(asdict(stack), indent=1))
+
+    def retire(self) -> None:
+        """Take the note about the running stack away."""
+        (self.folder / "stack.json").unlink(missing_ok=True)
+
+    def running(self) -> Stack | None:
+        """Answer the stack that runs on this home, none if none does (a note left by a killed one counts not)."""
+        try:
+            handle = os.open(self.folder / "relais.lock", os.O_RDONLY)
+        except FileNotFoundError:
+            return None
+        try:
+            fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return self._stack()
+        else:
+            return None
+        finally:
+            os.close(handle)
+
+    def _stack(self) -> Stack | None:
+        try:
+            return Stack(**json.loads((self.folder / "stack.json").read_text(encoding="utf-8")))
+        except FileNotFoundError:
+            return None
+
+
+def write_private(path: Path, text: str) -> None:
+    """Write a file that only its owner reads: whole or not at all, also when the power fails."""
+    draft = path.with_name(path.name + ".new")
+    handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(handle, "w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(handle)
+    draft.replace(path)

@@ -1,0 +1,124 @@
+"""Child processes that never outlive us: their own group, their own log, and death with their parent."""
+
+import asyncio
+import ctypes
+import os
+import signal
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+_PR_SET_PDEATHSIG = 1
+"""prctl(2): the signal that the kernel sends to a process when its parent is gone."""
+_PRCTL = ctypes.CDLL(None).prctl if sys.platform == "linux" else None
+"""Looked up once, before any fork: a child between fork and exec must not load anything."""
+
+
+@dataclass(frozen=True)
+class Account:
+    """Whom a child runs as, when that is not ourselves."""
+
+    uid: int
+    gid: int
+
+
+@dataclass(frozen=True)
+class Launch:
+    """How to start one child.
+
+    Args:
+        argv: The program and its arguments.
+        env: The whole environment of the child; none is ours.
+        log: File descriptor that takes its output; none throws it away.
+        account: Another account to run as (we are root).
+        keep: File descriptors that the child inherits under the same numbers.
+        orphaned: What the kernel sends the child when we die; Linux only.
+    """
+
+    argv: Sequence[str | Path]
+    env: Mapping[str, str] | None = None
+    log: int | None = None
+    account: Account | None = None
+    keep: tuple[int, ...] = field(default=())
+    orphaned: signal.Signals = signal.SIGKILL
+
+
+async def start(launch: Launch) -> asyncio.subprocess.Process:
+    """Start a child in a process group of its own, so that Ctrl-C on the terminal reaches us alone.
+
+    Raises:
+        OSError: The program cannot be executed.
+    """
+    other: dict[str, Any] = {}
+    if launch.account is not None:
+        other = {"user": launch.account.uid, "group": launch.account.gid, "extra_groups": []}
+    output = asyncio.subprocess.DEVNULL if launch.log is None else launch.log
+    return await asyncio.create_subprocess_exec(
+        *launch.argv,
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=output,
+        stderr=output,
+        env=launch.env,
+        cwd="/",
+        umask=0o077,
+        pass_fds=launch.keep,
+        process_group=0,
+        # Runs after the change of user, which would otherwise undo it; what it calls is loaded already.
+        preexec_fn=_die_with_parent(os.getpid(), launch.orphaned),
+        **other,
+    )
+
+
+def _die_with_parent(parent: int, number: signal.Signals) -> Callable[[], None]:
+    def ask() -> None:
+        if _PRCTL is not None:
+            _PRCTL(_PR_SET_PDEATHSIG, int(number), 0, 0, 0)
+            if os.getppid() != parent:
+                # We were orphaned before the kernel knew what to do about it.
+                os._exit(1)
+
+    return ask
+
+
+async def run(launch: Launch) -> int:
+    """Start a child, wait for its end, answer its exit code; kills it when we are cancelled.
+
+    Raises:
+        OSError: The program cannot be executed.
+    """
+    child = await start(launch)
+    try:
+        return await child.wait()
+    finally:
+        await kill(child)
+
+
+async def ask_to_end(child: asyncio.subprocess.Process, number: signal.Signals, patience_s: float) -> bool:
+    """Send a child a signal and wait for its end; answers whether it came in time."""
+    if child.returncode is None:
+        child.send_signal(number)
+    try:
+        async with asyncio.timeout(patience_s):
+            await child.wait()
+    except TimeoutError:
+        return False
+    return True
+
+
+async def kill(child: asyncio.subprocess.Process) -> None:
+    """End a child that does not listen."""
+    if child.returncode is None:
+        child.kill()
+    await child.wait()
+
+
+def reason_of(code: int) -> str:
+    """Answer in words how a process ended, by its exit code (negative: the signal that ended it)."""
+    if code >= 0:
+        return f"exit code {code}"
+    try:
+        return f"signal {signal.Signals(-code).name}"
+    except ValueError:
+        return f"signal {-code}"
