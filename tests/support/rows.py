@@ -1,0 +1,37 @@
+"""Every row of a database as text: for tests that nothing was stored, or that nothing is readable."""
+
+import asyncio
+import re
+from pathlib import Path
+
+import asyncpg
+
+
+def tables(dsn: str) -> dict[str, list[str]]:
+    """Answer each table's rows as PostgreSQL writes them, by table name; partitions count under their own."""
+    return asyncio.run(_tables(dsn))
+
+
+def owner_dsn(home: Path, service: str) -> str:
+    """Answer the DSN of the owner of a service's schema in a `RELAIS_HOME`."""
+    text = (home / "secrets" / f"relais_{service}_owner_dsn").read_text().strip()
+    return re.sub(r"^postgresql\+\w+", "postgresql", text)
+
+
+async def _tables(dsn: str) -> dict[str, list[str]]:
+    connection = await asyncpg.connect(dsn)
+    try:
+        names = await connection.fetch(
+            "select c.oid::regclass::text as name from pg_class c"
+            " join pg_namespace n on n.oid = c.relnamespace"
+            " where c.relkind = 'r' and n.nspname = 'public' order by 1"
+        )
+        found = {}
+        for name in [row["name"] for row in names]:
+            # Row-level security is forced on the owner too; a reader of the test's kind must see all.
+            await connection.execute(f"alter table {name} no force row level security")
+            rows = await connection.fetch(f"select t::text as row from {name} t")  # noqa: S608 - names from the catalogue
+            found[name] = [row["row"] for row in rows]
+        return found
+    finally:
+        await connection.close()

@@ -1,0 +1,162 @@
+"""The whole of Relais, started as its users start it, for journeys, faults and the browser."""
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from base64 import b64encode
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import httpx
+import pytest
+
+UP_WITHIN_S = 120
+"""A busy two-core machine that starts everything for the first time; normally it takes under ten."""
+
+
+def free_ports(count: int) -> list[int]:
+    """Answer ports that nobody listens on now."""
+    with ExitStack() as held:
+        found = []
+        for _ in range(count):
+            one = held.enter_context(socket.socket())
+            one.bind(("127.0.0.1", 0))
+            found.append(one.getsockname()[1])
+        return found
+
+
+@dataclass
+class Stack:
+    """A running Relais: its folder, its addresses, the process that watches over it."""
+
+    home: Path
+    ports: dict[str, int]
+    process: subprocess.Popen[bytes]
+
+    @classmethod
+    def start(cls, home: Path, ports: dict[str, int] | None = None) -> "Stack":
+        """Start `relais up` in `home` and wait until it says that it is ready."""
+        if ports is None:
+            names = ("gateway", "directory", "referral", "gateway_otlp")
+            ports = dict(zip(names, free_ports(len(names)), strict=True))
+        environment = {
+            name: value for name, value in os.environ.items() if not name.startswith(("RELAIS_", "OTEL_"))
+        }
+        environment |= {f"RELAIS_{name}_PORT".upper(): str(port) for name, port in ports.items()}
+        environment |= {"RELAIS_HOME": str(home), "RELAIS_PUBLIC_URL": f"http://localhost:{ports['gateway']}"}
+        home.mkdir(parents=True, exist_ok=True)
+        with (home / "up.out").open("ab") as output:
+            process = subprocess.Popen(
+                [str(Path(sys.executable).with_name("relais")), "up"],
+                env=environment,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        stack = cls(home, ports, process)
+        stack.wait_until_ready()
+        return stack
+
+    @property
+    def base_url(self) -> str:
+        """Where the gateway answers."""
+        return f"http://localhost:{self.ports['gateway']}"
+
+    def wait_until_ready(self) -> None:
+        """Wait until the gateway and all behind it answer; fail with the output if they never do."""
+        until = time.monotonic() + UP_WITHIN_S
+        while time.monotonic() < until:
+            if self.process.poll() is not None:
+                break
+            try:
+                if (self.home / "demo.json").exists() and httpx.get(
+                    f"{self.base_url}/readyz", timeout=5
+                ).is_success:
+                    return
+            except httpx.HTTPError:
+                pass
+            time.sleep(0.05)
+        pytest.fail(f"Relais did not become ready:\n{(self.home / 'up.out').read_text()}")
+
+    def stop(self) -> int:
+        """Stop it as Ctrl-C does, and answer its exit status."""
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(timeout=60)
+
+    @property
+    def demo(self) -> dict[str, Any]:
+        """The demonstration accounts."""
+        found: dict[str, Any] = json.loads((self.home / "demo.json").read_text())
+        return found
+
+    def clients(self, *scopes: str) -> list[dict[str, Any]]:
+        """Answer the demonstration's clients that hold all of these scopes."""
+        return [one for one in self.demo["clients"] if set(scopes) <= set(one["scopes"])]
+
+    def pids_of(self, service: str) -> list[int]:
+        """Answer the processes that serve `service` for this stack."""
+        found = []
+        for folder in Path("/proc").iterdir():
+            if not folder.name.isdigit():
+                continue
+            try:
+                command = (folder / "cmdline").read_bytes().split(b"\0")
+                environment = (folder / "environ").read_bytes()
+            except OSError:
+                continue
+            ours = f"RELAIS_HOME={self.home}".encode() in environment.split(b"\0")
+            if ours and f"relais_{service}".encode() in command and b"serve" in command:
+                found.append(int(folder.name))
+        return found
+
+    def token(self, client: dict[str, Any], scope: str | None = None) -> str:
+        """Answer a fresh access token of a demonstration client."""
+        pair = b64encode(f"{client['client_id']}:{client['client_secret']}".encode()).decode()
+        answer = httpx.post(
+            f"{self.base_url}/oauth2/token",
+            data={"grant_type": "client_credentials"} | ({"scope": scope} if scope else {}),
+            headers={"Authorization": f"Basic {pair}"},
+        )
+        assert answer.status_code == 200, answer.text
+        token: str = answer.json()["access_token"]
+        return token
+
+    def api(self, client: dict[str, Any], scope: str | None = None) -> httpx.Client:
+        """Answer an HTTP client that acts as a demonstration client; close it when done."""
+        return httpx.Client(
+            base_url=self.base_url,
+            headers={"Authorization": f"Bearer {self.token(client, scope)}"},
+            timeout=30,
+        )
+
+
+def key() -> dict[str, str]:
+    """Answer a header with a new Idempotency-Key."""
+    return {"Idempotency-Key": f'"{uuid4()}"'}
+
+
+def if_match(answer: httpx.Response) -> dict[str, str]:
+    """Answer the header that says: as I read it here."""
+    return {"If-Match": answer.headers["etag"]}
+
+
+@pytest.fixture(scope="session")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """Run the whole of Relais once for the session, with its demonstration territory."""
+    home = tmp_path_factory.mktemp("stack") / "relais home"
+    running = Stack.start(home)
+    try:
+        yield running
+    finally:
+        assert running.stop() == 0
+        shutil.rmtree(home, ignore_errors=True)
