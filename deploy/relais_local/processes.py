@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,7 @@ class Launch:
         argv: The program and its arguments.
         env: The whole environment of the child; none is ours.
         log: File descriptor that takes its output; none throws it away.
+        cwd: Where it starts; ours if none.
         account: Another account to run as (we are root).
         keep: File descriptors that the child inherits under the same numbers.
         orphaned: What the kernel sends the child when we die; Linux only.
@@ -40,6 +42,7 @@ class Launch:
     argv: Sequence[str | Path]
     env: Mapping[str, str] | None = None
     log: int | None = None
+    cwd: str | None = None
     account: Account | None = None
     keep: tuple[int, ...] = field(default=())
     orphaned: signal.Signals = signal.SIGKILL
@@ -61,7 +64,7 @@ async def start(launch: Launch) -> asyncio.subprocess.Process:
         stdout=output,
         stderr=output,
         env=launch.env,
-        cwd="/",
+        cwd=launch.cwd,
         umask=0o077,
         pass_fds=launch.keep,
         process_group=0,
@@ -108,9 +111,10 @@ async def ask_to_end(child: asyncio.subprocess.Process, number: signal.Signals, 
 
 
 async def kill(child: asyncio.subprocess.Process) -> None:
-    """End a child that does not listen."""
+    """End a child that does not listen, with what it started (its group)."""
     if child.returncode is None:
-        child.kill()
+        with suppress(ProcessLookupError):
+            os.killpg(child.pid, signal.SIGKILL)
     await child.wait()
 
 

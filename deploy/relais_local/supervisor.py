@@ -1,0 +1,370 @@
+"""One command runs everything: the database, its schemas, the three services; and ends it all again."""
+
+import asyncio
+import os
+import signal
+import sys
+from collections import deque
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from relais_local import databases, processes
+from relais_local.home import SERVICES, CannotRun, Home, Stack
+from relais_local.postgres import Cluster, port_is_free
+from relais_local.processes import Launch
+
+BACK_OFF_S = 0.2
+"""A service that died comes back after this, doubled with each death that followed soon."""
+LONGEST_BACK_OFF_S = 5.0
+"""A cause that passes (a database coming back) has passed by then; more waiting only looks dead."""
+DEATHS = 5
+"""As many deaths within `DEATHS_WITHIN_S` are bad luck; one more is a fault that no restart heals."""
+DEATHS_WITHIN_S = 60.0
+"""See `DEATHS`."""
+READY_PATIENCE_S = 120
+"""A start takes seconds; a slow machine that seeds its first data gets two minutes."""
+LOOK_EVERY_S = 0.1
+"""How often a starting service is asked whether it is ready."""
+ANSWER_S = 5
+"""A health check that takes longer than this is no answer."""
+STOP_S = 10
+"""What a service has for ending its running requests."""
+
+_PORTS = {"gateway": 8000, "directory": 8001, "referral": 8002, "gateway_otlp": 8003}
+"""The defaults of the four ports; `RELAIS_<NAME>_PORT` moves each."""
+_NEIGHBOURS = {
+    "directory": ("gateway",),
+    "referral": ("directory", "gateway"),
+    "gateway": ("directory", "referral"),
+}
+"""Whom each service calls; it learns their addresses as `RELAIS_<SERVICE>_<NEIGHBOUR>_URL`."""
+
+Child = asyncio.subprocess.Process
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Where everything listens, and whether the demonstration is loaded."""
+
+    host: str
+    ports: dict[str, int]
+    public_url: str
+    demo: bool
+
+    @classmethod
+    def from_environment(cls, *, demo: bool) -> "Plan":
+        """Read where things shall listen.
+
+        Raises:
+            CannotRun: A port is no port, or named twice.
+        """
+        ports: dict[str, int] = {}
+        for name, default in _PORTS.items():
+            setting = _setting(name)
+            text = os.environ.get(setting) or str(default)
+            if not text.isdecimal() or not 0 < int(text) < 1 << 16:
+                raise CannotRun(f"{setting} is no port: {text}.")
+            if int(text) in ports.values():
+                raise CannotRun(f"{setting} is {text}, which another setting names already.")
+            ports[name] = int(text)
+        url = os.environ.get("RELAIS_PUBLIC_URL") or f"http://localhost:{ports['gateway']}"
+        return cls(os.environ.get("RELAIS_GATEWAY_HOST") or "127.0.0.1", ports, url, demo)
+
+    def check(self) -> None:
+        """Find out before anything starts whether every port can be had.
+
+        Raises:
+            CannotRun: One is taken; says which, and the setting that moves it.
+        """
+        for name, port in self.ports.items():
+            if not port_is_free(port, self.host if name == "gateway" else "127.0.0.1"):
+                raise CannotRun(f"Port {port} is taken or not allowed: set {_setting(name)} to another one.")
+
+    def address(self, service: str) -> tuple[str, int]:
+        """Answer where a service is reached from this machine."""
+        everywhere = self.host in {"0.0.0.0", "::"}  # noqa: S104 - compared, not bound
+        host = self.host if service == "gateway" and not everywhere else "127.0.0.1"
+        return host, self.ports[service]
+
+    def url(self, service: str) -> str:
+        """Answer a service's address as a URL."""
+        host, port = self.address(service)
+        return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+class Supervisor:
+    """Runs the stack on one home until it is told to end, or cannot go on.
+
+    Args:
+        home: Where its data stand.
+        plan: Where its services listen.
+        say: Takes each line of progress.
+    """
+
+    def __init__(self, home: Home, plan: Plan, say: Callable[[str], None]) -> None:
+        self._home = home
+        self._plan = plan
+        self._report = say
+        self._cluster: Cluster | None = None
+        self._children: dict[str, Child] = {}
+        self._began = 0.0
+
+    async def run(self) -> None:
+        """Start everything, keep it running, and end it when a signal asks for it.
+
+        Raises:
+            CannotRun: It does not start, or something died too often; everything has ended.
+        """
+        loop = asyncio.get_running_loop()
+        self._began = loop.time()
+        life = asyncio.create_task(self._live())
+        told: list[signal.Signals] = []
+
+        def end(number: signal.Signals) -> None:
+            # Only the first signal counts: a second Ctrl-C must not interrupt an orderly end.
+            if not told:
+                told.append(number)
+                life.cancel()
+
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            loop.add_signal_handler(number, end, number)
+        try:
+            await life
+        except asyncio.CancelledError:
+            self._say(f"{told[0].name}: ending" if told else "ending")
+        except BaseExceptionGroup as several:
+            raise _first(several) from None
+        finally:
+            await self._end()
+        self._say("ended")
+
+    async def _live(self) -> None:
+        with self._home.lock():
+            self._plan.check()
+            self._home.prepare()
+            ports = self._plan.ports
+            self._home.announce(Stack(os.getpid(), self._plan.url("gateway"), self._plan.public_url, ports))
+            try:
+                await self._open()
+            finally:
+                self._home.retire()
+
+    async def _open(self) -> None:
+        await self._open_database()
+        async with asyncio.TaskGroup() as guards:
+            if self._cluster is not None:
+                guards.create_task(self._guard_database(self._cluster))
+
+            def guard(service: str) -> None:
+                guards.create_task(self._guard(service))
+
+            async with asyncio.TaskGroup() as opening:
+                territory = opening.create_task(self._territory())
+                opening.create_task(self._open_directory(guard, territory))
+                opening.create_task(self._open_gateway(guard, territory))
+                opening.create_task(self._open_referral(guard))
+            self._say(f"Relais is ready: {self._plan.public_url}")
+            if self._plan.demo:
+                self._say(f"Demonstration accounts: {self._home.folder / 'demo.json'}")
+            self._say("Ctrl-C ends it.")
+
+    async def _open_database(self) -> None:
+        if databases.given():
+            self._say("using the databases that the settings name")
+            return
+        elsewhere = os.environ.get("RELAIS_POSTGRES_ADMIN_DSN")
+        if elsewhere:
+            await databases.provision(self._home, elsewhere, ours=False)
+            self._say("using the PostgreSQL that the settings name")
+            return
+        self._cluster = Cluster(self._home)
+        await self._cluster.start()
+        await databases.provision(self._home, self._cluster.admin_dsn(), ours=True)
+        self._say(f"PostgreSQL answers on port {self._cluster.port}")
+
+    async def _territory(self) -> Path:
+        """Answer the folder of the demonstration's files."""
+        folder = self._home.folder / "territory"
+        if self._plan.demo:
+            folder.mkdir(mode=0o700, exist_ok=True)
+            await self._do("territory", "relais_local.territory", str(folder))
+        return folder
+
+    async def _open_directory(self, guard: Callable[[str], None], territory: asyncio.Task[Path]) -> None:
+        await self._command("directory", "migrate")
+        guard("directory")
+        await self._command("directory", "gazetteer")
+        if self._plan.demo:
+            await self._command("directory", "import", str(await territory / "services.json"))
+        await self._ready("directory")
+
+    async def _open_gateway(self, guard: Callable[[str], None], territory: asyncio.Task[Path]) -> None:
+        await self._command("gateway", "migrate")
+        if self._plan.demo:
+            given = ("--organisations", str(await territory / "organisations.json"))
+            await self._command("gateway", "demo", *given, "--output", str(self._home.folder / "demo.json"))
+        guard("gateway")
+        await self._ready("gateway")
+
+    async def _open_referral(self, guard: Callable[[str], None]) -> None:
+        await self._command("referral", "migrate")
+        guard("referral")
+        await self._ready("referral")
+
+    async def _command(self, service: str, command: str, *arguments: str) -> None:
+        await self._do(f"{service}-{command}", f"relais_{service}", command, *arguments, service=service)
+
+    async def _do(self, name: str, module: str, *arguments: str, service: str | None = None) -> None:
+        """Run a command to its end.
+
+        Raises:
+            CannotRun: It failed; says how, and its last words.
+        """
+        with self._home.log(name) as log:
+            env = self._environment(service)
+            code = await processes.run(Launch([sys.executable, "-m", module, *arguments], env, log))
+        if code != 0:
+            raise CannotRun(
+                f"{name.replace('-', ' ', 1)} failed: {processes.reason_of(code)}{self._last_words(name)}"
+            )
+        self._say(f"{name.replace('-', ' ', 1)}: done")
+
+    async def _guard(self, service: str) -> None:
+        """Keep a service running.
+
+        Raises:
+            CannotRun: It died too often.
+        """
+        deaths: deque[float] = deque()
+        while True:
+            with self._home.log(service) as log:
+                argv = [sys.executable, "-m", f"relais_{service}", "serve"]
+                child = await processes.start(Launch(argv, self._environment(service, serving=True), log))
+            self._children[service] = child
+            herald = asyncio.create_task(self._herald(service)) if deaths else None
+            try:
+                code = await child.wait()
+            finally:
+                if herald is not None:
+                    herald.cancel()
+            await self._mourn(service, code, deaths)
+
+    async def _herald(self, service: str) -> None:
+        with suppress(CannotRun):  # its guard sees to that
+            await self._ready(service)
+
+    async def _guard_database(self, cluster: Cluster) -> None:
+        deaths: deque[float] = deque()
+        while True:
+            code = await cluster.ended()
+            await self._mourn("postgres", code, deaths)
+            await cluster.start()
+            self._say("postgres is back")
+
+    async def _mourn(self, name: str, code: int, deaths: deque[float]) -> None:
+        """Say that a child died and wait before its return.
+
+        Raises:
+            CannotRun: It died too often.
+        """
+        now = asyncio.get_running_loop().time()
+        deaths.append(now)
+        while deaths[0] < now - DEATHS_WITHIN_S:
+            deaths.popleft()
+        reason = f"{name} died: {processes.reason_of(code)}"
+        if len(deaths) > DEATHS:
+            raise CannotRun(
+                f"{reason}, {len(deaths)} times within {DEATHS_WITHIN_S:.0f} s. Everything ends."
+                f"{self._last_words(name)}"
+            )
+        wait_s = min(BACK_OFF_S * 2 ** (len(deaths) - 1), LONGEST_BACK_OFF_S)
+        self._say(f"{reason}; starting it again in {wait_s:g} s")
+        await asyncio.sleep(wait_s)
+
+    async def _ready(self, service: str) -> None:
+        """Wait until a service says that it is ready.
+
+        Raises:
+            CannotRun: It does not; says what it answered last.
+        """
+        said = "no answer"
+        try:
+            async with asyncio.timeout(READY_PATIENCE_S):
+                while True:
+                    status, said = await _ask(*self._plan.address(service), "/readyz", said)
+                    if status == "200":
+                        break
+                    await asyncio.sleep(LOOK_EVERY_S)
+        except TimeoutError:
+            raise CannotRun(f"{service} does not get ready: {said[:300]}{self._last_words(service)}") from None
+        self._say(f"{service} is ready")
+
+    async def _end(self) -> None:
+        """End the services, then the database they write to."""
+        await asyncio.gather(*(self._end_child(name, child) for name, child in self._children.items()))
+        if self._cluster is not None and not await self._cluster.stop():
+            self._say("postgres did not end in time and was stopped hard; its next start replays its log")
+
+    async def _end_child(self, name: str, child: Child) -> None:
+        if not await processes.ask_to_end(child, signal.SIGTERM, STOP_S):
+            await processes.kill(child)
+            self._say(f"{name} did not end within {STOP_S} s and was killed")
+
+    def _environment(self, service: str | None, *, serving: bool = False) -> dict[str, str]:
+        """Answer what a child may know: our environment without other services' settings, and all addresses."""
+        plan = self._plan
+        foreign = tuple(f"RELAIS_{other.upper()}_" for other in SERVICES if other != service)
+        env = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
+        env.pop("RELAIS_POSTGRES_ADMIN_DSN", None)
+        env |= {
+            "RELAIS_HOME": str(self._home.folder),
+            "RELAIS_PUBLIC_URL": plan.public_url,
+            "RELAIS_TELEMETRY_URL": env.get("RELAIS_TELEMETRY_URL") or plan.url("gateway_otlp"),
+            # What lies in the folder that we were started in is no module of ours.
+            "PYTHONSAFEPATH": "1",
+        }
+        if service is not None:
+            env[_setting(service)] = str(plan.ports[service])
+            for neighbour in _NEIGHBOURS[service]:
+                env[f"RELAIS_{service.upper()}_{neighbour.upper()}_URL"] = plan.url(neighbour)
+            if serving:
+                env.pop(f"RELAIS_{service.upper()}_OWNER_DSN", None)
+        if service == "gateway":
+            env[_setting("gateway_otlp")] = str(plan.ports["gateway_otlp"])
+        return env
+
+    def _last_words(self, name: str) -> str:
+        path = self._home.logs / f"{name}.log"
+        return "".join(f"\n  | {line}" for line in self._home.last_words(name)) + f"\n  ({path})"
+
+    def _say(self, line: str) -> None:
+        elapsed_s = asyncio.get_running_loop().time() - self._began
+        self._report(f"{elapsed_s:6.1f} s  {line}")
+
+
+def _setting(name: str) -> str:
+    return f"RELAIS_{name.upper()}_PORT"
+
+
+def _first(several: BaseExceptionGroup[BaseException]) -> BaseException:
+    """Answer the first cause of a group: what came after it is only its echo."""
+    first = several.exceptions[0]
+    return _first(first) if isinstance(first, BaseExceptionGroup) else first
+
+
+async def _ask(host: str, port: int, path: str, before: str) -> tuple[str, str]:
+    """Answer the status and body of a GET, `before` as the body when nobody answers."""
+    try:
+        async with asyncio.timeout(ANSWER_S):
+            reader, writer = await asyncio.open_connection(host, port)
+            try:
+                name = f"[{host}]" if ":" in host else host
+                writer.write(f"GET {path} HTTP/1.1\r\nHost: {name}:{port}\r\nConnection: close\r\n\r\n".encode())
+                head, _, body = (await reader.read(-1)).decode(errors="replace").partition("\r\n\r\n")
+            finally:
+                writer.close()
+        return head.split(" ", 2)[1], body.strip() or head.split("\r\n", 1)[0]
+    except (OSError, IndexError, TimeoutError):
+        return "", before
