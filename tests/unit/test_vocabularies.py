@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from relais_directory.data import audiences, audiences_of, themes, themes_of, words
 
 LANGUAGES = {"fr", "nl", "de", "en"}
@@ -34,7 +35,7 @@ V1_FAMILIES = {
 """The 16 families of the v1 vocabulary and how many of its 69 items each has."""
 
 
-def vocabulary(name: str) -> Any:  # noqa: ANN401 - parsed JSON
+def vocabulary(name: str) -> Any:
     """Read one list of codes as its publisher gives it, or skip where the reference data is absent."""
     file = REFERENCE / name
     if not file.exists():
@@ -87,7 +88,9 @@ def test_all_69_thematiques_come_in_and_go_out_again() -> None:
     exported = {value for theme in themes().values() for value in theme.data_inclusion}
 
     assert len(exported) == 69
-    assert {family: sum(value.startswith(f"{family}--") for value in exported) for family in V1_FAMILIES} == V1_FAMILIES
+    assert {
+        family: sum(value.startswith(f"{family}--") for value in exported) for family in V1_FAMILIES
+    } == V1_FAMILIES
     for value in exported:
         assert value in {out for slug in themes_of([value]) for out in themes()[slug].data_inclusion}
     assert all(theme.data_inclusion for theme in themes().values())

