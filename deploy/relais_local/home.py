@@ -157,12 +157,24 @@ class Home:
                     if patience_s is not None:
                         time.sleep(patience_s)
                         continue
-                    there = self._stack()
-                    who = f", process {there.pid}, at {there.base_url}" if there else ""
-                    raise CannotRun(f"Relais is already running on {self.folder}{who}.") from None
+                    raise self._occupied(self._stack()) from None
             yield
         finally:
             os.close(handle)
+
+    def check_free(self) -> None:
+        """Find out, without touching anything, whether a stack runs here already.
+
+        Raises:
+            CannotRun: One does; says its process and address.
+        """
+        there = self.running()
+        if there is not None:
+            raise self._occupied(there)
+
+    def _occupied(self, there: Stack | None) -> CannotRun:
+        who = f", process {there.pid}, at {there.base_url}" if there else ""
+        return CannotRun(f"Relais is already running on {self.folder}{who}.")
 
     def announce(self, stack: Stack) -> None:
         """Say in `stack.json` what runs here; `running` reads it."""
@@ -176,7 +188,7 @@ class Home:
         """Answer the stack that runs on this home, none if none does (a note left by a killed one counts not)."""
         try:
             handle = os.open(self.folder / "relais.lock", os.O_RDONLY)
-        except FileNotFoundError:
+        except OSError:
             return None
         try:
             fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)

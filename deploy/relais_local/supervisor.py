@@ -141,8 +141,9 @@ class Supervisor:
         self._say("ended")
 
     async def _live(self) -> None:
+        self._home.check_free()
+        self._plan.check()
         with self._home.lock():
-            self._plan.check()
             self._home.prepare()
             ports = self._plan.ports
             self._home.announce(Stack(os.getpid(), self._plan.url("gateway"), self._plan.public_url, ports))
@@ -179,6 +180,7 @@ class Supervisor:
             await databases.provision(self._home, elsewhere, ours=False)
             self._say("using the PostgreSQL that the settings name")
             return
+        self._say("PostgreSQL starts")
         self._cluster = Cluster(self._home)
         await self._cluster.start()
         await databases.provision(self._home, self._cluster.admin_dsn(), ours=True)
