@@ -1,0 +1,104 @@
+"""What the referral app asks the directory: the service that a hand-over names, and the themes there are."""
+
+from datetime import datetime, timedelta
+from typing import Final
+from uuid import UUID
+
+from pydantic import BaseModel
+
+from relais_shared.auth import Keyring, system
+from relais_shared.client import Client, TransportError
+from relais_shared.refusals import Unavailable
+
+THEMES_KEPT_FOR: Final = timedelta(minutes=5)
+"""Themes hardly ever change; a new one is known five minutes later."""
+
+
+class Named(BaseModel):
+    """An organisation as the directory names it."""
+
+    id: UUID
+    name: str
+
+
+class NamedService(BaseModel):
+    """What a hand-over needs to know of the service that it names."""
+
+    id: UUID
+    name: str
+    organisation: Named
+    can_receive: str
+    status: str = "active"
+    sensitive: bool = False
+
+
+class Theme(BaseModel):
+    """A theme of the directory's taxonomy."""
+
+    slug: str
+    sensitive: bool = False
+
+
+class Directory:
+    """The directory, asked as the referral app itself.
+
+    Args:
+        client: Toward the directory.
+        keyring: Signs our assertions.
+    """
+
+    def __init__(self, client: Client, keyring: Keyring) -> None:
+        self.client = client
+        self._keyring = keyring
+        self._themes: dict[str, Theme] = {}
+        self._themes_until: datetime | None = None
+
+    async def service(self, service_id: UUID) -> NamedService | None:
+        """Answer a service, or nothing where the directory has none such.
+
+        Raises:
+            Unavailable: The directory does not answer.
+        """
+        answer = await self._get(f"/v1/directory/services/{service_id}")
+        return NamedService.model_validate_json(answer) if answer is not None else None
+
+    async def themes(self, now: datetime) -> dict[str, Theme]:
+        """Answer the themes by slug.
+
+        Raises:
+            Unavailable: The directory does not answer, and we never asked it before.
+        """
+        if self._themes_until is None or now >= self._themes_until:
+            try:
+                answer = await self._get("/v1/directory/themes")
+            except Unavailable:
+                if not self._themes:
+                    raise
+            else:
+                found = _Themes.model_validate_json(answer or b'{"items": []}').items
+                self._themes = {theme.slug: theme for theme in found}
+            self._themes_until = now + THEMES_KEPT_FOR
+        return self._themes
+
+    async def answers(self) -> bool:
+        """Say whether the directory is alive."""
+        try:
+            return (await self.client.get("/healthz")).is_success
+        except TransportError:
+            return False
+
+    async def _get(self, path: str) -> bytes | None:
+        token = self._keyring.sign("directory", system("referral", "directory:read"))
+        try:
+            answer = await self.client.get(path, headers={"Authorization": f"Bearer {token}"})
+        except TransportError as fault:
+            raise Unavailable("The directory does not answer. Nothing was stored; try again.") from fault
+        if answer.is_success:
+            return answer.content
+        if answer.status_code == 404:  # noqa: PLR2004 - a status of HTTP
+            return None
+        raise Unavailable("The directory cannot answer now. Nothing was stored; try again.")
+
+
+class _Themes(BaseModel):
+    items: list[Theme]

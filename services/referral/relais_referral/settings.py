@@ -1,0 +1,19 @@
+"""Settings of the referral app."""
+
+from typing import ClassVar
+
+from pydantic import Field
+from pydantic_settings import SettingsConfigDict
+
+from relais_shared.settings import ServiceSettings
+
+
+class ReferralSettings(ServiceSettings):
+    """What the referral app needs to run, beside what every service needs."""
+
+    model_config = SettingsConfigDict(env_prefix="RELAIS_REFERRAL_", extra="ignore", populate_by_name=True)
+    service: ClassVar[str] = "referral"
+
+    port: int = Field(default=8002, description="Port to listen on.")
+    directory_url: str = Field(default="http://127.0.0.1:8001", description="Where the directory answers.")
+    gateway_url: str = Field(default="http://127.0.0.1:8000", description="Where the gateway answers.")
