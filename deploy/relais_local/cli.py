@@ -40,7 +40,7 @@ def up(
     *,
     demo: Annotated[
         bool, typer.Option(envvar="RELAIS_DEMO", help="Load the demonstration territory and its accounts.")
-    ] = False,
+    ] = True,
 ) -> None:
     """Run everything on this machine until Ctrl-C: PostgreSQL, directory, referral, gateway."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):

@@ -85,6 +85,7 @@ class Up:
     def until(self, pattern: str) -> str:
         """Read its output to the first line that matches."""
         assert self.process.stdout is not None
+        line: str
         for line in self.process.stdout:
             self.lines.append(line.rstrip())
             if re.search(pattern, line):
@@ -449,7 +450,7 @@ def test_an_ordinary_user_runs_it_too(stand_ins: Path) -> None:
         env = settings_for(folder / "a home", folder / "stand-ins")
         env["PYTHONPATH"] += os.pathsep + path["PYTHONPATH"]
         up = Up(
-            [python, "-m", "relais_local", "up"],
+            [python, "-m", "relais_local", "up", "--no-demo"],
             env,
             cwd="/",
             user=user.pw_uid,
