@@ -1,0 +1,125 @@
+"""Consents: recorded at her word, read, withdrawn; and the notice that is read aloud before."""
+
+from uuid import UUID
+
+from fastapi import Request, Response
+
+from relais_referral import actions, store, views
+from relais_referral.domain import refusals
+from relais_referral.models import Idempotency
+from relais_referral.notices import notice
+from relais_referral.problems import TABLE
+from relais_referral.routes.dependencies import Either, MaySend, asked
+from relais_referral.schemas import ConsentInput, ConsentPage, ConsentView, NoticeView, Withdrawal
+from relais_shared import idempotency, problems
+from relais_shared.clock import Now
+from relais_shared.db import WriteTx
+from relais_shared.http import etag
+from relais_shared.idempotency import Replay, RequiredKey, recall, remember
+from relais_shared.refusals import InvalidInput, NotFound, ScopeMissing, Unauthenticated
+from relais_shared.service import Router
+
+router = Router(prefix="/v1", tags=["consents"])
+
+_READING = problems.responses(Unauthenticated, ScopeMissing, NotFound, InvalidInput, table=TABLE)
+
+
+@router.post(
+    "/referrals/{referral_id}/consents",
+    status_code=201,
+    response_model=ConsentView,
+    response_model_exclude_unset=True,
+    responses=problems.responses(
+        idempotency.KeyMissing,
+        Unauthenticated,
+        ScopeMissing,
+        NotFound,
+        refusals.IllegalAction,
+        refusals.NotYourTurn,
+        refusals.RecipientNotBound,
+        refusals.SensitiveBasisMissing,
+        idempotency.StillRunning,
+        InvalidInput,
+        idempotency.KeyReused,
+        table=TABLE,
+    ),
+)
+async def record_consent(
+    request: Request,
+    response: Response,
+    referral_id: UUID,
+    given: ConsentInput,
+    actor: MaySend,
+    key: RequiredKey,
+    tx: WriteTx,
+    now: Now,
+) -> ConsentView:
+    """Record what she agreed to, for this recipient alone; what was in force before is superseded.
+
+    A consent by private link is not recorded here: only her own session can give it.
+    """
+    who = asked(request, actor, now)
+    await store.begin(tx, actor)
+    done = await recall(tx, Idempotency, key, who.organisation_id, now)
+    if done is not None:
+        found = await actions.read_consents(tx, who, referral_id)
+        view = next(one for one in found if one.id == done.resource_id)
+    else:
+        view = await actions.record_consent(tx, who, referral_id, given)
+        remember(tx, Idempotency, key, who.organisation_id, now, done=Replay(201, view.id))
+    referral, parties = await store.lock_referral(tx, referral_id, actor, reading=True)
+    response.headers["ETag"] = etag(views.version(referral, parties))
+    response.headers["Cache-Control"] = "no-store"
+    return view
+
+
+@router.get(
+    "/referrals/{referral_id}/consents",
+    response_model=ConsentPage,
+    response_model_exclude_unset=True,
+    responses=_READING,
+)
+async def list_consents(
+    request: Request, response: Response, referral_id: UUID, actor: Either, tx: WriteTx, now: Now
+) -> ConsentPage:
+    """List the consents of a referral, the newest first."""
+    response.headers["Cache-Control"] = "no-store"
+    return ConsentPage(items=await actions.read_consents(tx, asked(request, actor, now), referral_id))
+
+
+@router.post(
+    "/consents/{consent_id}/withdraw",
+    response_model=ConsentView,
+    response_model_exclude_unset=True,
+    responses=_READING,
+)
+async def withdraw_consent(
+    request: Request,
+    consent_id: UUID,
+    actor: Either,
+    tx: WriteTx,
+    now: Now,
+    body: Withdrawal | None = None,
+) -> ConsentView:
+    """Stop the sharing at her word: the next reading shows nothing, and the referral is withdrawn.
+
+    It needs no `If-Match`: stopping is never too late.
+    """
+    return await actions.withdraw_consent(tx, asked(request, actor, now), consent_id, body or Withdrawal())
+
+
+@router.get("/notices/{version}/{language}", response_model=NoticeView, responses=_READING)
+async def read_notice(response: Response, version: str, language: str, actor: Either) -> NoticeView:
+    """Answer the text that is read aloud before she answers, with its fingerprint."""
+    del actor
+    found = notice(version, language)
+    if found is None:
+        raise NotFound("There is no such notice in that language.")
+    response.headers["ETag"] = etag(found.sha256[:16])
+    return NoticeView(
+        version=found.version,
+        language=found.language,
+        title=found.title,
+        text=found.text,
+        sha256=found.sha256,
+    )

@@ -1,0 +1,477 @@
+"""What travels: the inputs of a hand-over and what its parties read."""
+
+from datetime import date, datetime
+from enum import StrEnum
+from typing import Annotated, Any, Literal, Self
+from uuid import UUID
+
+from pydantic import (
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    EmailStr,
+    Field,
+    StringConstraints,
+    model_validator,
+)
+
+from relais_referral.domain.consent import Purpose
+from relais_referral.domain.visibility import Category
+
+
+class Input(BaseModel):
+    """A body: what is not named here is refused, so that a misspelt protection is not silently lost."""
+
+    model_config = ConfigDict(extra="forbid", str_strip_whitespace=True)
+
+
+def _one_line(value: object) -> object:
+    if isinstance(value, str) and any(ord(sign) < ord(" ") for sign in value):
+        raise ValueError("Write it on one line, without control characters.")
+    return value
+
+
+def _no_controls(value: object) -> object:
+    if isinstance(value, str) and any(ord(sign) < ord(" ") and sign not in "\n\r\t" for sign in value):
+        raise ValueError("Control characters cannot be taken.")
+    return value
+
+
+Line = Annotated[str, BeforeValidator(_one_line), StringConstraints(min_length=1, max_length=200)]
+"""A short text on one line, at most 200 characters."""
+Text = Annotated[str, BeforeValidator(_no_controls), StringConstraints(min_length=1, max_length=4_000)]
+"""Some paragraphs, at most 4,000 characters: a page, not a file."""
+Phone = Annotated[str, StringConstraints(pattern=r"^\+?[0-9][0-9 ./()\-]{4,24}$")]
+"""A telephone number as people write it."""
+Language = Annotated[str, StringConstraints(pattern=r"^[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*$", max_length=35)]
+"""A BCP 47 tag."""
+Slug = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]+(-{1,2}[a-z0-9]+)*$", max_length=80)]
+"""A theme of the directory."""
+
+
+class Reach(StrEnum):
+    """How she is reached; the first two need no phone and no surname."""
+
+    VIA_SENDER = "via_sender"
+    SHE_COMES = "she_comes"
+    PHONE = "phone"
+    ADDRESS = "address"
+
+
+class Counsellor(Input):
+    """The named colleague who answers for the person on one side."""
+
+    name: Line
+    function: Line | None = None
+    email: EmailStr | None = None
+    phone: Phone | None = None
+
+
+class Identity(Input):
+    """Who she is; it may be just what she wishes to be called."""
+
+    called: Line | None = Field(default=None, description="What she wishes to be called.")
+    given_name: Line | None = None
+    family_name: Line | None = None
+    birth_date: date | None = None
+
+    @model_validator(mode="after")
+    def _some_name(self) -> Self:
+        if not (self.called or self.given_name or self.family_name):
+            raise ValueError("Give one name at least: what she wishes to be called is enough.")
+        return self
+
+    def names(self) -> list[str]:
+        """Answer every name that stands here."""
+        return [name for name in (self.called, self.given_name, self.family_name) if name]
+
+
+class Safety(Input):
+    """What may be done to reach her; every answer is no until she says yes."""
+
+    shared_phone: bool = Field(default=False, description="She knows that others answer this phone, and agrees.")
+    voicemail: bool = Field(default=False, description="A message may be left.")
+    sms: bool = Field(default=False, description="A text may be sent.")
+    may_say_who: bool = Field(default=False, description="The caller may say who they are.")
+    times: Line | None = Field(default=None, description="When she can be called.")
+
+
+class Contact(Input):
+    """How she is reached safely."""
+
+    reach: Reach | None = Field(default=None, description="From the contact given, where absent.")
+    safety: Safety = Field(default_factory=Safety)
+    phone: Phone | None = None
+    email: EmailStr | None = None
+    address: Line | None = None
+    preferred: Literal["phone", "email", "address"] | None = None
+
+    @model_validator(mode="after")
+    def _reached(self) -> Self:
+        missing = {Reach.PHONE: self.phone, Reach.ADDRESS: self.address}
+        if self.reach in missing and not missing[self.reach]:
+            raise ValueError(f"To reach her by {self.reach}, give it.")
+        if self.preferred and not getattr(self, self.preferred):
+            raise ValueError(f"She prefers {self.preferred}: give it.")
+        if self.reach is None:
+            self.reach = Reach.PHONE if self.phone else Reach.ADDRESS if self.address else Reach.VIA_SENDER
+        return self
+
+
+class Area(Input):
+    """Roughly where she lives; never an address."""
+
+    municipality: Annotated[str, StringConstraints(pattern=r"^[a-z]{2}:[0-9A-Z]{4,6}$")] = Field(
+        description="Country and official code, as `be:52011`."
+    )
+    postcode: Annotated[str, StringConstraints(pattern=r"^[0-9A-Za-z -]{3,10}$")] | None = None
+
+
+class Person(Input):
+    """Who is accompanied."""
+
+    identity: Identity
+    contact: Contact
+    area: Area
+    languages: list[Language] = Field(min_length=1, max_length=10)
+
+
+class Need(Input):
+    """One need: its theme opens the matching search, its words are hers first."""
+
+    theme: Slug
+    words: Text | None = None
+    said_by: Literal["person", "counsellor"] = "person"
+
+
+class Concerned(Input):
+    """Somebody besides her whom the need concerns; never a birth date."""
+
+    relation: Line
+    age_band: Literal["0-2", "3-5", "6-11", "12-17", "18-25", "26-64", "65+"]
+
+
+class To(Input):
+    """To whom she is handed over."""
+
+    organisation_id: UUID
+    service_id: UUID
+    relay_contact_id: UUID | None = None
+
+
+Short = Annotated[list[Line], Field(max_length=20)]
+
+
+class Draft(Input):
+    """A new referral."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "recipient": {
+                        "organisation_id": "5b0c7a4e-0000-4000-8000-000000000001",
+                        "service_id": "5b0c7a4e-0000-4000-8000-000000000002",
+                    },
+                    "counsellor": {"name": "Ana Lopes", "email": "ana@depart.example"},
+                    "person": {
+                        "identity": {"called": "Mme B."},
+                        "contact": {"reach": "via_sender"},
+                        "area": {"municipality": "be:52011", "postcode": "6000"},
+                        "languages": ["fr"],
+                    },
+                    "needs": [{"theme": "childcare", "words": "une place avant lundi"}],
+                }
+            ]
+        }
+    )
+
+    recipient: To
+    counsellor: Counsellor
+    person: Person
+    needs: list[Need] = Field(min_length=1, max_length=10)
+    goal_words: Text | None = None
+    resources: Short = []
+    concerned: list[Concerned] = Field(default=[], max_length=20)
+    situation: dict[Slug | Line, Text | bool | int | float | None] | None = Field(default=None, max_length=30)
+    notes: Text | None = None
+    constraints: Short = []
+    urgency: Literal["today", "days", "none"] = "days"
+
+
+class DraftChange(Input):
+    """What changes in a draft; a part that is given takes the place of the whole part."""
+
+    counsellor: Counsellor | None = None
+    person: Person | None = None
+    needs: list[Need] | None = Field(default=None, min_length=1, max_length=10)
+    goal_words: Text | None = None
+    resources: Short | None = None
+    concerned: list[Concerned] | None = Field(default=None, max_length=20)
+    situation: dict[Slug | Line, Text | bool | int | float | None] | None = Field(default=None, max_length=30)
+    notes: Text | None = None
+    constraints: Short | None = None
+    urgency: Literal["today", "days", "none"] | None = None
+
+
+class Propose(Input):
+    """Proposing: the draft's counsellor, unless another is named."""
+
+    counsellor: Counsellor | None = None
+
+
+class Taken(Input):
+    """Taking in hand: a named counsellor of the recipient."""
+
+    counsellor: Counsellor
+
+
+class MeetingOption(Input):
+    """One time that the recipient offers for a first meeting."""
+
+    starts_at: AwareDatetime
+    mode: Literal["visit", "call", "video"] = "visit"
+    place: Line | None = None
+
+
+class Acceptance(Taken):
+    """Taking over: a named counsellor, and perhaps times for a first meeting."""
+
+    meeting_options: list[MeetingOption] = Field(default=[], max_length=10)
+
+
+class DeclineReason(StrEnum):
+    """Why a structure cannot take her; never her motivation or an absence."""
+
+    NO_PLACE = "no_place"
+    OUTSIDE_AREA = "outside_area"
+    CONDITION = "condition"
+    MISSION = "mission"
+    LANGUAGE = "language"
+    HOURS = "hours"
+    CONFLICT_OF_INTEREST = "conflict_of_interest"
+    SAFETY = "safety"
+    OTHER = "other"
+
+
+class Decline(Input):
+    """Declining or giving back."""
+
+    reason: DeclineReason
+    words: Text | None = None
+    suggested_service_ids: list[UUID] = Field(default=[], max_length=10)
+
+
+class Attendee(Input):
+    """A named person who comes to the meeting."""
+
+    name: Line
+    role: Line
+
+
+class Meeting(Input):
+    """How and when she will be met."""
+
+    starts_at: AwareDatetime | None = None
+    to_be_agreed: bool = Field(default=False, description="The time is still to be agreed with her.")
+    mode: Literal["visit", "call", "video"] = "visit"
+    place: Line | None = None
+    attendees: list[Literal["person", "sender", "recipient"] | Attendee] = Field(
+        default=["person", "sender", "recipient"], max_length=20, description="Roles, or names with their role."
+    )
+
+    @model_validator(mode="after")
+    def _when(self) -> Self:
+        if (self.starts_at is None) != self.to_be_agreed:
+            raise ValueError("Give starts_at, or say to_be_agreed: true; not both.")
+        return self
+
+
+class Confirmation(Input):
+    """Saying that she was met."""
+
+    on: date | None = Field(default=None, description="Day of the first contact; today where absent.")
+    mode: Literal["visit", "call", "video"] = "visit"
+
+
+class Closing(Input):
+    """Ending the work; no outcome judges anyone."""
+
+    outcome: Literal["under_way", "completed", "not_pursued", "redirected"]
+    words: Text | None = Field(default=None, description="What changed, in her words if she wishes.")
+
+
+class Withdrawal(Input):
+    """Stopping at her word; nobody is asked why."""
+
+    method: Literal["counsellor", "private_link", "phone", "in_person"] = "counsellor"
+
+
+class ConsentInput(Input):
+    """What she agreed to, as her counsellor records it."""
+
+    purposes: list[Purpose] = Field(
+        min_length=1, description="`referral`, and each other purpose she said yes to."
+    )
+    data_categories: list[Category] = Field(min_length=1)
+    method: Literal["in_person_oral", "in_person_written", "phone"]
+    expressed_by: Literal[
+        "spoken", "spoken_before_second_professional", "her_tap", "picture_code", "signature"
+    ] = "spoken"
+    seen_alone: Literal["yes", "no", "unknown"] = "unknown"
+    interpreter: Literal["none", "professional", "relative"] = "none"
+    language: Language
+    notice_version: Line
+    collected_by: Line
+    given_by: Line = "person"
+    given_at: AwareDatetime
+    valid_until: AwareDatetime | None = None
+    legal_basis: dict[Purpose, Line] = Field(
+        default={}, description="The GDPR basis of each purpose, apart from her agreement."
+    )
+    article_9_basis: Line | None = None
+
+
+class View(BaseModel):
+    """A representation: a field that its reader may not see is absent, not empty."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class OrganisationView(View):
+    """One structure of a hand-over."""
+
+    organisation_id: UUID
+    name: str
+
+
+class RecipientView(OrganisationView):
+    """The structure and service that take over."""
+
+    service_id: UUID
+    service_name: str
+    relay_contact_id: UUID | None = None
+
+
+class PersonView(View):
+    """What is read of her."""
+
+    area: dict[str, Any] | None = None
+    languages: list[str] | None = None
+    identity: dict[str, Any] | None = None
+    contact: dict[str, Any] | None = None
+
+
+class ReferralView(View):
+    """A referral as its reader may see it, now."""
+
+    id: UUID
+    short_code: str | None = None
+    state: str
+    practice: bool | None = None
+    sender: OrganisationView | None = None
+    recipient: RecipientView | None = None
+    counsellor: dict[str, Any] | None = Field(default=None, description="The sender's named counsellor.")
+    recipient_counsellor: dict[str, Any] | None = None
+    urgency: str | None = None
+    themes: list[str] | None = None
+    person: PersonView | None = None
+    needs: list[dict[str, Any]] | None = None
+    goal_words: str | None = None
+    resources: list[str] | None = None
+    concerned: list[dict[str, Any]] | None = None
+    situation: dict[str, Any] | None = None
+    notes: str | None = None
+    constraints: list[str] | None = None
+    meeting: dict[str, Any] | None = None
+    meeting_options: list[dict[str, Any]] | None = None
+    confirmations: dict[str, Any] | None = None
+    decline: dict[str, Any] | None = None
+    outcome: dict[str, Any] | None = None
+    created_at: datetime
+    updated_at: datetime
+    allowed_actions: list[str]
+
+
+class ReferralPage(View):
+    """One page of a list; it never opens what is sealed."""
+
+    items: list[ReferralView]
+    next_cursor: str | None = None
+
+
+class ConsentView(View):
+    """A consent as recorded, and how it stands."""
+
+    id: UUID
+    referral_id: UUID
+    status: str | None = None
+    purposes: list[str]
+    data_categories: list[str]
+    recipient: dict[str, Any]
+    method: str
+    expressed_by: str
+    seen_alone: str
+    interpreter: str
+    language: str
+    notice: dict[str, str]
+    collected_by: str
+    given_by: str
+    given_at: datetime
+    valid_until: datetime | None = None
+    legal_basis: dict[str, str]
+    article_9_basis: str | None = None
+    schema_version: str
+    withdrawal_method: str | None = None
+    status_history: list[dict[str, Any]] | None = None
+
+
+class ConsentPage(View):
+    """The consents of a referral, the newest first."""
+
+    items: list[ConsentView]
+
+
+class DisclosureView(View):
+    """One act of showing what is hers."""
+
+    at: datetime
+    actor: str
+    on_behalf_of: str | None = None
+    organisation_id: UUID | None = None
+    categories: list[str]
+    consent_id: UUID | None = None
+    trace_id: str
+
+
+class DisclosurePage(View):
+    """Who looked, the newest first."""
+
+    items: list[DisclosureView]
+
+
+class EventView(View):
+    """One thing that happened; no personal data."""
+
+    number: int
+    at: datetime
+    type: str
+    actor: str | None = None
+    organisation_id: UUID | None = None
+
+
+class EventPage(View):
+    """What happened, in order."""
+
+    items: list[EventView]
+
+
+class NoticeView(View):
+    """The text that is read aloud before she answers."""
+
+    version: str
+    language: str
+    title: str
+    text: str
+    sha256: str = Field(description="Fingerprint of the exact text, kept in every consent.")
