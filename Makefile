@@ -44,7 +44,7 @@ check-imports: .venv/installed
 
 # The diagram of the handshake's states is printed from the rule table.
 check-generated: .venv/installed
-	$(PYTHON) -m relais_referral handshake --check docs/handshake.md
+	$(PYTHON) -m relais_referral diagram --check
 
 .PHONY: bench bench-directory bench-gateway
 bench: bench-directory bench-gateway ## Measure everything, as ratios inside one run

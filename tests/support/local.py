@@ -37,8 +37,10 @@ def open_folder(owner: struct_passwd | None = None) -> Iterator[Path]:
     folder.chmod(0o755)
     if owner is not None:
         os.chown(folder, owner.pw_uid, owner.pw_gid)
-    yield folder
-    shutil.rmtree(folder)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder)
 
 
 def interpreter_for(user: struct_passwd) -> tuple[str, dict[str, str]]:
