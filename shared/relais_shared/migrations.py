@@ -3,7 +3,7 @@
 import asyncio
 from pathlib import Path
 
-from alembic import command, context
+from alembic import command, context, op
 from sqlalchemy import Connection, MetaData, pool
 from sqlalchemy.ext.asyncio import create_async_engine
 
@@ -34,6 +34,21 @@ def run(metadata: MetaData) -> None:
         _run(given, metadata)
     else:
         asyncio.run(_connect(config.attributes["dsn"], metadata))
+
+
+def run_script(script: str) -> None:
+    """Run the commands of an SQL script, inside a migration.
+
+    The driver prepares every statement, and a prepared statement is one command: the script is cut at the
+    semicolons that end a line, except inside `$$`.
+    """
+    current, inside = "", False
+    for line in script.splitlines():
+        inside ^= line.count("$$") % 2 == 1
+        current += line + "\n"
+        if line.rstrip().endswith(";") and not inside:
+            op.execute(current)
+            current = ""
 
 
 async def _connect(dsn: str, metadata: MetaData) -> None:

@@ -1,6 +1,6 @@
 """The referral app's tables, who may do what with them, and what the database refuses to everybody."""
 
-from alembic import op
+from relais_shared.migrations import run_script
 
 revision = "0001"
 down_revision = None
@@ -171,27 +171,15 @@ create policy verifier on {table} for select to current_user using (true);
 
 def upgrade() -> None:
     for script in (TABLES, PRIVILEGES, APPEND_ONLY, OWNERSHIP):
-        _run(script)
+        run_script(script)
     for table in ("sealed_part", "consent", "consent_state", "disclosure", "event"):
-        _run(OF_REFERRAL.format(table=table))
+        run_script(OF_REFERRAL.format(table=table))
 
 
 def downgrade() -> None:
-    _run("""
+    run_script("""
         drop table event, disclosure, consent_state, consent, sealed_part, referral, idempotency, organisation;
         drop function refuse_change();
         drop function refuse_truncate();
         drop function asking_organisation();
     """)
-
-
-def _run(script: str) -> None:
-    # The driver prepares every statement, and a prepared statement is one command: cut the script at the
-    # semicolons that end a line, except inside $$.
-    current, inside = "", False
-    for line in script.splitlines():
-        inside ^= line.count("$$") % 2 == 1
-        current += line + "\n"
-        if line.rstrip().endswith(";") and not inside:
-            op.execute(current)
-            current = ""
