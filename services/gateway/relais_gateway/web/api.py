@@ -1,0 +1,120 @@
+"""The public API as a page calls it: in this process, through the gateway's own door, as the person signed in."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import quote
+
+from relais_shared.client import Client, TransportError
+
+Json = dict[str, Any]
+Params = Mapping[str, str | int | float | list[str]]
+
+UNAVAILABLE = 503
+UNREADABLE = 502
+
+
+class ApiProblem(Exception):  # noqa: N818 - named after the problem document that it carries
+    """The API said no.
+
+    Attributes:
+        status: Of the answer.
+        slug: End of the problem's `type`, as `stale-version`.
+        faults: Pointer and text of each input at fault.
+        trace_id: What the technical team searches by; empty where there is none.
+    """
+
+    def __init__(self, status: int, document: Mapping[str, Any]) -> None:
+        self.status = status
+        self.slug = str(document.get("type") or "").rpartition("/")[2]
+        self.trace_id = str(document.get("trace_id") or "")
+        self.faults = [
+            (str(each.get("pointer") or ""), str(each.get("detail") or ""))
+            for each in document.get("errors") or ()
+        ]
+        super().__init__(f"{status} {self.slug}")
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What the API answered: its JSON, and the version of what it shows (the text of its `ETag`)."""
+
+    body: Json = field(repr=False)
+    version: str = ""
+
+
+class Api:
+    """The API for one page, with the rights of one access token.
+
+    Args:
+        client: Toward the gateway's own door.
+        token: Of the counsellor's session.
+    """
+
+    def __init__(self, client: Client, token: str) -> None:
+        self._client = client
+        self._token = token
+
+    async def get(self, path: str, params: Params | None = None) -> Answer:
+        """Read.
+
+        Raises:
+            ApiProblem: The API said no, or did not answer.
+        """
+        return await self._send("GET", path, params=params)
+
+    async def post(self, path: str, body: Json, *, version: str | None = None, key: str | None = None) -> Answer:
+        """Do something.
+
+        Args:
+            path: Of the operation.
+            body: As JSON.
+            version: What was read, for `If-Match`.
+            key: For `Idempotency-Key`: the same one when the same form comes twice.
+
+        Raises:
+            ApiProblem: The API said no, or did not answer.
+        """
+        return await self._send("POST", path, body=body, version=version, key=key)
+
+    async def patch(self, path: str, body: Json, *, version: str) -> Answer:
+        """Change what is still a draft.
+
+        Raises:
+            ApiProblem: The API said no, or did not answer.
+        """
+        return await self._send("PATCH", path, body=body, version=version)
+
+    async def _send(  # noqa: PLR0913 - the parts of a request, each by name
+        self,
+        method: str,
+        path: str,
+        *,
+        params: Params | None = None,
+        body: Json | None = None,
+        version: str | None = None,
+        key: str | None = None,
+    ) -> Answer:
+        headers = {"Authorization": f"Bearer {self._token}", "Accept": "application/json"}
+        if version is not None:
+            headers["If-Match"] = f'"{version}"'
+        if key is not None:
+            headers["Idempotency-Key"] = f'"{key}"'
+        try:
+            answer = await self._client.request(method, path, params=params, json=body, headers=headers)
+        except TransportError:
+            raise ApiProblem(UNAVAILABLE, {"type": "/problems/unavailable"}) from None
+        try:
+            document = answer.json() if answer.content else {}
+        except ValueError:
+            document = None
+        if not isinstance(document, dict):
+            raise ApiProblem(UNREADABLE, {})
+        if not answer.is_success:
+            raise ApiProblem(answer.status_code, document)
+        return Answer(document, answer.headers.get("etag", "").removeprefix("W/").strip('"'))
+
+
+def segment(text: str) -> str:
+    """Answer a text as one segment of a path."""
+    return quote(text, safe="")

@@ -1,0 +1,176 @@
+"""The map as a drawing: outlines and places projected on a small sheet, without tiles and without a script."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from math import cos, hypot, radians
+from typing import Any, Final
+
+WIDTH, HEIGHT = 540, 520
+"""Units of the drawing; it scales to the column it stands in."""
+MARGIN = 34
+"""Units kept free around the places, so that no mark is cut."""
+KM_PER_DEGREE = 111.2
+"""Along a meridian; a drawing of some tens of kilometres needs no more."""
+NARROWEST_KM = 3.0
+"""Half the width shown at least: one place alone still needs its surroundings."""
+APART = 21.0
+"""Units between two marks, so that both can be read and pressed."""
+LONGEST_NAME = 18
+"""Characters of a name that still fit between its neighbours."""
+EDGE_ACROSS, EDGE_DOWN = 60, 24
+"""Units from the rim within which a name would be cut."""
+RINGS_KM: Final = (1, 2, 5, 10, 20, 50, 100)
+
+Position = tuple[float, float]
+"""Latitude, longitude."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """One place on the sheet: the number of its card, and where."""
+
+    number: int
+    x: float
+    y: float
+
+
+@dataclass(frozen=True, slots=True)
+class Land:
+    """One outline as an SVG path, with its name where there is room for it."""
+
+    path: str
+    name: str
+    x: float
+    y: float
+
+
+@dataclass(frozen=True, slots=True)
+class Drawing:
+    """All that the map shows; `ring` is the radius of the circle of `ring_km` around the point searched from."""
+
+    lands: tuple[Land, ...]
+    marks: tuple[Mark, ...]
+    here: tuple[float, float] | None
+    ring: float
+    ring_km: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Sheet:
+    middle: Position
+    units_per_km: float
+
+    def put(self, latitude: float, longitude: float) -> tuple[float, float]:
+        east = (longitude - self.middle[1]) * KM_PER_DEGREE * cos(radians(self.middle[0]))
+        north = (latitude - self.middle[0]) * KM_PER_DEGREE
+        return WIDTH / 2 + east * self.units_per_km, HEIGHT / 2 - north * self.units_per_km
+
+
+def draw(
+    outlines: Iterable[Mapping[str, Any]], places: Mapping[int, Position], here: Position | None
+) -> Drawing | None:
+    """Draw places by number; nothing where there is neither a place nor a point to look from.
+
+    Args:
+        outlines: GeoJSON features, longitude first.
+        places: Where each numbered card is.
+        here: The point searched from.
+    """
+    shown = [*places.values(), *([here] if here else [])]
+    if not shown:
+        return None
+    sheet = _sheet(shown, here)
+    ring_km = next((km for km in RINGS_KM if km * sheet.units_per_km >= HEIGHT / 7), RINGS_KM[-1])
+    marks = _apart([Mark(number, *sheet.put(*place)) for number, place in places.items()])
+    return Drawing(
+        lands=tuple(_lands(outlines, sheet)),
+        marks=marks,
+        here=_rounded(sheet.put(*here)) if here else None,
+        ring=round(ring_km * sheet.units_per_km, 1),
+        ring_km=ring_km,
+    )
+
+
+def _sheet(shown: Sequence[Position], here: Position | None) -> _Sheet:
+    south, north = min(each[0] for each in shown), max(each[0] for each in shown)
+    west, east = min(each[1] for each in shown), max(each[1] for each in shown)
+    middle = here or ((south + north) / 2, (west + east) / 2)
+    wide = max(abs(east - middle[1]), abs(west - middle[1])) * KM_PER_DEGREE * cos(radians(middle[0]))
+    high = max(abs(north - middle[0]), abs(south - middle[0])) * KM_PER_DEGREE
+    scale = min(
+        (WIDTH / 2 - MARGIN) / max(wide, NARROWEST_KM),
+        (HEIGHT / 2 - MARGIN) / max(high, NARROWEST_KM),
+    )
+    return _Sheet(middle, scale)
+
+
+def _lands(outlines: Iterable[Mapping[str, Any]], sheet: _Sheet) -> list[Land]:
+    lands, named = [], set[str]()
+    for feature in outlines:
+        geometry = feature.get("geometry") or {}
+        shapes = geometry.get("coordinates") or []
+        if geometry.get("type") == "Polygon":
+            shapes = [shapes]
+        rings = [[sheet.put(point[1], point[0]) for point in ring] for shape in shapes for ring in shape]
+        rings = [ring for ring in rings if _touches(ring)]
+        if not rings:
+            continue
+        name = str((feature.get("properties") or {}).get("name") or "").partition(",")[0]
+        largest = max(rings, key=len)
+        x = sum(point[0] for point in largest) / len(largest)
+        y = sum(point[1] for point in largest) / len(largest)
+        inside = EDGE_ACROSS < x < WIDTH - EDGE_ACROSS and EDGE_DOWN < y < HEIGHT - EDGE_DOWN
+        room = inside and len(name) <= LONGEST_NAME and name not in named
+        if room:
+            named.add(name)
+        lands.append(Land("".join(_path(ring) for ring in rings), name if room else "", round(x), round(y)))
+    return lands
+
+
+def _touches(ring: Sequence[tuple[float, float]]) -> bool:
+    across, down = [point[0] for point in ring], [point[1] for point in ring]
+    return max(across) >= 0 and min(across) <= WIDTH and max(down) >= 0 and min(down) <= HEIGHT
+
+
+def _path(ring: Sequence[tuple[float, float]]) -> str:
+    """Answer a closed path in whole units; points that fall together are one."""
+    steps: list[str] = []
+    last: tuple[int, int] | None = None
+    for point in ring:
+        # What lies far off the sheet needs no detail: it is held to a frame around it.
+        here = (
+            round(min(max(point[0], -WIDTH), 2 * WIDTH)),
+            round(min(max(point[1], -HEIGHT), 2 * HEIGHT)),
+        )
+        if here == last:
+            continue
+        steps.append(f"M{here[0]} {here[1]}" if last is None else f"l{here[0] - last[0]} {here[1] - last[1]}")
+        last = here
+    return "".join(steps) + "z"
+
+
+def _apart(marks: Sequence[Mark]) -> tuple[Mark, ...]:
+    """Answer marks moved just so far that none hides another; the same marks always move the same way."""
+    spots = [(mark.x, mark.y) for mark in marks]
+    for _ in range(40):
+        moved = False
+        for first in range(len(spots)):
+            for second in range(first + 1, len(spots)):
+                (ax, ay), (bx, by) = spots[first], spots[second]
+                gap = hypot(bx - ax, by - ay)
+                if gap >= APART:
+                    continue
+                # Two marks on one spot part sideways, by their order.
+                along = ((bx - ax) / gap, (by - ay) / gap) if gap > 0 else (1.0, 0.15 * (second - first))
+                push = (APART - gap) / 2 + 0.1
+                spots[first] = (ax - along[0] * push, ay - along[1] * push)
+                spots[second] = (bx + along[0] * push, by + along[1] * push)
+                moved = True
+        if not moved:
+            break
+    inside = [(min(max(x, 16), WIDTH - 16), min(max(y, 16), HEIGHT - 16)) for x, y in spots]
+    return tuple(Mark(mark.number, *_rounded(spot)) for mark, spot in zip(marks, inside, strict=True))
+
+
+def _rounded(point: tuple[float, float]) -> tuple[float, float]:
+    return round(point[0], 1), round(point[1], 1)
