@@ -24,17 +24,19 @@ class Access:
     owner_dsn: str
 
 
-def given() -> bool:
-    """Answer whether the environment names every service's database, so that none is to be made.
+def given() -> dict[str, Access] | None:
+    """Answer the databases that the environment names; none if it names none, and they are ours to make.
 
     Raises:
         CannotRun: It names some; says which are missing.
     """
-    wanted = [f"RELAIS_{service.upper()}_{kind}" for service in SERVICES for kind in ("DSN", "OWNER_DSN")]
-    missing = [name for name in wanted if not os.environ.get(name)]
-    if missing and len(missing) < len(wanted):
-        raise CannotRun(f"Name every service's database or none: {', '.join(missing)} are not set.")
-    return not missing
+    names = {s: (f"RELAIS_{s.upper()}_DSN", f"RELAIS_{s.upper()}_OWNER_DSN") for s in SERVICES}
+    missing = [name for pair in names.values() for name in pair if not os.environ.get(name)]
+    if not missing:
+        return {s: Access(*(os.environ[name] for name in pair)) for s, pair in names.items()}
+    if len(missing) < 2 * len(SERVICES):
+        raise CannotRun(f"Name every service's database or none: {', '.join(missing)} not set.")
+    return None
 
 
 async def provision(home: Home, admin_dsn: str, *, ours: bool) -> dict[str, Access]:

@@ -13,6 +13,7 @@ from pathlib import Path
 from relais_local import databases, processes
 from relais_local.home import SERVICES, CannotRun, Home, Stack
 from relais_local.postgres import Cluster, port_is_free
+from relais_local.prepared import Prepared, state_of
 from relais_local.processes import Child, Launch
 
 BACK_OFF_S = 0.2
@@ -108,6 +109,9 @@ class Supervisor:
         self._cluster: Cluster | None = None
         self._children: dict[str, Child] = {}
         self._began = 0.0
+        self._owner_dsn: dict[str, str] = {}
+        self._prepared = Prepared(home)
+        self._territory_written: asyncio.Task[Path] | None = None
 
     async def run(self) -> None:
         """Start everything, keep it running, and end it when a signal asks for it.
@@ -160,58 +164,82 @@ class Supervisor:
                 guards.create_task(self._guard(service))
 
             async with asyncio.TaskGroup() as opening:
-                territory = opening.create_task(self._territory())
-                opening.create_task(self._open_directory(guard, territory))
-                opening.create_task(self._open_gateway(guard, territory))
+                opening.create_task(self._open_directory(guard))
                 opening.create_task(self._open_referral(guard))
+                opening.create_task(self._open_gateway(guard))
             self._say(f"Relais is ready: {self._plan.public_url}")
             if self._plan.demo:
                 self._say(f"Demonstration accounts: {self._home.folder / 'demo.json'}")
             self._say("Ctrl-C ends it.")
 
     async def _open_database(self) -> None:
-        if databases.given():
-            self._say("using the databases that the settings name")
-            return
+        given = databases.given()
         elsewhere = os.environ.get("RELAIS_POSTGRES_ADMIN_DSN")
-        if elsewhere:
-            await databases.provision(self._home, elsewhere, ours=False)
+        if given is not None:
+            access = given
+            self._say("using the databases that the settings name")
+        elif elsewhere:
+            access = await databases.provision(self._home, elsewhere, ours=False)
             self._say("using the PostgreSQL that the settings name")
-            return
-        self._say("PostgreSQL starts")
-        self._cluster = Cluster(self._home)
-        await self._cluster.start()
-        await databases.provision(self._home, self._cluster.admin_dsn(), ours=True)
-        self._say(f"PostgreSQL answers on port {self._cluster.port}")
+        else:
+            self._say("PostgreSQL starts")
+            self._cluster = Cluster(self._home)
+            await self._cluster.start()
+            access = await databases.provision(self._home, self._cluster.admin_dsn(), ours=True)
+            self._say(f"PostgreSQL answers on port {self._cluster.port}")
+        self._owner_dsn = {service: ways.owner_dsn for service, ways in access.items()}
 
     async def _territory(self) -> Path:
-        """Answer the folder of the demonstration's files."""
+        """Answer the folder of the demonstration's files, written anew."""
         folder = self._home.folder / "territory"
-        if self._plan.demo:
-            folder.mkdir(mode=0o700, exist_ok=True)
-            await self._do("territory", "relais_local.territory", str(folder))
+        await self._do("territory", "relais_local.territory", str(folder))
         return folder
 
-    async def _open_directory(self, guard: Callable[[str], None], territory: asyncio.Task[Path]) -> None:
-        await self._command("directory", "migrate")
+    async def _open_directory(self, guard: Callable[[str], None]) -> None:
+        prepared = await self._is_prepared("directory")
+        if not prepared:
+            await self._command("directory", "migrate")
         guard("directory")
-        await self._command("directory", "gazetteer")
-        if self._plan.demo:
-            await self._command("directory", "import", str(await territory / "services.json"))
+        if not prepared:
+            # The service answers meanwhile; it finds more as more is there.
+            await self._command("directory", "gazetteer")
+            if self._plan.demo:
+                file = await self._demonstration() / "services.json"
+                await self._command("directory", "import", str(file))
+            await self._keep_prepared("directory")
         await self._ready("directory")
 
-    async def _open_gateway(self, guard: Callable[[str], None], territory: asyncio.Task[Path]) -> None:
-        await self._command("gateway", "migrate")
-        if self._plan.demo:
-            given = ("--organisations", str(await territory / "organisations.json"))
-            await self._command("gateway", "demo", *given, "--output", str(self._home.folder / "demo.json"))
+    async def _open_gateway(self, guard: Callable[[str], None]) -> None:
+        accounts = self._home.folder / "demo.json"
+        if not await self._is_prepared("gateway") or (self._plan.demo and not accounts.exists()):
+            await self._command("gateway", "migrate")
+            if self._plan.demo:
+                file = await self._demonstration() / "organisations.json"
+                await self._command("gateway", "demo", "--organisations", str(file), "--output", str(accounts))
+            await self._keep_prepared("gateway")
         guard("gateway")
         await self._ready("gateway")
 
     async def _open_referral(self, guard: Callable[[str], None]) -> None:
-        await self._command("referral", "migrate")
+        if not await self._is_prepared("referral"):
+            await self._command("referral", "migrate")
+            await self._keep_prepared("referral")
         guard("referral")
         await self._ready("referral")
+
+    async def _demonstration(self) -> Path:
+        """Answer the folder of the demonstration's files, written once in a start, whoever asks first."""
+        if self._territory_written is None:
+            self._territory_written = asyncio.create_task(self._territory())
+        return await self._territory_written
+
+    async def _is_prepared(self, service: str) -> bool:
+        state = await state_of(service, self._owner_dsn[service], demo=self._plan.demo)
+        return self._prepared.holds(service, state)
+
+    async def _keep_prepared(self, service: str) -> None:
+        state = await state_of(service, self._owner_dsn[service], demo=self._plan.demo)
+        self._prepared.keep(service, state)
 
     async def _command(self, service: str, command: str, *arguments: str) -> None:
         await self._do(f"{service}-{command}", f"relais_{service}", command, *arguments, service=service)

@@ -38,8 +38,18 @@ NAME = "NAME_OF_SERVICE"
 if sys.argv[1] != "serve":
     print(" ".join(sys.argv[1:]))
     if sys.argv[1] == os.environ.get("STAND_IN_HANGS_IN"):
-        print("hanging", flush=True)
         signal.pause()
+    if sys.argv[1] == "migrate" and "STAND_IN_HAS_NO_SCHEMA" not in os.environ:
+        import asyncio, asyncpg, pathlib
+
+        async def migrate():
+            home = pathlib.Path(os.environ["RELAIS_HOME"])
+            owner = await asyncpg.connect((home / "secrets" / f"relais_{NAME}_owner_dsn").read_text().strip())
+            await owner.execute("DROP TABLE IF EXISTS alembic_version")
+            await owner.execute("CREATE TABLE alembic_version AS SELECT '1' AS version_num")
+            await owner.close()
+
+        asyncio.run(migrate())
     sys.exit("it cannot be" if sys.argv[1] == os.environ.get("STAND_IN_FAILS_IN") else 0)
 if NAME == os.environ.get("STAND_IN_CRASHES"):
     sys.exit("no such luck")
@@ -318,6 +328,29 @@ def test_a_deaf_service_is_killed_and_named_and_further_signals_change_nothing(s
     assert "database system is shut down" in up.home.last_words("postgres")[-1]
 
 
+def test_what_is_prepared_is_not_prepared_again(start: Start, stand_ins: Path) -> None:
+    """A kept installation starts at once; a change of code or schema brings the commands back."""
+
+    def commands(up: Up) -> dict[str, int]:
+        up.until("ready: ")
+        assert up.end() == 0
+        return {log.stem: len(log.read_text().splitlines()) for log in up.home.logs.glob("*-*.log")}
+
+    once = commands(start())
+    assert once == {f"{name}-migrate": 1 for name in SERVICES} | {"directory-gazetteer": 1}
+    assert commands(start()) == once
+
+    (stand_ins / "relais_directory" / "more.py").touch()
+    twice = commands(start())
+    assert twice == once | {"directory-migrate": 2, "directory-gazetteer": 2}
+
+    up = start()
+    up.until("ready: ")
+    up.database("DROP DATABASE relais_referral")
+    assert up.end() == 0
+    assert commands(start()) == twice | {"referral-migrate": 2}
+
+
 @pytest.mark.parametrize("service", SERVICES)
 def test_a_killed_service_is_named_and_comes_back(start: Start, service: str) -> None:
     """Its death is told with its cause; the others do not notice."""
@@ -414,10 +447,11 @@ def test_a_service_learns_its_own_settings_only(start: Start) -> None:
 def test_databases_that_the_settings_name_are_used(start: Start) -> None:
     """Three databases elsewhere: no server is started here, and the owner's login stays with the migrations."""
     names = [f"RELAIS_{service.upper()}_{kind}" for service in SERVICES for kind in ("DSN", "OWNER_DSN")]
-    elsewhere = {name: f"postgresql://elsewhere/{name}" for name in names}
+    elsewhere = {name: f"postgresql://nobody@127.0.0.1:1/{name}" for name in names}
+    elsewhere["STAND_IN_HAS_NO_SCHEMA"] = "1"
     up = start(**elsewhere)
     up.until("ready: ")
-    assert up.ask("referral")[1]["RELAIS_REFERRAL_DSN"] == "postgresql://elsewhere/RELAIS_REFERRAL_DSN"
+    assert up.ask("referral")[1]["RELAIS_REFERRAL_DSN"] == elsewhere["RELAIS_REFERRAL_DSN"]
     assert "RELAIS_REFERRAL_OWNER_DSN" not in up.ask("referral")[1]
     assert not (up.home.postgres / "data").exists()
     assert up.end() == 0
@@ -425,7 +459,7 @@ def test_databases_that_the_settings_name_are_used(start: Start) -> None:
     del elsewhere["RELAIS_GATEWAY_OWNER_DSN"]
     up = start(**elsewhere)
     assert up.end(None) == 1
-    assert "RELAIS_GATEWAY_OWNER_DSN are not set" in up.output
+    assert "RELAIS_GATEWAY_OWNER_DSN not set" in up.output
 
 
 @pytest.mark.anyio

@@ -1,0 +1,64 @@
+"""What was prepared already, so that a kept installation starts without asking every service again.
+
+A service's commands (`migrate`, first data) may run any number of times, but each costs a second of imports.
+"""
+
+import hashlib
+import importlib.util
+import json
+from pathlib import Path
+
+import asyncpg
+
+from relais_local.home import Home, write_private
+
+
+async def state_of(service: str, owner_dsn: str, *, demo: bool) -> str | None:
+    """Answer a text that is the same as long as a service's code, schema and wish for a demonstration are.
+
+    None when that cannot be known: the database has no schema yet, or does not answer.
+    """
+    try:
+        owner = await asyncpg.connect(owner_dsn)
+        try:
+            schema = await owner.fetchval("SELECT version_num FROM alembic_version")
+        finally:
+            await owner.close()
+    except (OSError, asyncpg.PostgresError):
+        return None
+    packages = (f"relais_{service}", "relais_shared", *(["relais_local"] if demo else []))
+    parts = [str(schema), str(demo), *(line for package in packages for line in _files(package))]
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+
+
+def _files(package: str) -> list[str]:
+    """Answer a package's files with size and time: whoever changes one of them changes this."""
+    spec = importlib.util.find_spec(package)
+    if spec is None or spec.origin is None:
+        return []
+    found = sorted(
+        path for path in Path(spec.origin).parent.rglob("*") if path.suffix != ".pyc" and path.is_file()
+    )
+    return [f"{path} {path.stat().st_size} {path.stat().st_mtime_ns}" for path in found]
+
+
+class Prepared:
+    """The note in the home about what state each service was prepared in."""
+
+    def __init__(self, home: Home) -> None:
+        self._path = home.folder / "prepared.json"
+
+    def holds(self, service: str, state: str | None) -> bool:
+        """Answer whether a service was prepared in this very state."""
+        return state is not None and self._read().get(service) == state
+
+    def keep(self, service: str, state: str | None) -> None:
+        """Remember that a service is prepared in this state."""
+        write_private(self._path, json.dumps(self._read() | {service: state}, indent=1))
+
+    def _read(self) -> dict[str, str | None]:
+        try:
+            known: dict[str, str | None] = json.loads(self._path.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            return {}
+        return known
