@@ -207,7 +207,8 @@ def settings_for(home: Path, stand_ins: Path) -> dict[str, str]:
     """Answer the environment of a stack on free ports."""
     names = ["RELAIS_GATEWAY_PORT", "RELAIS_DIRECTORY_PORT", "RELAIS_REFERRAL_PORT", "RELAIS_GATEWAY_OTLP_PORT"]
     ports = map(str, free_ports(4))
-    path = {"PATH": os.defpath, "PYTHONPATH": str(stand_ins)}
+    inherited = [os.environ["PYTHONPATH"]] if "PYTHONPATH" in os.environ else []
+    path = {"PATH": os.defpath, "PYTHONPATH": os.pathsep.join([str(stand_ins), *inherited])}
     return {**path, "RELAIS_HOME": str(home), **dict(zip(names, ports, strict=True))}
 
 
@@ -498,7 +499,5 @@ def test_an_ordinary_user_runs_it_too(stand_ins: Path) -> None:
 
 def test_the_command_gathers_what_packages_offer() -> None:
     """`relais` lists the commands of every installed package."""
-    done = subprocess.run(
-        [sys.executable, "-m", "relais_local", "--help"], capture_output=True, text=True, check=True
-    )
+    done = subprocess.run([sys.executable, "-m", "relais_local", "--help"], capture_output=True, text=True, check=True)
     assert " up " in done.stdout
