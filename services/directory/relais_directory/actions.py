@@ -1,0 +1,82 @@
+"""The verbs of the directory that prepare it: its vocabularies and its gazetteer."""
+
+import json
+
+from relais_directory import gazetteer
+from relais_directory.data import audiences, themes
+from relais_directory.domain.geo import position
+from relais_directory.domain.words import plain
+from relais_directory.store import Connection
+
+
+async def load_vocabularies(connection: Connection) -> bool:
+    """Bring themes and audiences to what the package says; a term keeps its number for ever."""
+    wanted = [
+        (
+            "themes",
+            theme.slug,
+            theme.parent,
+            json.dumps(dict(theme.labels)),
+            theme.sensitive,
+            theme.shape,
+            theme.symbol,
+        )
+        for theme in themes().values()
+    ] + [("audiences", one.slug, None, json.dumps(dict(one.labels)), False, None, None) for one in audiences().values()]
+    async with connection.transaction():
+        await connection.execute("select pg_advisory_xact_lock(hashtext('vocabularies'))")
+        there = {row["code"] for row in await connection.fetch("select code from taxonomy_term")}
+        await connection.executemany(
+            """
+            insert into taxonomy_term (id, taxonomy, code, parent, labels, sensitive, shape, symbol)
+            select coalesce((select id from taxonomy_term where code = $2),
+                (select coalesce(max(id), 0) + 1 from taxonomy_term)), $1, $2, $3, $4, $5, $6, $7
+            on conflict (id) do update set parent = excluded.parent, labels = excluded.labels,
+                sensitive = excluded.sensitive, shape = excluded.shape, symbol = excluded.symbol
+            """,
+            wanted,
+        )
+    return {row[1] for row in wanted} != there
+
+
+async def load_gazetteer(connection: Connection) -> int:
+    """Load the places that come with the package, unless this version is there; answer how many were loaded."""
+    async with connection.transaction():
+        await connection.execute("select pg_advisory_xact_lock(hashtext('gazetteer'))")
+        there = await connection.fetchval("select version from loaded where name = 'gazetteer'")
+        if there == gazetteer.VERSION:
+            return 0
+        await connection.execute("set local statement_timeout = 0")
+        await connection.execute(
+            "create temporary table arriving (like place, at double precision[]) on commit drop;"
+            "alter table arriving alter position drop not null"
+        )
+        names = [
+            "code", "kind", "parent", "country", "region", "province", "name", "name_fr", "name_nl", "name_de",
+            "names", "postcodes", "latitude", "longitude", "precision", "population",
+        ]  # fmt: skip
+        rows = [
+            (
+                place.code, place.kind, place.parent or None, place.country, place.region, place.province, place.name,
+                place.name_fr, place.name_nl, place.name_de, _names(place), list(place.postcodes), place.latitude,
+                place.longitude, place.precision, place.population, list(position(place.latitude, place.longitude)),
+            )
+            for place in gazetteer.read_places()
+        ]  # fmt: skip
+        await connection.copy_records_to_table("arriving", records=rows, columns=[*names, "at"])
+        columns = ", ".join(names)
+        await connection.execute("delete from place")
+        await connection.execute(
+            f"insert into place ({columns}, position) select {columns}, cube(at) from arriving"  # noqa: S608 - our own column names
+        )
+        await connection.execute(
+            "insert into loaded values ('gazetteer', $1) on conflict (name) do update set version = excluded.version",
+            gazetteer.VERSION,
+        )
+    await connection.execute("analyze place")
+    return len(rows)
+
+
+def _names(place: gazetteer.Place) -> str:
+    every = (place.name, place.name_fr, place.name_nl, place.name_de, *place.other_names)
+    return "|" + "|".join(dict.fromkeys(plain(name) for name in every if name)) + "|"

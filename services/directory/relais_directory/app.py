@@ -1,0 +1,70 @@
+"""Assembly of the directory."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Final
+
+import asyncpg
+from fastapi import FastAPI
+
+from relais_directory import actions, store
+from relais_directory.models import OrganisationCopy
+from relais_directory.problems import TABLE
+from relais_directory.routes import places, search, services
+from relais_directory.settings import DirectorySettings
+from relais_shared import registry
+from relais_shared.client import open_client
+from relais_shared.service import build_app
+
+MIGRATIONS: Final = Path(__file__).with_name("migrations")
+
+READING: Final = {"jit": "off", "max_parallel_workers_per_gather": "0"}
+"""A search takes a millisecond: compiling it or parting it among workers would cost more than it."""
+
+SCOPES: Final = {"directory:read": "search and read the directory, export it"}
+
+
+def create_app(settings: DirectorySettings | None = None) -> FastAPI:
+    """Assemble the directory.
+
+    Args:
+        settings: Read from the environment where absent.
+    """
+    settings = settings or DirectorySettings.load()
+
+    @asynccontextmanager
+    async def opened(app: FastAPI) -> AsyncIterator[None]:
+        async with (
+            open_client(settings.gateway_url) as gateway,
+            asyncpg.create_pool(
+                settings.dsn.get_secret_value(),
+                min_size=2,
+                max_size=settings.database_connections,
+                server_settings={"application_name": "relais-directory", "statement_timeout": "10000", **READING},
+            ) as pool,
+        ):
+            app.state.pool = pool
+            async with pool.acquire() as connection:
+                await actions.load_vocabularies(connection)
+                known = await store.terms(connection, "themes")
+            app.state.terms = {row["code"]: row["id"] for row in known}
+            app.state.slugs = {row["id"]: row["code"] for row in known}
+            pulling = asyncio.create_task(
+                registry.keep_pulling(app.state.database, OrganisationCopy, gateway, app.state.keyring)
+            )
+            yield
+            pulling.cancel()
+
+    return build_app(
+        settings,
+        title="Relais directory",
+        description="Local resources, found by place and need.",
+        table=TABLE,
+        routers=[search.router, places.router, services.router, registry.router(OrganisationCopy)],
+        migrations=MIGRATIONS,
+        opened=opened,
+        database_options=READING,
+        scopes=SCOPES,
+    )

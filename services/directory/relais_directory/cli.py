@@ -1,0 +1,109 @@
+"""The directory's commands."""
+
+import asyncio
+import json
+import sys
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+import asyncpg
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
+
+from relais_directory import actions, importing
+from relais_directory.app import MIGRATIONS, create_app
+from relais_directory.formats import reading
+from relais_directory.formats.reading import UnreadableFile
+from relais_directory.settings import DirectorySettings
+from relais_shared import service
+from relais_shared.migrations import upgrade
+
+app = typer.Typer(help="The directory.", no_args_is_help=True)
+console = Console(stderr=True)
+
+SHOWN = 20
+"""Refusals printed; the report file holds the rest."""
+
+
+@app.command()
+def serve() -> None:
+    """Serve the API until told to stop."""
+    settings = DirectorySettings.load()
+    service.serve(create_app(settings), settings)
+
+
+@app.command()
+def migrate() -> None:
+    """Bring the schema to the newest version."""
+    upgrade(DirectorySettings.load(), MIGRATIONS)
+
+
+@app.command()
+def gazetteer() -> None:
+    """Load the places of Belgium and France, unless they are there."""
+    loaded = asyncio.run(_connected(actions.load_gazetteer))
+    console.print(f"{loaded} places loaded." if loaded else "The gazetteer is there.")
+
+
+@app.command("import")
+def import_file(
+    file: Annotated[Path, typer.Argument(help="A .json, .jsonl or .csv file.")],
+    *,
+    mapping: Annotated[
+        str | None, typer.Option(help="A shipped mapping, the path of a .toml file, or `canonical`.")
+    ] = None,
+    source: Annotated[str | None, typer.Option(help="The name of the source.")] = None,
+    structures: Annotated[
+        Path | None, typer.Option(help="data.inclusion v1: the file of structures beside the services.")
+    ] = None,
+    report: Annotated[Path | None, typer.Option(help="Write the whole report to this JSON file.")] = None,
+) -> None:
+    """Import a file of services: all of it or, where it cannot be read, nothing; twice is as once."""
+    try:
+        known = {str(row.values["id"]): row.values for row in reading.rows(structures)} if structures else {}
+        size = file.stat().st_size if file.exists() else 0
+        with Progress(
+            TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn(),
+            console=console, disable=not sys.stderr.isatty(),
+        ) as bar:  # fmt: skip
+            task = bar.add_task(file.name, total=size)
+
+            async def run(connection: asyncpg.Connection) -> importing.Report:
+                return await importing.run(
+                    connection,
+                    file,
+                    mapping_name=mapping,
+                    source=source,
+                    structures=known,
+                    progress=lambda done: bar.update(task, completed=done),
+                )
+
+            done = asyncio.run(_connected(run))
+    except UnreadableFile as fault:
+        console.print(f"Nothing was imported. {fault}")
+        raise typer.Exit(1) from None
+    _tell(done, report)
+    if done.read and done.refused == done.read:
+        raise typer.Exit(1)
+
+
+def _tell(done: importing.Report, report: Path | None) -> None:
+    console.print(f"Source {done.source}: " + ", ".join(f"{count} {name}" for name, count in done.summary().items()))
+    for remark in done.refusals[:SHOWN]:
+        console.print(f"  line {remark.line}, {remark.record or 'no record id'}, {remark.field}: {remark.reason}")
+    if done.refused > SHOWN:
+        console.print(f"  … {done.refused - SHOWN} more; --report FILE writes them all.")
+    if report is not None:
+        report.write_text(json.dumps(done.as_json(), ensure_ascii=False, indent=1), encoding="utf-8")
+
+
+async def _connected(work: Callable[[asyncpg.Connection], Awaitable[Any]]) -> Any:  # noqa: ANN401 - whatever the work answers
+    settings = DirectorySettings.load()
+    connection = await asyncpg.connect(settings.dsn.get_secret_value())
+    try:
+        await actions.load_vocabularies(connection)
+        return await work(connection)
+    finally:
+        await connection.close()

@@ -1,0 +1,1 @@
+"""Files ↔ records: each format becomes canonical records, one at a time."""

@@ -1,0 +1,208 @@
+"""A mapping file: how the columns of somebody's file become a canonical record."""
+
+import tomllib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, Final, Self
+
+from relais_directory.data import audiences_of, themes_of
+from relais_directory.formats.reading import UnreadableFile
+
+SHIPPED: Final = files("relais_directory.mappings")
+"""The mappings that come with the directory; `docs/imports.md` explains how to write another."""
+
+TRUE: Final = frozenset({"true", "oui", "ja", "yes", "1", "vrai", "wahr", "x"})
+FALSE: Final = frozenset({"false", "non", "nee", "nein", "no", "0", "faux", "falsch"})
+
+
+class FaultyValue(ValueError):  # noqa: N818 - an answer to whoever imports
+    """A value of a row cannot be read as its mapping says; names the column, never the value."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mapping_:  # noqa: N801 - collections.abc has the plain name
+    """A mapping, read from TOML."""
+
+    name: str
+    source: str
+    match: frozenset[str]
+    record: Mapping[str, Any]
+
+    @classmethod
+    def parse(cls, name: str, text: str) -> Self:
+        """Read a mapping.
+
+        Raises:
+            UnreadableFile: It is no TOML, or misses its parts.
+        """
+        try:
+            found = tomllib.loads(text)
+            return cls(name, found["source"], frozenset(found.get("match", ())), found["record"])
+        except (tomllib.TOMLDecodeError, KeyError) as fault:
+            raise UnreadableFile(f"The mapping {name} cannot be read: {fault}.") from None
+
+    def apply(self, row: Mapping[str, Any]) -> dict[str, Any]:
+        """Answer the canonical record of a row, not yet judged.
+
+        Raises:
+            FaultyValue: A value cannot be read; names its column.
+        """
+        found = _build(self.record, row)
+        return found if isinstance(found, dict) else {}
+
+
+def named(name: str) -> Mapping_:
+    """Answer a mapping by the name of a shipped one or by its path.
+
+    Raises:
+        UnreadableFile: There is none such.
+    """
+    path = Path(name)
+    if path.suffix == ".toml" and path.is_file():
+        return Mapping_.parse(path.name, path.read_text(encoding="utf-8"))
+    for mapping in shipped():
+        if mapping.name == name:
+            return mapping
+    known = ", ".join(mapping.name for mapping in shipped())
+    raise UnreadableFile(f"There is no mapping {name}. Shipped: {known}; or give the path of a .toml file.")
+
+
+def shipped() -> Iterator[Mapping_]:
+    """Answer the mappings that come with the directory."""
+    for file in sorted(SHIPPED.iterdir(), key=lambda each: each.name):
+        if file.name.endswith(".toml"):
+            yield Mapping_.parse(file.name.removesuffix(".toml"), file.read_text(encoding="utf-8"))
+
+
+def fitting(columns: frozenset[str]) -> Mapping_ | None:
+    """Answer the one shipped mapping that was made for a file with these columns."""
+    found = [mapping for mapping in shipped() if mapping.match and mapping.match <= columns]
+    return found[0] if len(found) == 1 else None
+
+
+def _build(spec: Any, row: Mapping[str, Any]) -> Any:  # noqa: ANN401 - a tree of any shape
+    """Answer what a part of the mapping says for a row: a value, an object, a list; nothing where all is empty."""
+    if isinstance(spec, list):
+        return [made for part in spec if (made := _build(part, row)) is not None]
+    if not isinstance(spec, dict):
+        return spec
+    if spec.keys() & _SOURCES:
+        return _value(spec, row)
+    made = {name: value for name, part in spec.items() if (value := _build(part, row)) not in (None, {}, [])}
+    return made or None
+
+
+_SOURCES: Final = frozenset({"column", "columns", "template", "constant"})
+
+
+def _value(spec: Mapping[str, Any], row: Mapping[str, Any]) -> Any:  # noqa: ANN401 - a value of any type
+    column = str(spec.get("column") or "/".join(spec.get("columns", ())) or spec.get("template", ""))
+    try:
+        value = _read(spec, row)
+        for step in spec.get("steps", ()):
+            value = _STEPS[step](value) if value is not None else None
+        if value is not None and "multiply" in spec:
+            value = float(value) * float(spec["multiply"])
+        if value is not None and "map" in spec:
+            value = spec["map"].get(str(value), spec.get("otherwise"))
+        if value is not None and "map_each" in spec:
+            value = list(dict.fromkeys(spec["map_each"][one] for one in value if one in spec["map_each"]))
+        if value is not None and "has" in spec:
+            value = spec["has"] in value
+        if value is not None and "prefix" in spec:
+            value = f"{spec['prefix']}{value}"
+        if value is not None and "cut" in spec:
+            value = str(value)[: int(spec["cut"])]
+    except (ValueError, KeyError, TypeError) as fault:
+        raise FaultyValue(f"{column}: {_reason(fault)}") from None
+    return spec.get("default") if value in (None, "", []) else value
+
+
+def _read(spec: Mapping[str, Any], row: Mapping[str, Any]) -> Any:  # noqa: ANN401 - a value of any type
+    if "constant" in spec:
+        return spec["constant"]
+    if "template" in spec:
+        return spec["template"].format_map({name: "" if cell is None else cell for name, cell in row.items()})
+    if "columns" in spec:
+        parts = [str(row[name]).strip() for name in spec["columns"] if str(row.get(name) or "").strip()]
+        return spec.get("join", " ").join(parts) or None
+    if spec["column"] not in row and spec.get("optional") is not True:
+        raise KeyError(spec["column"])
+    value = row.get(spec["column"])
+    if isinstance(value, str):
+        value = value.strip()
+    return None if value == "" else value
+
+
+def postgres_list(text: str) -> list[str]:
+    r"""Read PostgreSQL's text form of an array, `{a,"b, c",NULL}`, with its quotes and backslashes."""
+    if not (text.startswith("{") and text.endswith("}")):
+        raise ValueError("not a list in braces")
+    found: list[str] = []
+    place, inside = 1, text[:-1]
+    while place < len(inside):
+        if inside[place] == '"':
+            word, place = _quoted(inside, place + 1)
+            found.append(word)
+        else:
+            end = inside.find(",", place)
+            end = len(inside) if end < 0 else end
+            word = inside[place:end].strip()
+            if word and word != "NULL":
+                found.append(word)
+            place = end
+        if place < len(inside) and inside[place] != ",":
+            raise ValueError("a list that is not parted by commas")
+        place += 1
+    return found
+
+
+def _quoted(text: str, place: int) -> tuple[str, int]:
+    word = ""
+    while place < len(text):
+        if text[place] == "\\" and place + 1 < len(text):
+            word += text[place + 1]
+            place += 2
+        elif text[place] == '"':
+            return word, place + 1
+        else:
+            word += text[place]
+            place += 1
+    raise ValueError("a quote that is not closed")
+
+
+def _yes(value: Any) -> bool:  # noqa: ANN401 - a cell of any type
+    text = str(value).strip().lower()
+    if text in TRUE | FALSE:
+        return text in TRUE
+    raise ValueError("neither yes nor no")
+
+
+def _titled(value: str) -> str:
+    return value if value != value.upper() else value.title()
+
+
+def _reason(fault: Exception) -> str:
+    if isinstance(fault, KeyError):
+        return "this column is not in the file, or this step is not known"
+    text = str(fault)
+    return "not a number" if "could not convert" in text else text
+
+
+_STEPS: Final[Mapping[str, Any]] = {
+    "decimal_comma": lambda value: float(str(value).replace(",", ".")),
+    "number": float,
+    "south": lambda value: -abs(float(value)),  # a file that lost the minus sign of its latitudes
+    "west": lambda value: -abs(float(value)),
+    "postgres_list": lambda value: postgres_list(str(value)),
+    "comma_list": lambda value: [part.strip() for part in str(value).split(",") if part.strip()],
+    "yes_no": _yes,
+    "upper": lambda value: str(value).upper(),
+    "lower": lambda value: str(value).lower(),
+    "titled": lambda value: _titled(str(value)),
+    "themes": themes_of,
+    "audiences": audiences_of,
+}
+"""What can be done to a value, in order."""

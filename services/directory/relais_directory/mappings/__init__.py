@@ -1,0 +1,1 @@
+"""Mappings for files that are published as they are."""

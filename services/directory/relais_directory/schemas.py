@@ -1,0 +1,163 @@
+"""What travels: the query of a search, and what the directory answers."""
+
+from datetime import datetime
+from typing import Annotated, Any, Literal, Self
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator, model_validator
+
+from relais_directory.data import themes
+
+Short = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200)]
+
+
+class SearchQuery(BaseModel):
+    """Where, for what, how far; a value out of its range is refused, never moved."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    near: str | None = Field(
+        default=None, pattern=r"^-?\d{1,2}(\.\d+)?,-?\d{1,3}(\.\d+)?$", description="`latitude,longitude`, WGS 84."
+    )
+    postcode: Annotated[str, StringConstraints(pattern=r"^[0-9A-Za-z -]{3,10}$")] | None = Field(
+        default=None, description="Of the territory's country, or with it: `fr:97400`.", examples=["6000"]
+    )
+    municipality: Annotated[str, StringConstraints(pattern=r"^([a-z]{2}:)?[0-9A-Z]{4,6}$")] | None = Field(
+        default=None,
+        description="Official code: `be:52011`, `fr:97411`; a bare one is of the territory's country.",
+    )
+    place: Short | None = Field(default=None, description="Free text: a name, or a postcode and a name.")
+    radius_km: float = Field(default=15, gt=0, le=100)
+    theme: list[str] = Field(default=[], description="Repeat for several; a parent takes its children.")
+    q: Short | None = Field(default=None, description="What people say: accents, case and small errors do not matter.")
+    organisation_id: UUID | None = None
+    sort: Literal["relevance", "distance", "freshness"] | None = Field(
+        default=None, description="Where absent: relevance with words, else distance with a place, else freshness."
+    )
+    limit: int = Field(default=20, ge=1, le=100)
+    cursor: str | None = None
+
+    @field_validator("postcode", mode="before")
+    @classmethod
+    def _postcode(cls, given: object) -> object:
+        return given.partition(":")[2] if isinstance(given, str) and given[:3].endswith(":") else given
+
+    @field_validator("near")
+    @classmethod
+    def _on_earth(cls, given: str | None) -> str | None:
+        if given is not None:
+            latitude, longitude = map(float, given.split(","))
+            if abs(latitude) > 90 or abs(longitude) > 180:  # noqa: PLR2004 - the poles and the date line
+                raise ValueError("Latitude goes from -90 to 90, longitude from -180 to 180.")
+        return given
+
+    @field_validator("theme")
+    @classmethod
+    def _known(cls, given: list[str]) -> list[str]:
+        if unknown := [slug for slug in given if slug not in themes()]:
+            raise ValueError(f"Not among /v1/directory/themes: {', '.join(unknown)[:200]}.")
+        return list(dict.fromkeys(given))
+
+    @model_validator(mode="after")
+    def _one_place(self) -> Self:
+        given = [name for name in ("near", "postcode", "municipality", "place") if getattr(self, name) is not None]
+        if len(given) > 1:
+            raise ValueError(f"One place at a time: {', '.join(given)} were given.")
+        if self.sort == "distance" and not given:
+            raise ValueError("Sorting by distance needs a place.")
+        return self
+
+
+class Opening(BaseModel):
+    """Whether it is open now, and when it opens next."""
+
+    open_now: bool | None
+    next_opening: datetime | None
+
+
+class Freshness(BaseModel):
+    """Who assured an entry, when, and how far it can still be trusted."""
+
+    assured_at: str | None
+    assured_by: str | None
+    score: float = Field(ge=0, le=1)
+
+
+class Card(BaseModel):
+    """A service at its nearest place."""
+
+    model_config = ConfigDict(extra="allow")
+
+    id: UUID
+    service: dict[str, Any]
+    organisation: dict[str, Any]
+    location: dict[str, Any] | None
+    distance_m: int | None = Field(description="Along the ground (WGS 84), null where the service comes to the person.")
+    opening: Opening
+    capacity: dict[str, Any] | None
+    freshness: Freshness
+    relay_contact: dict[str, Any] | None
+    can_receive: Literal["relais", "guest", "phone_only"]
+    why: dict[str, list[str]] = Field(description="Which words, themes and filters made the match.")
+    source: dict[str, Any]
+
+
+class SearchPage(BaseModel):
+    """One page of cards."""
+
+    items: list[Card]
+    total: int = Field(description="Services that fit, counted up to 1,000.")
+    total_is_exact: bool
+    next_cursor: str | None
+
+
+class PlaceView(BaseModel):
+    """A place of the gazetteer."""
+
+    code: str
+    name: str
+    kind: str
+    municipality: str
+    postcodes: list[str]
+    latitude: float
+    longitude: float
+    country: str
+    precision: str
+
+
+class PlacePage(BaseModel):
+    """Places that begin so, the best known first."""
+
+    items: list[PlaceView]
+
+
+class ThemeView(BaseModel):
+    """A theme of the taxonomy."""
+
+    slug: str
+    parent: str | None
+    labels: dict[str, str]
+    sensitive: bool
+    shape: str
+    symbol: str
+
+
+class ThemePage(BaseModel):
+    """Every theme, each parent before its children."""
+
+    items: list[ThemeView]
+
+
+class ServiceView(BaseModel):
+    """All that is known of a service."""
+
+    model_config = ConfigDict(extra="allow")
+
+    id: UUID
+    name: str
+    status: str
+    organisation: dict[str, Any]
+    can_receive: str
+    sensitive: bool
+    themes: list[str]
+    locations: list[dict[str, Any]]

@@ -1,0 +1,21 @@
+"""Settings of the directory."""
+
+from typing import ClassVar
+
+from pydantic import Field
+from pydantic_settings import SettingsConfigDict
+
+from relais_shared.settings import ServiceSettings
+
+
+class DirectorySettings(ServiceSettings):
+    """What the directory needs to run, beside what every service needs."""
+
+    model_config = SettingsConfigDict(env_prefix="RELAIS_DIRECTORY_", extra="ignore", populate_by_name=True)
+    service: ClassVar[str] = "directory"
+
+    port: int = Field(default=8001, description="Port to listen on.")
+    gateway_url: str = Field(default="http://127.0.0.1:8000", description="Where the gateway answers.")
+    country: str = Field(
+        default="be", pattern="^[a-z]{2}$", description="Country of the territory: what a bare code is of."
+    )

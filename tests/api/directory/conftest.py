@@ -1,0 +1,61 @@
+"""The directory on a real PostgreSQL, with the gazetteer and the demonstration territory imported for real."""
+
+import json
+from collections.abc import AsyncIterator
+from datetime import date
+from pathlib import Path
+
+import asyncpg
+import httpx
+import pytest
+from joserfc.jwk import OKPKey
+
+from relais_directory import actions, importing
+from relais_directory.app import create_app
+from relais_directory.settings import DirectorySettings
+from relais_local.territory import generate
+from relais_shared.auth import Actor, Keyring
+from relais_shared.client import ASGITransport, open_client
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture(scope="session", name="gateway")
+def _gateway(home: Path) -> Keyring:
+    """Answer the gateway's keyring: who vouches for callers."""
+    key = OKPKey.import_key(json.loads((home / "keys" / "gateway.jwk").read_text()))
+    return Keyring("gateway", key, {})
+
+
+@pytest.fixture(scope="session", name="territory_file")
+def _territory_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("territory")
+    (folder / "services.json").write_text(json.dumps(generate.services(date(2026, 11, 16))))
+    return folder / "services.json"
+
+
+@pytest.fixture(scope="session", name="dsn")
+async def _dsn(home: Path, databases: object, territory_file: Path) -> str:
+    """Answer a directory with the gazetteer and the demonstration territory in it."""
+    del home
+    dsn: str = databases["directory"].dsn  # type: ignore[index]
+    connection = await asyncpg.connect(dsn)
+    await actions.load_vocabularies(connection)
+    await actions.load_gazetteer(connection)
+    report = await importing.run(connection, territory_file, source="demo")
+    assert report.refused == 0
+    await connection.close()
+    return dsn
+
+
+@pytest.fixture(scope="session", name="reader")
+async def _reader(dsn: str, gateway: Keyring) -> AsyncIterator[httpx.AsyncClient]:
+    """Answer a client that may read the directory."""
+    app = create_app(DirectorySettings.load(dsn=dsn))
+    token = gateway.sign("directory", Actor("client", "client:t", scopes=frozenset({"directory:read"})))
+    async with (
+        app.router.lifespan_context(app),
+        open_client("http://directory", transport=ASGITransport(app=app)) as client,
+    ):
+        client.headers["Authorization"] = f"Bearer {token}"
+        yield client
