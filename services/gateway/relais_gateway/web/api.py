@@ -29,8 +29,7 @@ class ApiProblem(Exception):  # noqa: N818 - named after the problem document th
         self.slug = str(document.get("type") or "").rpartition("/")[2]
         self.trace_id = str(document.get("trace_id") or "")
         self.faults = [
-            (str(each.get("pointer") or ""), str(each.get("detail") or ""))
-            for each in document.get("errors") or ()
+            (str(each.get("pointer") or ""), str(each.get("detail") or "")) for each in document.get("errors") or ()
         ]
         super().__init__(f"{status} {self.slug}")
 

@@ -11,10 +11,12 @@ MARGIN = 34
 """Units kept free around the places, so that no mark is cut."""
 KM_PER_DEGREE = 111.2
 """Along a meridian; a drawing of some tens of kilometres needs no more."""
-NARROWEST_KM = 3.0
+NARROWEST_KM = 1.2
 """Half the width shown at least: one place alone still needs its surroundings."""
-APART = 21.0
+APART = 25.0
 """Units between two marks, so that both can be read and pressed."""
+ROUNDS = 60
+"""Of pushing marks apart: twenty at one spot need about forty."""
 LONGEST_NAME = 18
 """Characters of a name that still fit between its neighbours."""
 EDGE_ACROSS, EDGE_DOWN = 60, 24
@@ -81,7 +83,10 @@ def draw(
         return None
     sheet = _sheet(shown, here)
     ring_km = next((km for km in RINGS_KM if km * sheet.units_per_km >= HEIGHT / 7), RINGS_KM[-1])
-    marks = _apart([Mark(number, *sheet.put(*place)) for number, place in places.items()])
+    marks = _apart(
+        [Mark(number, *sheet.put(*place)) for number, place in places.items()],
+        keep_off=sheet.put(*here) if here else None,
+    )
     return Drawing(
         lands=tuple(_lands(outlines, sheet)),
         marks=marks,
@@ -149,10 +154,13 @@ def _path(ring: Sequence[tuple[float, float]]) -> str:
     return "".join(steps) + "z"
 
 
-def _apart(marks: Sequence[Mark]) -> tuple[Mark, ...]:
-    """Answer marks moved just so far that none hides another; the same marks always move the same way."""
+def _apart(marks: Sequence[Mark], keep_off: tuple[float, float] | None) -> tuple[Mark, ...]:
+    """Answer marks moved just so far that none hides another, nor the point searched from.
+
+    The same marks always move the same way.
+    """
     spots = [(mark.x, mark.y) for mark in marks]
-    for _ in range(40):
+    for _ in range(ROUNDS):
         moved = False
         for first in range(len(spots)):
             for second in range(first + 1, len(spots)):
@@ -166,10 +174,21 @@ def _apart(marks: Sequence[Mark]) -> tuple[Mark, ...]:
                 spots[first] = (ax - along[0] * push, ay - along[1] * push)
                 spots[second] = (bx + along[0] * push, by + along[1] * push)
                 moved = True
+        if keep_off is not None:
+            spots = [_off(spot, keep_off, number) for number, spot in enumerate(spots)]
         if not moved:
             break
     inside = [(min(max(x, 16), WIDTH - 16), min(max(y, 16), HEIGHT - 16)) for x, y in spots]
     return tuple(Mark(mark.number, *_rounded(spot)) for mark, spot in zip(marks, inside, strict=True))
+
+
+def _off(spot: tuple[float, float], point: tuple[float, float], number: int) -> tuple[float, float]:
+    across, down = spot[0] - point[0], spot[1] - point[1]
+    gap = hypot(across, down)
+    if gap >= APART:
+        return spot
+    along = (across / gap, down / gap) if gap > 0 else (1.0 - 2.0 * (number % 2), 0.0)
+    return point[0] + along[0] * APART, point[1] + along[1] * APART
 
 
 def _rounded(point: tuple[float, float]) -> tuple[float, float]:

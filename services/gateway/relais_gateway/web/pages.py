@@ -208,15 +208,14 @@ def place_label(place: Mapping[str, Any]) -> str:
 
 
 async def place_of(api: Api, written: str) -> Json | None:
-    """Answer the place of the gazetteer that somebody wrote, if there is one."""
-    if not written:
+    """Answer the place of the gazetteer that somebody wrote (a name, a postcode, both), if there is one."""
+    code = next(iter(re.findall(r"\b\d{4,5}\b", written)), "")
+    name = written.replace(code, "").strip() if code else written
+    if not (name or code):
         return None
-    for words in dict.fromkeys((written, re.sub(r"^\d{4,5}\s+", "", written), written.split(" ", maxsplit=1)[0])):
-        found = (await api.get("/v1/directory/places", {"q": words, "limit": 1})).body["items"]
-        if found:
-            place: Json = found[0]
-            return place
-    return None
+    found: list[Json] = (await api.get("/v1/directory/places", {"q": name or code, "limit": 50})).body["items"]
+    borne = [each for each in found if code in (each.get("postcodes") or ())]
+    return next(iter(borne or found), None)
 
 
 def spot_of(item: Mapping[str, Any]) -> Position | None:
@@ -308,9 +307,7 @@ class _Unfinished(Exception):  # noqa: N818 - the form is shown again
         self.written = written
 
 
-async def propose(
-    api: Api, written: RelayForm, draft: Json, visitor: Visitor, now: datetime
-) -> tuple[RelayForm, str]:
+async def propose(api: Api, written: RelayForm, draft: Json, visitor: Visitor, now: datetime) -> tuple[RelayForm, str]:
     """Walk from the form to the proposed referral; a second press, or one after a fault, goes on where it stands.
 
     Raises:
@@ -409,7 +406,7 @@ def offered_themes(offered: Mapping[str, Any]) -> tuple[str, ...]:
 
 def area_of(place: Mapping[str, Any]) -> dict[str, str]:
     """Answer the municipality of a place of the gazetteer as the referral wants it, with its postcode."""
-    code = str(place.get("municipality") or place.get("code") or "").partition("/")[0]
+    code = str(place["code"]).partition("/")[0]
     postcodes = place.get("postcodes") or []
     return {"municipality": code, **({"postcode": postcodes[0]} if postcodes else {})}
 
@@ -546,6 +543,6 @@ async def area_said(api: Api, referral: Mapping[str, Any]) -> str:
     if not postcode:
         return str(area.get("municipality") or "")
     for place in (await api.get("/v1/directory/places", {"q": postcode, "limit": 8})).body["items"]:
-        if str(place.get("municipality") or place.get("code") or "").partition("/")[0] == area.get("municipality"):
-            return f"{postcode} {place['name']}"
+        if area_of(place)["municipality"] == area.get("municipality"):
+            return f"{postcode} {place['municipality']}"
     return postcode

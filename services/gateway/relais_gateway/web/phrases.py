@@ -13,6 +13,8 @@ ZONE: Final = ZoneInfo("Europe/Brussels")
 LOCALE: Final = "fr"
 NO_BREAK = "\u00a0"
 WEEK = 7
+ISO_DATE = 10
+"""Characters of a date without a time."""
 
 THEMES: Final = {
     "childcare": ("Garde d'enfants", "circle"),
@@ -118,6 +120,13 @@ SAFETY: Final = {
     "shared_phone": "D'autres répondent à ce téléphone, elle le sait",
 }
 
+METHODS: Final = {
+    "in_person_oral": "de vive voix",
+    "in_person_written": "par écrit",
+    "phone": "au téléphone",
+    "private_link": "par son lien",
+}
+
 ANSWERS: Final = {
     "in_person_oral": "Oui, de vive voix",
     "in_person_written": "Oui, par écrit",
@@ -221,10 +230,17 @@ def exact(text: str | None) -> str:
     return f"{format_datetime(at, 'EEEE d MMMM y', locale=LOCALE)} à {clock_time(at)}" if at else ""
 
 
-def since(text: str | None, now: datetime) -> str:
-    """Answer since when: depuis mardi."""
-    at = moment(text)
-    return f"depuis {day(at.date(), now.astimezone(ZONE).date())}" if at else ""
+WAITING: Final = frozenset({"draft", "proposed", "received"})
+
+
+def standing(state: str, text: str | None, now: datetime) -> str:
+    """Answer where things stand: En attente de réponse depuis mardi; Relais pris mardi."""
+    at, today = moment(text), now.astimezone(ZONE).date()
+    if at is None:
+        return STATES[state]
+    if state not in WAITING:
+        return f"{STATES[state]}, {day(at.date(), today)}"
+    return f"{STATES[state]} depuis {clock_time(at) if at.date() == today else day(at.date(), today)}"
 
 
 def ago(text: str | None, now: datetime) -> str:
@@ -232,6 +248,12 @@ def ago(text: str | None, now: datetime) -> str:
     at = moment(text)
     if at is None:
         return ""
+    if text and len(text) == ISO_DATE:
+        # A day without an hour: hours would pretend to know more than was said.
+        days = now.astimezone(ZONE).date() - date.fromisoformat(text)
+        return {0: "aujourd'hui", 1: "hier"}.get(days.days) or format_timedelta(
+            -days, granularity="day", add_direction=True, locale=LOCALE, threshold=1.4
+        )
     apart = now - at
     if apart < timedelta(minutes=1):
         return "à l'instant"

@@ -8,7 +8,7 @@ from urllib.parse import urlencode
 from fastapi import Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment, PackageLoader, Undefined
 from starlette.exceptions import HTTPException
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
@@ -19,9 +19,7 @@ from relais_gateway.web.session import FORM_COOKIE, FormRefused, SignInNeeded, k
 from relais_shared.clock import utc_now
 from relais_shared.telemetry import current_trace_id, get_logger
 
-POLICY: Final = (
-    "default-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'; object-src 'none'"
-)
+POLICY: Final = "default-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'; object-src 'none'"
 """Nothing from elsewhere, nothing inline."""
 
 HEADERS: Final = {
@@ -71,7 +69,8 @@ def _environment() -> Environment:
     environment = Environment(
         loader=PackageLoader("relais_gateway.web"),
         autoescape=True,
-        undefined=StrictUndefined,
+        # What the API does not show is absent: a template asks for it, and shows nothing.
+        undefined=Undefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
@@ -80,6 +79,8 @@ def _environment() -> Environment:
     environment.filters["distance"] = phrases.distance
     environment.filters["exact"] = phrases.exact
     environment.filters["root"] = phrases.theme_root
+    # Last: the components ask for all that stands above.
+    environment.globals["ui"] = environment.get_template("macros.html").module
     return environment
 
 

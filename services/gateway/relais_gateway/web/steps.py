@@ -152,9 +152,7 @@ def main_action(referral: Mapping[str, Any], sides: frozenset[str]) -> str:
 def sides(referral: Mapping[str, Any], organisation_id: UUID) -> frozenset[str]:
     """Answer what an organisation is in a referral; one that reads too little to know is its recipient."""
     ours = str(organisation_id)
-    found = {
-        side for side in ("sender", "recipient") if str((referral.get(side) or {}).get("organisation_id")) == ours
-    }
+    found = {side for side in ("sender", "recipient") if str((referral.get(side) or {}).get("organisation_id")) == ours}
     return frozenset(found or {"recipient"})
 
 
