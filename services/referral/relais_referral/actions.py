@@ -14,9 +14,11 @@ from relais_referral import store, views
 from relais_referral.directory import NamedService, Theme
 from relais_referral.domain import chain, texts
 from relais_referral.domain.consent import BOUND_ONLY, Consent, Purpose, Secrecy, Status, given_in_time
-from relais_referral.domain.handshake import Action, Party, State, decide
+from relais_referral.domain.handshake import Action, Party, State, Transition, decide
 from relais_referral.domain.refusals import (
     AgreementMissing,
+    IllegalAction,
+    NotYourTurn,
     PersonalDataDetected,
     RecipientNotBound,
     SensitiveBasisMissing,
@@ -57,6 +59,9 @@ SHORT_CODE_LENGTH: Final = 8
 
 PIECES: Final = ("goal_words", "resources", "concerned", "situation", "notes", "constraints")
 """The free parts of a draft, each sealed on its own."""
+
+
+_NO_NUMBER: Final = "A national number is never needed here: leave it out."
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +153,7 @@ async def open_draft(
         event_head=chain.START,
         created_at=asked.now,
         updated_at=asked.now,
+        noticed_at=asked.now,
     )
     _write_person(referral, draft)
     tx.add(referral)
@@ -205,15 +211,11 @@ def _judge_texts(identity: Identity, written: Draft | DraftChange) -> None:
         if text and (what := texts.telling(text, names))
     ]
     found += [
-        Fault(pointer, "A national number is never needed here: leave it out.")
+        Fault(pointer, _NO_NUMBER)
         for pointer, text in late.items()
         if isinstance(text, str) and texts.national_number(text)
     ]
-    if found:
-        raise PersonalDataDetected(
-            "Some texts tell more than they may.",
-            errors=[{"pointer": fault.pointer, "detail": fault.detail} for fault in found],
-        )
+    _refuse_texts(found)
 
 
 def _write_person(referral: Referral, written: Draft | DraftChange) -> None:
@@ -239,7 +241,7 @@ def _pieces(written: Draft | DraftChange) -> dict[str, Any]:
     return found
 
 
-async def change_draft(
+async def change_draft(  # noqa: PLR0913 - the change, by whom, on which version, among which themes
     tx: AsyncSession, asked: Asked, id_: UUID, change: DraftChange, version: str, themes: Mapping[str, Theme]
 ) -> Shown:
     """Change a draft; what is given takes the place of what was there.
@@ -250,18 +252,18 @@ async def change_draft(
         InvalidInput, PersonalDataDetected: As when it was opened.
     """
     referral, parties, _ = await _locked(tx, asked, id_, version)
-    # A draft is its sender's: the step that only a draft's sender may take says whether this is one.
-    decide(views.standing(referral, None, asked.now), Action.CANCEL, parties=parties)
     if referral.state != State.DRAFT:
-        decide(views.standing(referral, None, asked.now), Action.PROPOSE, parties=parties)
+        # The step that only a draft's sender may take says why not.
+        _decide(referral, None, asked, Action.PROPOSE, parties)
     if found := _theme_faults(change.needs or [], themes):
         raise InvalidInput("This draft cannot be changed so.", found)
     seal = _seal(referral, asked)
-    identity = change.person.identity if change.person else None
-    if identity is None:
-        kept = await store.sealed(tx, id_, ["identity"])
-        identity = Identity.model_validate(seal.open("identity", kept["identity"]))
-    _judge_texts(identity, change)
+    # A name and a text are judged together, whichever was written first.
+    kept = await store.sealed(tx, id_, DraftChange.model_fields.keys() | {"identity"})
+    before = {name: seal.open(name, content) for name, content in kept.items()}
+    identity = change.person.identity if change.person else Identity.model_validate(before.pop("identity"))
+    before = {name: value for name, value in before.items() if name in DraftChange.model_fields}
+    _judge_texts(identity, DraftChange.model_validate(before | change.model_dump(exclude_unset=True)))
     for part, value in _pieces(change).items():
         await store.seal(tx, id_, part, seal.close(part, value))
     for name in change.model_fields_set & set(PIECES):
@@ -298,9 +300,11 @@ async def take(  # noqa: PLR0913 - one step: what, by whom, on which version
     Raises:
         NotFound, StaleVersion: As everywhere.
         IllegalAction, NotYourTurn, ConsentMissing: The table says no.
+        PersonalDataDetected: A text of the step holds a national number.
     """
     referral, parties, consent = await _locked(tx, asked, id_, version)
-    step = decide(views.standing(referral, consent, asked.now), action, parties=parties)
+    step = _decide(referral, consent, asked, action, parties)
+    _judge_step(body)
     seal = _seal(referral, asked)
     await _bring(tx, referral, step.by, body, seal, asked)
     if action is Action.WITHDRAW:
@@ -347,13 +351,11 @@ async def record_consent(tx: AsyncSession, asked: Asked, id_: UUID, given: Conse
     """
     referral, parties, _ = await _locked(tx, asked, id_, None)
     # Whoever may still cancel it may still ask her.
-    decide(views.standing(referral, None, asked.now), Action.CANCEL, parties=parties & {Party.SENDER})
+    _decide(referral, None, asked, Action.CANCEL, parties & {Party.SENDER})
     text = _judge_consent(referral, given, asked.now)
     recipient = await known(tx, OrganisationCopy, referral.recipient_id)
     sender = await known(tx, OrganisationCopy, referral.sender_id)
-    if recipient is None or (
-        Secrecy(recipient.secrecy) is Secrecy.NONE and BOUND_ONLY & set(given.data_categories)
-    ):
+    if recipient is None or (Secrecy(recipient.secrecy) is Secrecy.NONE and BOUND_ONLY & set(given.data_categories)):
         raise RecipientNotBound(
             "Its staff is bound by no secrecy: situation, notes and documents do not go there.",
             data_categories=sorted(BOUND_ONLY & set(given.data_categories)),
@@ -394,9 +396,7 @@ async def record_consent(tx: AsyncSession, asked: Asked, id_: UUID, given: Conse
             del earlier
     tx.add(record)
     await tx.flush()  # Its state refers to it, and the one before it must be superseded first.
-    state = ConsentState(
-        consent_id=record.id, referral_id=id_, status=Status.GIVEN, changed_at=asked.now, history=[]
-    )
+    state = ConsentState(consent_id=record.id, referral_id=id_, status=Status.GIVEN, changed_at=asked.now, history=[])
     _stands(state, Status.GIVEN, asked.now)
     tx.add(state)
     _moved(referral, asked, by=Party.SENDER)
@@ -416,17 +416,13 @@ def _judge_consent(referral: Referral, given: ConsentInput, now: datetime) -> di
         # A person may decide in a language that we have no text in; then an interpreter read ours.
         text = notice(given.notice_version, "fr") if given.interpreter != "none" else None
         if text is None:
-            found.append(
-                Fault("/notice_version", "No such notice in that language: name an interpreter, or another.")
-            )
+            found.append(Fault("/notice_version", "No such notice in that language: name an interpreter, or another."))
     if Purpose.REFERRAL not in given.purposes:
         found.append(Fault("/purposes", "Without the purpose referral nothing can be handed over."))
     if referral.sender_may_sanction and Purpose.FEEDBACK in given.purposes:
         found.append(Fault("/purposes", "An organisation that may sanction is not offered feedback."))
     if not given_in_time(given.given_at, now, written=given.method == "in_person_written"):
-        found.append(
-            Fault("/given_at", "Not in the future, and unless written at most 24 hours ago: ask her again.")
-        )
+        found.append(Fault("/given_at", "Not in the future, and unless written at most 24 hours ago: ask her again."))
     if given.valid_until is not None and given.valid_until <= now:
         found.append(Fault("/valid_until", "This is past already."))
     if found or text is None:
@@ -447,14 +443,12 @@ async def withdraw_consent(tx: AsyncSession, asked: Asked, consent_id: UUID, bod
     referral, parties, _ = await _locked(tx, asked, id_, None)
     there = {record.id: (record, state) for record, state in await store.consents(tx, id_, lock=True)}
     record, state = there[consent_id]
-    if state.status == Status.GIVEN:
-        if referral.state != State.WITHDRAWN:
-            await take(tx, asked, id_, Action.WITHDRAW, body, None)
-        else:
-            await _end_consents(tx, referral, body, asked)
-    return views.consent_view(
-        record, state, plain=views.neutral(referral, parties) and state.status != Status.WITHDRAWN
-    )
+    plain = views.neutral(referral, parties)
+    # A sender that may sanction shall not learn from the answer that she had stopped it before.
+    if state.status == Status.GIVEN or (plain and state.status == Status.WITHDRAWN):
+        await take(tx, asked, id_, Action.WITHDRAW, body, None)
+    told = Status.WITHDRAWN if state.status == Status.WITHDRAWN else None
+    return views.consent_view(record, state, plain=plain, told=told)
 
 
 async def _end_consents(tx: AsyncSession, referral: Referral, body: Body, asked: Asked) -> None:
@@ -523,6 +517,42 @@ async def _show(tx: AsyncSession, referral: Referral, parties: frozenset[Party],
     return Shown(view, views.version(referral, parties))
 
 
+def _decide(
+    referral: Referral, consent: Consent | None, asked: Asked, action: Action, parties: frozenset[Party]
+) -> Transition:
+    """Ask the table; a sender that may sanction reads from its "no" nothing of what became of her."""
+    try:
+        return decide(views.standing(referral, consent, asked.now), action, parties=parties)
+    except (IllegalAction, NotYourTurn) as refusal:
+        if not views.neutral(referral, parties):
+            raise
+        raise IllegalAction("This cannot be done now.", allowed_actions=refusal.facts["allowed_actions"]) from None
+
+
+def _judge_step(body: Body) -> None:
+    """Refuse a national number in the texts of a step.
+
+    Raises:
+        PersonalDataDetected: Names every text at fault, never what it holds.
+    """
+    written: dict[str, str | None] = {}
+    if isinstance(body, Decline | Closing):
+        written = {"/words": body.words}
+    if isinstance(body, Meeting):
+        written = {"/place": body.place}
+    if isinstance(body, Acceptance):
+        written = {f"/meeting_options/{at}/place": one.place for at, one in enumerate(body.meeting_options)}
+    _refuse_texts([Fault(place, _NO_NUMBER) for place, text in written.items() if texts.national_number(text or "")])
+
+
+def _refuse_texts(found: list[Fault]) -> None:
+    if found:
+        raise PersonalDataDetected(
+            "Some texts tell more than they may.",
+            errors=[{"pointer": fault.pointer, "detail": fault.detail} for fault in found],
+        )
+
+
 def _seal(referral: Referral, asked: Asked) -> Seal:
     return asked.sealer.open(referral.id, Wrapped(referral.key_id, bytes(referral.wrapped_key)))
 
@@ -530,9 +560,10 @@ def _seal(referral: Referral, asked: Asked) -> Seal:
 def _moved(referral: Referral, asked: Asked, *, noticed: bool = False, by: Party | None = Party.SENDER) -> None:
     """Move the versions: everybody's, and a sanctioning sender's where it acted or may notice."""
     referral.version += 1
+    referral.updated_at = asked.now
     if noticed or by is Party.SENDER:
         referral.neutral_version += 1
-    referral.updated_at = asked.now
+        referral.noticed_at = asked.now
 
 
 def _stands(state: ConsentState, status: Status, now: datetime) -> None:

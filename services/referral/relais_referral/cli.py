@@ -42,9 +42,7 @@ def migrate() -> None:
 
 
 @app.command()
-def diagram(
-    *, check: Annotated[bool, typer.Option(help="Only say whether the page is as the table.")] = False
-) -> None:
+def diagram(*, check: Annotated[bool, typer.Option(help="Only say whether the page is as the table.")] = False) -> None:
     """Print the handshake's table and diagram into docs/handshake.md."""
     before = HANDSHAKE.read_text(encoding="utf-8")
     head, _, rest = before.partition(BEGIN)
@@ -73,9 +71,7 @@ async def _verify(settings: ReferralSettings) -> tuple[list[str], int]:
     faults, count = [], 0
     async with AsyncSession(engine) as session:
         heads = {id_: bytes(head) for id_, head in await _heads(session)}
-        rows = await session.stream_scalars(
-            select(EventRow).order_by(col(EventRow.referral_id), col(EventRow.number))
-        )
+        rows = await session.stream_scalars(select(EventRow).order_by(col(EventRow.referral_id), col(EventRow.number)))
         kept = [_event(row) async for row in rows]
         for id_, events in groupby(kept, key=lambda event: event.referral_id):
             count += 1

@@ -26,9 +26,7 @@ def _words() -> Any:  # noqa: ANN401 - SQLModel's field marker
 
 
 def _of_referral(*, primary: bool = False) -> Any:  # noqa: ANN401 - SQLModel's field marker
-    return Field(
-        sa_column=Column(ForeignKey("referral.id"), primary_key=primary, index=not primary, nullable=False)
-    )
+    return Field(sa_column=Column(ForeignKey("referral.id"), primary_key=primary, index=not primary, nullable=False))
 
 
 class Referral(Table, table=True):
@@ -70,6 +68,7 @@ class Referral(Table, table=True):
     event_head: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
     created_at: datetime = _instant()
     updated_at: datetime = _instant()
+    noticed_at: datetime = _instant()  # the last change that a sanctioning sender may notice
 
 
 class SealedPart(Table, table=True):

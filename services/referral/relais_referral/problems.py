@@ -14,9 +14,7 @@ TABLE: Final[Mapping[type[Refusal], Problem]] = {
     refusals.NotYourTurn: Problem("not-your-turn", 409, "This action belongs to the other side."),
     refusals.ConsentMissing: Problem("consent-missing", 409, "Her agreement is missing."),
     refusals.RecipientNotBound: Problem("recipient-not-bound", 409, "The recipient is bound by no secrecy."),
-    refusals.SensitiveBasisMissing: Problem(
-        "sensitive-basis-missing", 409, "A sensitive theme needs its legal basis."
-    ),
+    refusals.SensitiveBasisMissing: Problem("sensitive-basis-missing", 409, "A sensitive theme needs its legal basis."),
     refusals.AgreementMissing: Problem("no-agreement", 403, "The organisation has no agreement on record."),
     refusals.PersonalDataDetected: Problem("personal-data-detected", 422, "A text tells more than it may."),
 }

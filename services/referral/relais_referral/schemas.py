@@ -311,14 +311,12 @@ class Withdrawal(Input):
 class ConsentInput(Input):
     """What she agreed to, as her counsellor records it."""
 
-    purposes: list[Purpose] = Field(
-        min_length=1, description="`referral`, and each other purpose she said yes to."
-    )
+    purposes: list[Purpose] = Field(min_length=1, description="`referral`, and each other purpose she said yes to.")
     data_categories: list[Category] = Field(min_length=1)
     method: Literal["in_person_oral", "in_person_written", "phone"]
-    expressed_by: Literal[
-        "spoken", "spoken_before_second_professional", "her_tap", "picture_code", "signature"
-    ] = "spoken"
+    expressed_by: Literal["spoken", "spoken_before_second_professional", "her_tap", "picture_code", "signature"] = (
+        "spoken"
+    )
     seen_alone: Literal["yes", "no", "unknown"] = "unknown"
     interpreter: Literal["none", "professional", "relative"] = "none"
     language: Language

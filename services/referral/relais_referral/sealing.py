@@ -51,9 +51,7 @@ class Sealer:
         """
         try:
             found = json.loads((home / "keys" / "wrapping.json").read_text())
-            keys = {
-                key_id: urlsafe_b64decode(text + "=" * (-len(text) % 4)) for key_id, text in found["keys"].items()
-            }
+            keys = {key_id: urlsafe_b64decode(text + "=" * (-len(text) % 4)) for key_id, text in found["keys"].items()}
             return cls(found["current"], keys)
         except (OSError, ValueError, KeyError) as fault:
             raise SettingsProblem(

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Select, String, cast, func, or_, select, tuple_
+from sqlalchemy import Select, String, cast, false, func, not_, or_, select, tuple_
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
@@ -13,17 +13,19 @@ from sqlmodel import col
 from relais_referral.domain import chain
 from relais_referral.domain.consent import Consent, Purpose, Status
 from relais_referral.domain.handshake import Party, State
-from relais_referral.domain.visibility import Category
+from relais_referral.domain.visibility import Category, shown_state
 from relais_referral.models import (
     ConsentRecord,
     ConsentState,
     Disclosure,
     EventRow,
+    OrganisationCopy,
     Referral,
     SealedPart,
 )
 from relais_shared.auth import Actor
 from relais_shared.refusals import NotFound
+from relais_shared.registry import known
 
 UNKNOWN = "There is no such referral, or it is not yours to know of."
 
@@ -71,9 +73,7 @@ async def lock_referral(
 
 def _of(actor: Actor) -> Any:  # noqa: ANN401 - an SQL expression
     # Behind this stands the same rule as row-level security.
-    return or_(
-        col(Referral.sender_id) == actor.organisation_id, col(Referral.recipient_id) == actor.organisation_id
-    )
+    return or_(col(Referral.sender_id) == actor.organisation_id, col(Referral.recipient_id) == actor.organisation_id)
 
 
 async def consents(
@@ -128,7 +128,7 @@ async def sealed(tx: AsyncSession, referral_id: UUID, parts: Iterable[str]) -> d
             col(SealedPart.part).in_(wanted),
         )
     )
-    return dict(rows.tuples().all())
+    return {row[0]: row[1] for row in rows}
 
 
 async def seal(tx: AsyncSession, referral_id: UUID, part: str, content: bytes | None) -> None:
@@ -210,29 +210,50 @@ async def page(  # noqa: PLR0913 - the filters of the list
     updated_since: datetime | None,
     before: tuple[datetime, UUID] | None,
     limit: int,
-) -> list[Referral]:
+) -> tuple[list[Referral], tuple[datetime, UUID] | None]:
     """Answer referrals of the actor's, the last changed first, at most `limit`, after a position.
 
-    Nothing sealed is touched. The order is by `updated_at` then id, both falling.
+    Nothing sealed is touched. The order is by the instant of the last change, then id, both falling. A sender that
+    may sanction reads neither from a filter nor from the order what it does not read in the referral itself.
+
+    Returns:
+        The referrals, and the position of the last where more follow.
     """
     as_sender = col(Referral.sender_id) == actor.organisation_id
     as_recipient = (col(Referral.recipient_id) == actor.organisation_id) & (col(Referral.state) != State.DRAFT)
     ways = []
+    # The rows that are read as a sender that may sanction reads them, and in no other way.
+    neutral: Any = false()
     if "referral:send" in actor.scopes and role is not Party.RECIPIENT:
         ways.append(as_sender)
+        neutral = as_sender & col(Referral.sender_may_sanction)
     if "referral:receive" in actor.scopes and role is not Party.SENDER:
         ways.append(as_recipient)
+        neutral = neutral & not_(as_recipient)
     if not ways:
-        return []
+        return [], None
+    own = await known(tx, OrganisationCopy, actor.organisation_id) if actor.organisation_id else None
+    sanctions = own is not None and own.may_sanction
+    changed = col(Referral.noticed_at) if sanctions else col(Referral.updated_at)
     query = select(Referral).where(or_(*ways))
     if states:
-        query = query.where(col(Referral.state).in_(states))
+        query = query.where(_in_states(states, neutral))
     if themes:
         query = query.where(col(Referral.themes).op("&&")(cast(list(themes), ARRAY(String))))
     if updated_since is not None:
-        query = query.where(col(Referral.updated_at) >= updated_since)
-    key = tuple_(col(Referral.updated_at), col(Referral.id))
+        query = query.where(changed >= updated_since)
     if before is not None:
-        query = query.where(key < before)
-    query = query.order_by(col(Referral.updated_at).desc(), col(Referral.id).desc()).limit(limit)
-    return list((await tx.scalars(query)).all())
+        query = query.where(tuple_(changed, col(Referral.id)) < before)
+    query = query.order_by(changed.desc(), col(Referral.id).desc()).limit(limit + 1)
+    rows = list((await tx.scalars(query)).all())
+    if len(rows) <= limit:
+        return rows, None
+    last = rows[limit - 1]
+    return rows[:limit], (last.noticed_at if sanctions else last.updated_at, last.id)
+
+
+def _in_states(states: Sequence[str], neutral: Any) -> Any:  # noqa: ANN401 - SQL expressions
+    """Answer the filter by state; a neutral row is found under every state that reads the same."""
+    asked = {shown_state(State(state), neutral=True) for state in states}
+    alike = [state for state in State if shown_state(state, neutral=True) in asked]
+    return or_(not_(neutral) & col(Referral.state).in_(states), neutral & col(Referral.state).in_(alike))

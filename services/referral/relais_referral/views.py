@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from relais_referral.domain.consent import Consent, Purpose
+from relais_referral.domain.consent import Consent, Purpose, Status
 from relais_referral.domain.handshake import Party, Standing, State, allowed_actions
 from relais_referral.domain.visibility import OF_CATEGORY, PERSONAL, Category, Part, shown_state, visible
 from relais_referral.models import ConsentRecord, ConsentState, Disclosure, EventRow, Referral
@@ -25,8 +25,7 @@ SEALED_UNDER: Mapping[Part, tuple[str, ...]] = {
     Part.NEEDS: ("needs", "goal_words", "resources"),
     Part.SITUATION: ("situation",),
     Part.NOTES: ("notes",),
-    Part.CONSTRAINTS: ("constraints",),
-    Part.OUTLINE: ("concerned",),
+    Part.CONSTRAINTS: ("constraints", "concerned"),
     Part.MEETING: ("meeting", "meeting_options"),
     Part.REASON: ("decline",),
     Part.OUTCOME: ("outcome",),
@@ -54,14 +53,10 @@ def version(referral: Referral, parties: frozenset[Party]) -> int:
     return referral.neutral_version if neutral(referral, parties) else referral.version
 
 
-def parts_for(
-    referral: Referral, parties: frozenset[Party], consent: Consent | None, now: datetime
-) -> frozenset[Part]:
+def parts_for(referral: Referral, parties: frozenset[Party], consent: Consent | None, now: datetime) -> frozenset[Part]:
     """Answer the parts that these parties read now: those of either side, where they are both."""
     covering = consent if consent and consent.active(now) else None
-    opened = (
-        covering.opens(referral.recipient_id, referral.service_id, at=now) if covering else frozenset[Category]()
-    )
+    opened = covering.opens(referral.recipient_id, referral.service_id, at=now) if covering else frozenset[Category]()
     feedback = covering is not None and Purpose.FEEDBACK in covering.purposes
     return frozenset[Part]().union(
         *(
@@ -108,8 +103,8 @@ def referral_view(  # noqa: PLR0913 - what a representation is made of
         "id": referral.id,
         "state": shown_state(State(referral.state), neutral=plain),
         "created_at": referral.created_at,
-        "updated_at": referral.updated_at,
-        "allowed_actions": _actions(referral, parties, consent, now, plain=plain),
+        "updated_at": referral.noticed_at if plain else referral.updated_at,
+        "allowed_actions": allowed_actions(standing(referral, consent, now), parties),
     }
     if Part.OUTLINE in parts:
         shown |= {
@@ -135,7 +130,7 @@ def referral_view(  # noqa: PLR0913 - what a representation is made of
         )
     if Part.COUNSELLORS in parts or Party.SENDER in parties:
         shown["counsellor"] = referral.sender_counsellor
-    if Part.COUNSELLORS in parts:
+    if Part.COUNSELLORS in parts or (Part.OUTLINE in parts and Party.RECIPIENT in parties):
         shown["recipient_counsellor"] = referral.recipient_counsellor
     if Part.STEPS in parts:
         shown["confirmations"] = referral.confirmations
@@ -143,18 +138,19 @@ def referral_view(  # noqa: PLR0913 - what a representation is made of
     return ReferralView(**shown)
 
 
-def _actions(
-    referral: Referral, parties: frozenset[Party], consent: Consent | None, now: datetime, *, plain: bool
-) -> list[str]:
-    able = allowed_actions(standing(referral, consent, now), parties)
-    # A sanctioning sender shall not read from its actions what became of her.
-    return [str(action) for action in able if not plain or action in {"propose", "cancel"}]
+def consent_view(
+    record: ConsentRecord, state: ConsentState, *, plain: bool = False, told: Status | None = None
+) -> ConsentView:
+    """Represent a consent; a sender that may sanction reads what it recorded, not how it stands now.
 
-
-def consent_view(record: ConsentRecord, state: ConsentState, *, plain: bool = False) -> ConsentView:
-    """Represent a consent; a sender that may sanction reads what it recorded, not how it stands now."""
+    Args:
+        record: What she agreed to.
+        state: How it stands.
+        plain: For a sender that may sanction.
+        told: What such a sender did itself just now, and may therefore read.
+    """
     more = (
-        {}
+        ({"status": told} if told else {})
         if plain
         else {
             "status": state.status,
@@ -183,14 +179,14 @@ def event_views(rows: list[EventRow], reader: UUID | None, *, plain: bool) -> li
     """Represent the events; a sender that may sanction reads its own and when the neutral state changed."""
     if not plain:
         return [EventView.model_validate(row, from_attributes=True) for row in rows]
-    found = [EventView(number=0, at=row.at, type=row.type) for row in rows if row.organisation_id == reader]
+    # Its own withdrawal reads the same whether somebody had withdrawn that consent before or not.
+    own = [row for row in rows if row.organisation_id == reader and row.type != "consent.withdrawn"]
+    found = [EventView(number=0, at=row.at, type=row.type) for row in own]
     state = "draft"
     for row in rows:
         after = row.data.get("state")
         if after and shown_state(State(after), neutral=True) != state and row.organisation_id != reader:
-            found.append(
-                EventView(number=0, at=row.at, type=f"referral.{shown_state(State(after), neutral=True)}")
-            )
+            found.append(EventView(number=0, at=row.at, type=f"referral.{shown_state(State(after), neutral=True)}"))
         state = shown_state(State(after), neutral=True) if after else state
     found.sort(key=lambda event: event.at)
     return [event.model_copy(update={"number": number}) for number, event in enumerate(found, start=1)]

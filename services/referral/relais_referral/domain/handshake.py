@@ -64,6 +64,9 @@ EVENTS: Final[Mapping[Action, str]] = {
 
 HANDED_OVER: Final = "referral.handed_over"
 
+SANCTIONING_SENDER: Final = frozenset({Action.PROPOSE, Action.CANCEL, Action.WITHDRAW})
+"""All that a sender does that can sanction the people it accompanies."""
+
 ENDED: Final = frozenset({State.DECLINED, State.CANCELLED, State.WITHDRAWN})
 """The states in which the recipient reads nothing any more."""
 
@@ -91,10 +94,7 @@ RULES: Final[Mapping[tuple[State, Action], Rule]] = {
         for state in (State.PROPOSED, State.RECEIVED)
     },
     **{(state, Action.DECLINE): Rule(State.DECLINED, _RECIPIENT) for state in (State.PROPOSED, State.RECEIVED)},
-    **{
-        (state, Action.RELEASE): Rule(State.DECLINED, _RECIPIENT)
-        for state in (State.ACCEPTED, State.MEETING_PLANNED)
-    },
+    **{(state, Action.RELEASE): Rule(State.DECLINED, _RECIPIENT) for state in (State.ACCEPTED, State.MEETING_PLANNED)},
     (State.ACCEPTED, Action.PLAN_MEETING): Rule(State.MEETING_PLANNED, _EITHER, discloses=True),
     (State.MEETING_PLANNED, Action.REPLAN): Rule(State.MEETING_PLANNED, _EITHER, discloses=True),
     **{
@@ -103,14 +103,11 @@ RULES: Final[Mapping[tuple[State, Action], Rule]] = {
     },
     (State.HANDED_OVER, Action.CLOSE): Rule(State.CLOSED, _RECIPIENT),
     **{
-        (state, Action.CANCEL): Rule(State.CANCELLED, _SENDER)
-        for state in State
-        if state not in ENDED | {State.CLOSED}
+        (state, Action.CANCEL): Rule(State.CANCELLED, _SENDER) for state in State if state not in ENDED | {State.CLOSED}
     },
     # The person may stop it in every state, closed included; a counsellor of either side does it at her word.
-    **{
-        (state, Action.WITHDRAW): Rule(State.WITHDRAWN, _ANYONE) for state in State if state is not State.WITHDRAWN
-    },
+    # Stopping twice is no fault, and tells nobody whether she had stopped it before.
+    **{(state, Action.WITHDRAW): Rule(State.WITHDRAWN, _ANYONE) for state in State},
 }
 """Every step that exists; what is not here is not possible."""
 
@@ -123,7 +120,7 @@ class Standing:
         state: Where it stands.
         consented: An active consent covers this recipient, now, for the purpose `referral`.
         confirmed: Who has said so far that she was met.
-        sender_may_sanction: Then the hand-over is confirmed by recipient and person alone.
+        sender_may_sanction: Then meeting and hand-over are the recipient's and the person's alone.
     """
 
     state: State
@@ -194,10 +191,11 @@ def needed_confirmations(standing: Standing) -> frozenset[Party]:
 
 def _able(standing: Standing, action: Action, rule: Rule, parties: frozenset[Party]) -> frozenset[Party]:
     able = rule.by & parties
+    if standing.sender_may_sanction and action not in SANCTIONING_SENDER:
+        # What it could do would tell it what became of her.
+        able -= {Party.SENDER}
     if action is not Action.CONFIRM_HANDOVER:
         return able
-    if standing.sender_may_sanction:
-        able -= {Party.SENDER}
     # The person may stand in for the sender; nobody confirms twice.
     return able - standing.confirmed
 

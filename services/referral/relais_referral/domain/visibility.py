@@ -27,8 +27,8 @@ class Part(StrEnum):
     SITUATION = "situation"
     NOTES = "notes"
     DOCUMENTS = "documents"
-    OUTLINE = "outline"  # short code, themes, area, languages, urgency, who is concerned
-    CONSTRAINTS = "constraints"
+    OUTLINE = "outline"  # short code, themes, area, languages, urgency
+    CONSTRAINTS = "constraints"  # what must be heeded, and who is concerned besides her
     PARTIES = "parties"  # the two structures and the service
     COUNSELLORS = "counsellors"  # the named colleague of the other side
     STEPS = "steps"  # which step was taken when
@@ -87,7 +87,7 @@ def _for_recipient(state: State, consented: frozenset[Category], *, erased: bool
     opened = frozenset(OF_CATEGORY[category] for category in consented)
     constraints = frozenset({Part.CONSTRAINTS}) if consented else frozenset()
     if state in _BEFORE:
-        return (_FRAME - {Part.CONSTRAINTS}) | constraints | (opened & {Part.NEEDS})
+        return (_FRAME - {Part.CONSTRAINTS, Part.COUNSELLORS}) | constraints | (opened & {Part.NEEDS})
     assert state in _OPEN  # noqa: S101 - the states are four groups, and three were answered above
     return (_FRAME - {Part.CONSTRAINTS}) | constraints | opened | {Part.MEETING, Part.OUTCOME, Part.REASON}
 

@@ -95,6 +95,7 @@ async def list_consents(
 )
 async def withdraw_consent(
     request: Request,
+    response: Response,
     consent_id: UUID,
     actor: Either,
     tx: WriteTx,
@@ -105,7 +106,11 @@ async def withdraw_consent(
 
     It needs no `If-Match`: stopping is never too late.
     """
-    return await actions.withdraw_consent(tx, asked(request, actor, now), consent_id, body or Withdrawal())
+    view = await actions.withdraw_consent(tx, asked(request, actor, now), consent_id, body or Withdrawal())
+    referral, parties = await store.lock_referral(tx, view.referral_id, actor, reading=True)
+    response.headers["ETag"] = etag(views.version(referral, parties))
+    response.headers["Cache-Control"] = "no-store"
+    return view
 
 
 @router.get("/notices/{version}/{language}", response_model=NoticeView, responses=_READING)

@@ -58,9 +58,7 @@ class Step:
         return told(self.response, await actions.take(self.tx, who, self.referral_id, action, body, version))
 
 
-def _step(
-    request: Request, response: Response, referral_id: UUID, tx: WriteTx, now: Now, key: OptionalKey
-) -> Step:
+def _step(request: Request, response: Response, referral_id: UUID, tx: WriteTx, now: Now, key: OptionalKey) -> Step:
     return Step(request, response, referral_id, tx, now, key)
 
 

@@ -63,6 +63,7 @@ _STEP = problems.responses(
     VersionRequired,
     InvalidInput,
     idempotency.KeyReused,
+    refusals.PersonalDataDetected,
     table=TABLE,
 )
 
@@ -149,7 +150,7 @@ async def list_referrals(
         at, id_ = codec.decode(query.cursor)
         before = (datetime.fromisoformat(at), UUID(id_))
     await store.begin(tx, actor)
-    rows = await store.page(
+    rows, after = await store.page(
         tx,
         actor,
         role=query.role,
@@ -157,20 +158,19 @@ async def list_referrals(
         themes=query.theme,
         updated_since=query.updated_since,
         before=before,
-        limit=query.limit + 1,
+        limit=query.limit,
     )
-    shown, more = rows[: query.limit], rows[query.limit :]
     items = []
-    for referral in shown:
+    for referral in rows:
         parties = store.parties_of(referral, actor)
         if query.role is not None:
             parties &= {query.role}
         consent = await actions.in_force(tx, referral.id)
         parts = views.parts_for(referral, parties, consent, now)
         items.append(views.referral_view(referral, parties, parts, {}, consent, now))
-    if not more:
+    if after is None:
         return ReferralPage(items=items)
-    cursor = codec.encode([shown[-1].updated_at.isoformat(), str(shown[-1].id)])
+    cursor = codec.encode([after[0].isoformat(), str(after[1])])
     response.headers["Link"] = next_link(request, cursor)
     return ReferralPage(items=items, next_cursor=cursor)
 
@@ -190,7 +190,7 @@ async def read_referral(
     "/{referral_id}",
     response_model=ReferralView,
     response_model_exclude_unset=True,
-    responses={**_STEP, **problems.responses(refusals.PersonalDataDetected, InvalidInput, table=TABLE)},
+    responses=_STEP,
 )
 async def change_referral(
     request: Request,
@@ -218,9 +218,7 @@ _STEPS: Any = {
 
 
 @router.post("/{referral_id}/propose", **_STEPS)
-async def propose_referral(
-    step: AStep, actor: MaySend, version: IfMatch, body: Propose | None = None
-) -> ReferralView:
+async def propose_referral(step: AStep, actor: MaySend, version: IfMatch, body: Propose | None = None) -> ReferralView:
     """Propose the person to the recipient, who then reads the need, without name or contact."""
     return await step.take(Action.PROPOSE, actor, body, version=version)
 
@@ -288,8 +286,9 @@ async def withdraw_referral(step: AStep, actor: Either, body: Withdrawal | None 
 
 
 @router.get("/{referral_id}/disclosures", response_model=DisclosurePage, responses=_READING)
-async def list_disclosures(referral_id: UUID, actor: Either, tx: WriteTx) -> DisclosurePage:
+async def list_disclosures(response: Response, referral_id: UUID, actor: Either, tx: WriteTx) -> DisclosurePage:
     """List who looked at what is hers, the newest first."""
+    response.headers["Cache-Control"] = "no-store"
     await store.begin(tx, actor)
     referral, parties = await store.lock_referral(tx, referral_id, actor, reading=True)
     rows = await store.disclosures(tx, referral_id)
@@ -299,8 +298,9 @@ async def list_disclosures(referral_id: UUID, actor: Either, tx: WriteTx) -> Dis
 
 
 @router.get("/{referral_id}/events", response_model=EventPage, responses=_READING)
-async def list_events(referral_id: UUID, actor: Either, tx: WriteTx) -> EventPage:
+async def list_events(response: Response, referral_id: UUID, actor: Either, tx: WriteTx) -> EventPage:
     """List what happened, in order; no personal data."""
+    response.headers["Cache-Control"] = "no-store"
     await store.begin(tx, actor)
     referral, parties = await store.lock_referral(tx, referral_id, actor, reading=True)
     rows = list(await store.events(tx, referral_id))

@@ -55,6 +55,7 @@ create table referral (
     event_head bytea not null,
     created_at timestamptz not null,
     updated_at timestamptz not null,
+    noticed_at timestamptz not null,
     constraint known_state check (state in (
         'draft', 'proposed', 'received', 'accepted', 'meeting_planned',
         'handed_over', 'closed', 'declined', 'cancelled', 'withdrawn'

@@ -1,0 +1,32 @@
+"""The referral app on a real database, for the whole session or for one test alone."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from api.referral.world import RECIPIENT, SENDER, Handover, World, Worlds, opened
+
+from relais_local.databases import Access
+
+
+@pytest.fixture(scope="session", name="world")
+async def _world(home: Path, databases: Any, anyio_backend: str) -> Worlds:
+    """Run the app on the session's database; other tests' rows are there too."""
+    del home, anyio_backend
+    async with opened(databases["referral"]) as world:
+        yield world
+
+
+@pytest.fixture(name="fresh")
+async def _fresh(home: Path, fresh_database: Callable[[str], Access], anyio_backend: str) -> Worlds:
+    """Run the app on a database of this test's own."""
+    del home, anyio_backend
+    async with opened(fresh_database("referral")) as world:
+        yield world
+
+
+@pytest.fixture(name="handover")
+def _handover(world: World) -> Handover:
+    """Answer a hand-over from one structure to another, not yet opened."""
+    return world.between(SENDER, RECIPIENT)
