@@ -1,0 +1,71 @@
+"""A real browser on the real stack: Chromium, two counsellors, and an eye on everything that leaves it."""
+
+import shutil
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from browser.desks import Cast, Desk, Open
+from playwright.sync_api import Browser, BrowserContext, Request, sync_playwright
+from support.stack import Stack
+
+WAIT_MS = 20_000
+"""For a busy two-core machine; normally a page takes a tenth of a second."""
+
+FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-background-networking"]
+
+
+@pytest.fixture(name="chromium", scope="session")
+def _chromium() -> Iterator[Browser]:
+    names = ("chromium", "chromium-browser", "google-chrome")
+    found = next((path for name in names if (path := shutil.which(name))), None)
+    if found is None:
+        pytest.skip("There is no Chromium here (Debian: apt-get install chromium).")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=found, args=FLAGS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(name="open_desk")
+def _open_desk(chromium: Browser, stack: Stack) -> Iterator[Open]:
+    """Answer a factory of browsers, each with its own cookies; keyword options are Playwright's."""
+    contexts: list[BrowserContext] = []
+
+    def opened(account: dict[str, Any], **options: Any) -> Desk:
+        context = chromium.new_context(locale="fr-BE", timezone_id="Europe/Brussels", **options)
+        context.set_default_timeout(WAIT_MS)
+        contexts.append(context)
+        desk = Desk(context.new_page(), account, stack.base_url)
+
+        def asked(request: Request) -> None:
+            desk.sent.append(request.url)
+
+        context.on("request", asked)
+        desk.page.on("pageerror", lambda error: desk.faults.append(str(error)))
+        desk.page.on(
+            "console",
+            lambda said: desk.faults.append(said.text) if "Content Security Policy" in said.text else None,
+        )
+        return desk
+
+    yield opened
+    for context in contexts:
+        context.close()
+
+
+@pytest.fixture(name="cast", scope="session")
+def _cast(stack: Stack) -> Cast:
+    """Choose counsellors of three structures; the second offers childcare near 6000."""
+    first_of = {each["organisation_id"]: each for each in reversed(stack.demo["counsellors"])}
+    with stack.api(stack.clients("directory:read")[0]) as api:
+        for organisation_id, recipient in first_of.items():
+            found = api.get(
+                "/v1/directory/search",
+                params={"postcode": "6000", "theme": "childcare", "organisation_id": organisation_id, "limit": 50},
+            ).json()["items"]
+            service = next((one for one in found if one["can_receive"] == "relais" and one["distance_m"]), None)
+            if service is not None:
+                others = [each for each in first_of.values() if each is not recipient]
+                return Cast(others[0], recipient, others[1], service)
+    pytest.fail("The demonstration has no structure with childcare near 6000 whose counsellors sign in.")
