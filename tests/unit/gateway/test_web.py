@@ -59,7 +59,7 @@ def test_what_lies_far_away_is_not_drawn() -> None:
         {"properties": {"name": name}, "geometry": {"type": "Polygon", "coordinates": [ring]}}
         for name, ring in (("Ici, et autour", square), ("Loin", far))
     ]
-    drawn = drawing.draw(features, {1: CHARLEROI}, CHARLEROI)
+    drawn = drawing.draw(drawing.outlines_of(features), {1: CHARLEROI}, CHARLEROI)
     assert drawn is not None
     assert len(drawn.lands) == 1
 

@@ -37,6 +37,16 @@ class Mark:
 
 
 @dataclass(frozen=True, slots=True)
+class Outline:
+    """One outline as it came: its name, its rings (longitude first), and the corners that hold them all."""
+
+    name: str
+    rings: tuple[tuple[Sequence[float], ...], ...]
+    south_west: Position
+    north_east: Position
+
+
+@dataclass(frozen=True, slots=True)
 class Land:
     """One outline as an SVG path, with its name where there is room for it."""
 
@@ -68,13 +78,30 @@ class _Sheet:
         return WIDTH / 2 + east * self.units_per_km, HEIGHT / 2 - north * self.units_per_km
 
 
-def draw(
-    outlines: Iterable[Mapping[str, Any]], places: Mapping[int, Position], here: Position | None
-) -> Drawing | None:
+def outlines_of(features: Iterable[Mapping[str, Any]]) -> tuple[Outline, ...]:
+    """Answer GeoJSON features (polygons, longitude first) ready to be drawn; done once for all."""
+    found = []
+    for feature in features:
+        geometry = feature.get("geometry") or {}
+        shapes = geometry.get("coordinates") or []
+        if geometry.get("type") == "Polygon":
+            shapes = [shapes]
+        rings = tuple(tuple(ring) for shape in shapes for ring in shape)
+        points = [point for ring in rings for point in ring]
+        if points:
+            east_west, north_south = [point[0] for point in points], [point[1] for point in points]
+            # The names of several municipalities stand in one; the first is the one people know.
+            name = str((feature.get("properties") or {}).get("name") or "").partition(",")[0]
+            south_west, north_east = (min(north_south), min(east_west)), (max(north_south), max(east_west))
+            found.append(Outline(name, rings, south_west, north_east))
+    return tuple(found)
+
+
+def draw(outlines: Iterable[Outline], places: Mapping[int, Position], here: Position | None) -> Drawing | None:
     """Draw places by number; nothing where there is neither a place nor a point to look from.
 
     Args:
-        outlines: GeoJSON features, longitude first.
+        outlines: Lines to find one's way by.
         places: Where each numbered card is.
         here: The point searched from.
     """
@@ -109,26 +136,24 @@ def _sheet(shown: Sequence[Position], here: Position | None) -> _Sheet:
     return _Sheet(middle, scale)
 
 
-def _lands(outlines: Iterable[Mapping[str, Any]], sheet: _Sheet) -> list[Land]:
+def _lands(outlines: Iterable[Outline], sheet: _Sheet) -> list[Land]:
     lands, named = [], set[str]()
-    for feature in outlines:
-        geometry = feature.get("geometry") or {}
-        shapes = geometry.get("coordinates") or []
-        if geometry.get("type") == "Polygon":
-            shapes = [shapes]
-        rings = [[sheet.put(point[1], point[0]) for point in ring] for shape in shapes for ring in shape]
+    for outline in outlines:
+        if not _touches([sheet.put(*outline.south_west), sheet.put(*outline.north_east)]):
+            continue
+        rings = [[sheet.put(point[1], point[0]) for point in ring] for ring in outline.rings]
         rings = [ring for ring in rings if _touches(ring)]
         if not rings:
             continue
-        name = str((feature.get("properties") or {}).get("name") or "").partition(",")[0]
         largest = max(rings, key=len)
         x = sum(point[0] for point in largest) / len(largest)
         y = sum(point[1] for point in largest) / len(largest)
         inside = EDGE_ACROSS < x < WIDTH - EDGE_ACROSS and EDGE_DOWN < y < HEIGHT - EDGE_DOWN
-        room = inside and len(name) <= LONGEST_NAME and name not in named
+        room = inside and len(outline.name) <= LONGEST_NAME and outline.name not in named
         if room:
-            named.add(name)
-        lands.append(Land("".join(_path(ring) for ring in rings), name if room else "", round(x), round(y)))
+            named.add(outline.name)
+        path = "".join(_path(ring) for ring in rings)
+        lands.append(Land(path, outline.name if room else "", round(x), round(y)))
     return lands
 
 

@@ -15,7 +15,7 @@ from starlette.responses import JSONResponse, RedirectResponse, Response
 from relais_gateway.web import phrases, relay, steps
 from relais_gateway.web.api import Api, ApiProblem, Json, segment
 from relais_gateway.web.assets import assets
-from relais_gateway.web.drawing import Position, draw
+from relais_gateway.web.drawing import Outline, Position, draw, outlines_of
 from relais_gateway.web.relay import RelayForm
 from relais_gateway.web.session import (
     COOKIE,
@@ -160,7 +160,7 @@ async def search(  # noqa: PLR0913 - the fields of the form
         answer, here, outlines = await asyncio.gather(
             api.get("/v1/directory/search", {**asked, "limit": PAGE, **({"cursor": cursor} if cursor else {})}),
             place_of(api, place),
-            outlines_of(request, api),
+            background(request, api),
         )
     except ApiProblem as problem:
         if problem.status not in {INVALID, GONE}:
@@ -232,17 +232,17 @@ def root_of(item: Mapping[str, Any], chosen: Sequence[str]) -> str:
     return next((family for family in known if family in chosen), known[0] if known else "support")
 
 
-async def outlines_of(request: Request, api: Api) -> list[Json]:
+async def background(request: Request, api: Api) -> tuple[Outline, ...]:
     """Answer the outlines behind the map: the same for all, so asked for once and kept."""
     state = request.app.state
     if not hasattr(state, "outlines"):
         try:
-            state.outlines = (await api.get("/v1/directory/outlines")).body["features"]
+            state.outlines = outlines_of((await api.get("/v1/directory/outlines")).body["features"])
         except ApiProblem as problem:
             # Without its background the map still shows the places: that is no reason to show nothing.
             get_logger().warning("no outlines", status=problem.status)
-            return []
-    found: list[Json] = state.outlines
+            return ()
+    found: tuple[Outline, ...] = state.outlines
     return found
 
 

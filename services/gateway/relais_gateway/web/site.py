@@ -2,10 +2,11 @@
 
 from collections.abc import Callable, Coroutine
 from functools import partial
+from inspect import isawaitable
 from typing import Any, Final
 from urllib.parse import urlencode
 
-from fastapi import Request
+from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 from jinja2 import Environment, PackageLoader, Undefined
@@ -17,6 +18,8 @@ from relais_gateway.web.api import ApiProblem
 from relais_gateway.web.assets import asset_url
 from relais_gateway.web.session import FORM_COOKIE, FormRefused, SignInNeeded, keep, proof
 from relais_shared.clock import utc_now
+from relais_shared.problems import COMMON
+from relais_shared.refusals import Refusal
 from relais_shared.telemetry import current_trace_id, get_logger
 
 POLICY: Final = "default-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'; object-src 'none'"
@@ -143,27 +146,53 @@ class PageRoute(APIRoute):
         async def page(request: Request) -> Response:
             try:
                 response = await handler(request)
-            except SignInNeeded:
-                response = _to_sign_in(request)
-            except FormRefused:
-                response = trouble(request, FORBIDDEN, said=REFUSED)
-            except ApiProblem as problem:
-                if problem.status == UNKNOWN:
-                    response = _to_sign_in(request)
-                else:
-                    response = trouble(request, problem.status, problem.trace_id)
-            except RequestValidationError:
-                response = trouble(request, NOT_FOUND)
-            except HTTPException as answer:
-                response = trouble(request, answer.status_code)
-            except Exception as fault:  # noqa: BLE001 - logged as the bug it is, and told kindly
-                get_logger().error("bug", exc_info=fault)
-                response = trouble(request, INTERNAL)
+            except Exception as fault:  # noqa: BLE001 - every no becomes a page; a bug is logged as one
+                response = _no(request, fault)
             for name, value in HEADERS.items():
                 response.headers.setdefault(name, value)
             return response
 
         return page
+
+
+def _no(request: Request, fault: Exception) -> Response:
+    """Answer the page for what was refused, or for a bug."""
+    match fault:
+        case SignInNeeded() | ApiProblem(status=401):
+            return _to_sign_in(request)
+        case FormRefused():
+            return trouble(request, FORBIDDEN, said=REFUSED)
+        case ApiProblem():
+            return trouble(request, fault.status, fault.trace_id)
+        case RequestValidationError():
+            return trouble(request, NOT_FOUND)
+        case HTTPException():
+            return trouble(request, fault.status_code)
+        case Refusal():
+            kind = next((COMMON[each] for each in type(fault).__mro__ if each in COMMON), None)
+            return trouble(request, kind.status if kind else INTERNAL)
+    get_logger().error("bug", exc_info=fault)
+    return trouble(request, INTERNAL)
+
+
+def install(app: FastAPI) -> None:
+    """Let an address that leads nowhere answer a browser with a page; programs keep their problem document.
+
+    Called after the app's own handlers stand.
+    """
+    told = app.exception_handlers[HTTPException]
+
+    async def nowhere(request: Request, answer: Exception) -> Response:
+        assert isinstance(answer, HTTPException)  # noqa: S101 - registered for this class alone
+        reads = "text/html" in request.headers.get("accept", "") and request.method in {"GET", "HEAD"}
+        if answer.status_code == NOT_FOUND and reads:
+            response = trouble(request, NOT_FOUND)
+            response.headers.update(HEADERS)
+            return response
+        found = told(request, answer)
+        return await found if isawaitable(found) else found
+
+    app.add_exception_handler(HTTPException, nowhere)
 
 
 def _to_sign_in(request: Request) -> Response:
