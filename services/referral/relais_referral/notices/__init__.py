@@ -21,9 +21,10 @@ class Notice:
 def notice(version: str, language: str) -> Notice | None:
     """Answer a notice, or nothing where there is none such; a regional tag falls back to its language."""
     base = language.split("-", maxsplit=1)[0].lower()
-    file = files(__name__) / f"{version}.{base}.txt"
     # Only names that we ship: a version is never a path.
-    if file.name not in {each.name for each in files(__name__).iterdir()}:
+    shipped = {each.name: each for each in files(__name__).iterdir()}
+    file = shipped.get(f"{version}.{base}.txt")
+    if file is None:
         return None
     raw = file.read_bytes()
     title, _, text = raw.decode().partition("\n")

@@ -1,7 +1,7 @@
 """Referrals: open, list, read, and every step of the handshake."""
 
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from fastapi import Query, Request, Response
@@ -122,7 +122,9 @@ class ListQuery(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    role: Party | None = Field(default=None, description="As `sender` or as `recipient`; both where absent.")
+    role: Literal[Party.SENDER, Party.RECIPIENT] | None = Field(
+        default=None, description="As `sender` or as `recipient`; both where absent."
+    )
     state: list[State] = Field(default=[], description="Repeat for several.")
     theme: list[Slug] = Field(default=[], description="Repeat for several.")
     updated_since: AwareDatetime | None = None

@@ -122,7 +122,9 @@ create table event (
 );
 """
 
+# Whoever set the database up may have given the service more by default: it holds what stands here.
 PRIVILEGES = """
+revoke all on all tables in schema public from relais_referral;
 grant select, insert, delete on organisation, idempotency to relais_referral;
 grant select, insert, update on referral, consent_state to relais_referral;
 grant select, insert, update, delete on sealed_part to relais_referral;

@@ -1,0 +1,171 @@
+"""Who may do what: nobody, the wrong organisation, a missing scope; then the right ones."""
+
+from uuid import UUID, uuid4
+
+import httpx
+import pytest
+from api.referral.world import (
+    BODIES,
+    OUTSIDER,
+    RECEIVE,
+    RECIPIENT,
+    SEND,
+    SENDER,
+    Asserted,
+    Handover,
+    World,
+    a_consent,
+    a_draft,
+    key,
+    problem,
+)
+from joserfc.jwk import OKPKey
+
+from relais_shared.auth import Actor, Keyring, system
+from relais_shared.client import Client
+
+pytestmark = pytest.mark.anyio
+
+SENDERS = {"propose", "cancel"}
+RECIPIENTS = {"receive", "accept", "decline", "release", "close"}
+
+
+def operations(referral_id: str, consent_id: str) -> dict[str, tuple[str, str, dict[str, object] | None]]:
+    """Answer every operation on one referral: method, path, body."""
+    place = f"/v1/referrals/{referral_id}"
+    found: dict[str, tuple[str, str, dict[str, object] | None]] = {
+        action: ("POST", f"{place}/{action}", dict(body)) for action, body in BODIES.items()
+    }
+    return found | {
+        "read": ("GET", place, None),
+        "change": ("PATCH", place, {"urgency": "today"}),
+        "record_consent": ("POST", f"{place}/consents", a_consent()),
+        "list_consents": ("GET", f"{place}/consents", None),
+        "list_disclosures": ("GET", f"{place}/disclosures", None),
+        "list_events": ("GET", f"{place}/events", None),
+        "withdraw_consent": ("POST", f"/v1/consents/{consent_id}/withdraw", {}),
+    }
+
+
+async def called(client: Client, operation: tuple[str, str, dict[str, object] | None]) -> httpx.Response:
+    """Call an operation with all the headers that it could ask for."""
+    method, path, body = operation
+    return await client.request(method, path, json=body, headers={**key(), "If-Match": '"1"'})
+
+
+async def test_nobody_does_nothing(world: World, handover: Handover) -> None:
+    await handover.proposed()
+    nobody = world.anonymous()
+    every = operations(handover.id, handover.consent_id) | {
+        "create": ("POST", "/v1/referrals", {}),
+        "list": ("GET", "/v1/referrals", None),
+        "notice": ("GET", "/v1/notices/2026-1/fr", None),
+        "registry": ("PUT", "/internal/registry", {"version": 99, "organisations": []}),
+    }
+    for name, operation in every.items():
+        answer = await called(nobody, operation)
+        assert problem(answer) == (401, "unauthenticated"), name
+        assert answer.headers["www-authenticate"] == "Bearer"
+
+
+async def test_the_caller_is_judged_before_the_body(world: World) -> None:
+    for client, expected in (
+        (world.anonymous(), (401, "unauthenticated")),
+        (world.as_(SENDER, RECEIVE), (403, "scope-missing")),
+    ):
+        answer = await client.post("/v1/referrals", content=b"{broken")
+        assert problem(answer) == expected
+
+
+async def test_only_the_gateway_vouches_for_others(world: World) -> None:
+    """An assertion of another key, for another service, or by no sibling at all is nobody's."""
+    actor = Actor("client", "client:x", SENDER.id, SENDER.name, frozenset({SEND}))
+    made = OKPKey.generate_key("Ed25519", {"kid": "gateway:forged"})
+    forged = Keyring("gateway", made, {})
+    assert problem(await world.anonymous(Asserted(forged, actor)).get("/v1/referrals")) == (401, "unauthenticated")
+    elsewhere = world.gateway.sign("directory", actor)
+    answer = await world.anonymous().get("/v1/referrals", headers={"Authorization": f"Bearer {elsewhere}"})
+    assert problem(answer) == (401, "unauthenticated")
+
+
+async def test_the_registry_is_the_gateways_to_tell(world: World) -> None:
+    snapshot = {"version": 99, "organisations": []}
+    for actor in (
+        Actor("client", "client:x", SENDER.id, SENDER.name, frozenset({SEND, RECEIVE, "platform:admin"})),
+        Actor("user", "user:x", SENDER.id, SENDER.name, frozenset({"platform:admin"})),
+    ):
+        answer = await world.anonymous(Asserted(world.gateway, actor)).put("/internal/registry", json=snapshot)
+        assert problem(answer) == (401, "unauthenticated")
+    old = await world.anonymous(Asserted(world.gateway, system("gateway"))).put(
+        "/internal/registry", json={"version": 1, "organisations": []}
+    )
+    assert old.json() == {"taken": False}
+
+
+async def test_what_is_not_yours_reads_as_absent(world: World, handover: Handover) -> None:
+    """Byte for byte, the trace id aside."""
+    await handover.proposed()
+    eve = world.as_(OUTSIDER)
+    theirs = operations(handover.id, handover.consent_id)
+    absent = operations(str(uuid4()), str(uuid4()))
+    for name, operation in theirs.items():
+        here, nowhere = await called(eve, operation), await called(eve, absent[name])
+        assert problem(here) == (404, "not-found"), name
+        assert _bare(here) == _bare(nowhere), name
+    assert (await eve.get("/v1/referrals")).json()["items"] == []
+
+
+def _bare(answer: httpx.Response) -> tuple[bytes, dict[str, str]]:
+    trace: str = answer.json()["trace_id"]
+    headers = {name: text for name, text in answer.headers.items() if name != "traceresponse"}
+    return answer.content.replace(trace.encode(), b""), headers
+
+
+async def test_a_draft_is_the_senders_alone(world: World, handover: Handover) -> None:
+    await handover.open()
+    await handover.agree()
+    for client in (handover.recipient, world.as_(OUTSIDER), world.as_(SENDER, RECEIVE)):
+        for name, operation in operations(handover.id, handover.consent_id).items():
+            answer = await called(client, operation)
+            assert answer.status_code in {403, 404}, name
+            assert handover.id not in answer.text
+        assert handover.id not in (await client.get("/v1/referrals")).text
+
+
+async def test_each_step_needs_its_own_scope(world: World, handover: Handover) -> None:
+    await handover.proposed()
+    every = operations(handover.id, handover.consent_id)
+    for structure, scopes in ((SENDER, (RECEIVE,)), (RECIPIENT, (SEND,))):
+        for name in (SENDERS | {"change", "record_consent"}) if RECEIVE in scopes else RECIPIENTS:
+            answer = await called(world.as_(structure, *scopes), every[name])
+            assert problem(answer) == (403, "scope-missing"), name
+            assert answer.json()["scopes"] == [SEND if RECEIVE in scopes else RECEIVE]
+        # With the scope of the other side alone, one is no party of this referral.
+        for name in every.keys() - SENDERS - RECIPIENTS - {"change", "record_consent"}:
+            assert problem(await called(world.as_(structure, *scopes), every[name])) == (404, "not-found"), name
+    for name, operation in every.items():
+        answer = await called(world.as_(SENDER, "directory:read", "org:admin", "trace:read"), operation)
+        assert problem(answer) == (403, "scope-missing"), name
+
+
+async def test_no_scope_shows_another_structures_person(world: World, handover: Handover) -> None:
+    """Whatever an outsider holds, it learns nothing of a person that is not handed over by or to it."""
+    await handover.proposed()
+    scopes = (SEND, RECEIVE, "referral:stats", "platform:admin", "org:admin", "trace:read", "webhook:manage")
+    answer = await world.as_(OUTSIDER, *scopes).get(handover.place)
+    assert problem(answer) == (404, "not-found")
+
+
+async def test_an_actor_without_organisation_has_no_referral(world: World, handover: Handover) -> None:
+    await handover.proposed()
+    service = world.anonymous(Asserted(world.gateway, system("gateway", SEND, RECEIVE)))
+    assert problem(await service.get(handover.place)) == (404, "not-found")
+    assert (await service.get("/v1/referrals")).json()["items"] == []
+    answer = await service.post("/v1/referrals", headers=key(), json=a_draft(RECIPIENT))
+    assert problem(answer) == (404, "not-found")
+
+
+@pytest.mark.parametrize("place", ["/v1/referrals/x", f"/v1/referrals/{UUID(int=1)}/", "/v1/consents/x/withdraw"])
+async def test_an_address_that_is_none_is_a_problem(world: World, place: str) -> None:
+    answer = await world.as_(SENDER).get(place)
+    assert problem(answer)[0] in {404, 405, 422}
