@@ -194,7 +194,7 @@ def _filters(query: _Query, asked: Asked) -> str:
 
 def _words(query: _Query, words: tuple[str, ...]) -> str:
     # Stems are of letters and digits alone: nothing of the query's grammar can stand in them.
-    return query.bind(" & ".join(f"({word}:*)" if "|" not in word else word for word in words), "tsquery")
+    return query.bind(" & ".join(word if word.startswith("(") else f"{word}:*" for word in words), "tsquery")
 
 
 def _score(query: _Query, asked: Asked) -> str:

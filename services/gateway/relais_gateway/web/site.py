@@ -159,20 +159,22 @@ def _no(request: Request, fault: Exception) -> Response:
     """Answer the page for what was refused, or for a bug."""
     match fault:
         case SignInNeeded() | ApiProblem(status=401):
-            return _to_sign_in(request)
+            page = _to_sign_in(request)
         case FormRefused():
-            return trouble(request, FORBIDDEN, said=REFUSED)
+            page = trouble(request, FORBIDDEN, said=REFUSED)
         case ApiProblem():
-            return trouble(request, fault.status, fault.trace_id)
+            page = trouble(request, fault.status, fault.trace_id)
         case RequestValidationError():
-            return trouble(request, NOT_FOUND)
+            page = trouble(request, NOT_FOUND)
         case HTTPException():
-            return trouble(request, fault.status_code)
+            page = trouble(request, fault.status_code)
         case Refusal():
             kind = next((COMMON[each] for each in type(fault).__mro__ if each in COMMON), None)
-            return trouble(request, kind.status if kind else INTERNAL)
-    get_logger().error("bug", exc_info=fault)
-    return trouble(request, INTERNAL)
+            page = trouble(request, kind.status if kind else INTERNAL)
+        case _:
+            get_logger().error("bug", exc_info=fault)
+            page = trouble(request, INTERNAL)
+    return page
 
 
 def install(app: FastAPI) -> None:

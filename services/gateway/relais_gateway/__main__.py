@@ -1,0 +1,5 @@
+"""`python -m relais_gateway`."""
+
+from relais_gateway.cli import app
+
+app()

@@ -1,0 +1,165 @@
+"""Assembly of the gateway: its own app, the door in front of it, the receiver of traces beside it."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, Final
+
+import asyncpg
+import uvicorn
+from fastapi import FastAPI
+from opentelemetry.instrumentation.utils import suppress_instrumentation
+
+from relais_gateway import actions, sessions, store
+from relais_gateway.domain.scopes import MEANINGS
+from relais_gateway.forwarder import Door
+from relais_gateway.live import Live
+from relais_gateway.receiver import create_receiver
+from relais_gateway.routes import internal, oauth, reference, traces
+from relais_gateway.settings import GatewaySettings
+from relais_gateway.signing import SigningKeys
+from relais_gateway.upstream import Upstream
+from relais_gateway.web import pages
+from relais_shared import service
+from relais_shared.auth import system
+from relais_shared.client import Client, TransportError, open_client
+from relais_shared.clock import utc_now
+from relais_shared.registry import Snapshot
+from relais_shared.telemetry import get_logger
+
+MIGRATIONS: Final = Path(__file__).with_name("migrations")
+
+FORGET_EVERY_S: Final = 3_600
+"""How often old spans are removed."""
+
+
+class _Beside(uvicorn.Server):
+    """A second server in this process; the first one alone hears the signals."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Leave the signals to the first server."""
+        yield
+
+
+def create_app(settings: GatewaySettings | None = None) -> Door:  # noqa: C901, PLR0915 - the parts, put together once
+    """Assemble the gateway.
+
+    Args:
+        settings: Read from the environment where absent.
+
+    Returns:
+        The door; its `state` and `router` are those of the FastAPI app behind it.
+    """
+    settings = settings or GatewaySettings.load()
+    keys = SigningKeys(settings.secret_bytes(), settings.public_url)
+    urls = {"directory": settings.directory_url, "referral": settings.referral_url}
+    clients: dict[str, Client] = {}
+
+    @asynccontextmanager
+    async def opened(app: FastAPI) -> AsyncIterator[None]:
+        clients.update({name: open_client(url) for name, url in urls.items()})
+        tasks: list[asyncio.Task[None]] = []
+        async with asyncpg.create_pool(
+            settings.dsn.get_secret_value(),
+            min_size=2,
+            max_size=settings.database_connections,
+            server_settings={"application_name": "relais-gateway", "statement_timeout": "10000"},
+        ) as pool:
+            app.state.pool = pool
+            async with pool.acquire() as connection:
+                await actions.ensure_key(connection, keys, utc_now())
+            app.state.live = door.live = Live(pool, keys, push)
+            app.state.sessions = sessions.Sessions(
+                pool, door.live, keys, settings.secret_bytes(), asyncio.Semaphore(sessions.AT_ONCE)
+            )
+            await door.live.look()
+            door.lay_out()
+            receiver = _receiver(settings, pool)
+            tasks += [asyncio.create_task(door.keep_reading(name)) for name in urls]
+            tasks += [
+                asyncio.create_task(door.live.keep_looking()),
+                asyncio.create_task(_keep_forgetting(pool, settings.traces_kept_days)),
+            ]
+            receiving = asyncio.create_task(receiver.serve())
+            try:
+                yield
+            finally:
+                receiver.should_exit = True
+                await receiving
+                for task in tasks:
+                    task.cancel()
+                await asyncio.gather(*tasks, return_exceptions=True)
+                for upstream in upstreams.values():
+                    upstream.close()
+                for client in clients.values():
+                    await client.aclose()
+
+    async def document(name: str) -> Mapping[str, Any] | None:
+        with suppress_instrumentation():
+            try:
+                answer = await clients[name].get("/openapi.json")
+            except TransportError:
+                return None
+        return answer.json() if answer.is_success else None
+
+    async def push(snapshot: Snapshot) -> None:
+        for name, client in clients.items():
+            token = app.state.keyring.sign(name, system("gateway"))
+            try:
+                with suppress_instrumentation():
+                    answer = await client.put(
+                        "/internal/registry",
+                        content=snapshot.model_dump_json(),
+                        headers={"Authorization": f"Bearer {token}", "Content-Type": "application/json"},
+                    )
+            except TransportError:
+                # The service pulls when it starts and every minute: nothing is lost but a moment.
+                get_logger().info("registry not pushed", service=name)
+            else:
+                if not answer.is_success:
+                    get_logger().warning("registry refused", service=name, status=answer.status_code)
+
+    async def answering(_app: FastAPI) -> Mapping[str, bool]:
+        found = {}
+        for name, client in clients.items():
+            try:
+                with suppress_instrumentation():
+                    found[name] = (await client.get("/readyz")).is_success and name in door.documents
+            except TransportError:
+                found[name] = False
+        return found
+
+    app = service.build_app(
+        settings,
+        title="Relais gateway",
+        description="The only door: tokens, scopes, traces.",
+        table={},
+        routers=[oauth.router, traces.router, internal.router, reference.router, reference.pages, pages.router],
+        migrations=MIGRATIONS,
+        opened=opened,
+        upstreams=answering,
+        scopes=MEANINGS,
+        metrics=False,
+    )
+    upstreams = {name: Upstream(name, url) for name, url in urls.items()}
+    door = Door(app, app.state.keyring, keys, upstreams, document)
+    app.state.keys = keys
+    app.state.door = door
+    return door
+
+
+def _receiver(settings: GatewaySettings, pool: asyncpg.Pool) -> uvicorn.Server:
+    token = settings.telemetry_token.get_secret_value() if settings.telemetry_token else ""
+    made = service.server(create_receiver(pool, token), host="127.0.0.1", port=settings.otlp_port)
+    return _Beside(made.config)
+
+
+async def _keep_forgetting(pool: asyncpg.Pool, days: int) -> None:
+    while True:
+        with suppress_instrumentation():
+            async with pool.acquire() as connection:
+                await store.forget_spans(connection, utc_now() - timedelta(days=days))
+        await asyncio.sleep(FORGET_EVERY_S)

@@ -1,0 +1,95 @@
+"""Which operation a path names: templates of the OpenAPI documents, the literal before the parameter."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+METHODS: Final = frozenset({"get", "put", "post", "delete", "patch", "head", "options"})
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """One operation: where it lives, who may, and how it is called in traces.
+
+    Attributes:
+        upstream: The service that serves it.
+        method: In capitals.
+        template: The path with its parameters in braces.
+        scopes: Any one of them opens it.
+        public: Why it is open to all; None where it is not.
+    """
+
+    upstream: str
+    method: str
+    template: str
+    scopes: frozenset[str]
+    public: str | None
+
+    @property
+    def name(self) -> str:
+        """What spans and metrics call it: never the path itself."""
+        return f"{self.method} {self.template}"
+
+
+@dataclass(slots=True)
+class _Node:
+    literal: dict[str, "_Node"] = field(default_factory=dict)
+    parameter: "_Node | None" = None
+    operations: dict[str, Operation] = field(default_factory=dict)
+
+
+class RouteTable:
+    """Every operation of the gateway and its services.
+
+    Args:
+        operations: Each with a template that no other of its method shares.
+    """
+
+    def __init__(self, operations: Iterable[Operation]) -> None:
+        self._root = _Node()
+        for operation in operations:
+            node = self._root
+            for part in operation.template.strip("/").split("/"):
+                if part.startswith("{"):
+                    node.parameter = node.parameter or _Node()
+                    node = node.parameter
+                else:
+                    node = node.literal.setdefault(part, _Node())
+            node.operations[operation.method] = operation
+
+    def find(self, method: str, path: str) -> Operation | frozenset[str] | None:
+        """Answer the operation that a path names, the methods that the path has instead, or nothing."""
+        node = _walk(self._root, path.removeprefix("/").split("/"))
+        if node is None or not node.operations:
+            return None
+        # What reads with GET is asked about with HEAD.
+        found = node.operations.get(method) or (node.operations.get("GET") if method == "HEAD" else None)
+        return found or frozenset(node.operations)
+
+
+def _walk(node: _Node, parts: list[str]) -> _Node | None:
+    if not parts:
+        return node
+    first, rest = parts[0], parts[1:]
+    if first in node.literal and (found := _walk(node.literal[first], rest)) is not None and found.operations:
+        return found
+    return _walk(node.parameter, rest) if node.parameter is not None and first else None
+
+
+def operations(upstream: str, document: Mapping[str, Any]) -> tuple[list[Operation], list[str]]:
+    """Answer the operations of an OpenAPI document, and the names of those that declare neither scope nor reason.
+
+    The latter are not served: deny by default.
+    """
+    found, undeclared = [], []
+    for template, methods in document.get("paths", {}).items():
+        for method, said in methods.items():
+            if method not in METHODS:
+                continue
+            scopes = frozenset(scope for way in said.get("security", ()) for names in way.values() for scope in names)
+            public = said.get("x-relais-public")
+            if scopes or public:
+                found.append(Operation(upstream, method.upper(), template, scopes, public))
+            else:
+                undeclared.append(f"{method.upper()} {template}")
+    return found, undeclared

@@ -1,0 +1,473 @@
+"""The door: every request is judged here, then handed to the service that serves it, or to the gateway itself."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from datetime import datetime
+from typing import Any, Final
+from uuid import UUID
+
+from fastapi import FastAPI
+from opentelemetry import context as otel_context
+from opentelemetry import metrics, trace
+from opentelemetry.propagators.textmap import Getter
+from opentelemetry.trace import SpanKind, StatusCode
+from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+from starlette.types import Message, Receive, Scope, Send
+
+from relais_gateway.domain.routing import Operation, RouteTable, operations
+from relais_gateway.live import Live, State
+from relais_gateway.signing import UNKNOWN, Claims, SigningKeys
+from relais_gateway.upstream import Exchange, Header, Upstream, UpstreamDown, request_head
+from relais_shared import problems
+from relais_shared.auth import Actor, Keyring
+from relais_shared.clock import utc_now
+from relais_shared.problems import COMMON, Problem
+from relais_shared.refusals import MalformedRequest, NotFound, Refusal, ScopeMissing, Unauthenticated, Unavailable
+from relais_shared.service import BODY_LIMIT
+from relais_shared.telemetry import get_logger, tracer, traceresponse
+
+OWN: Final = "gateway"
+"""The name under which the route table knows the gateway's own operations."""
+
+API: Final = ("/v1/", "/hsds/", "/fhir/", "/oauth2/")
+"""Below these stand operations alone; elsewhere the gateway's pages may be."""
+
+NEVER_ON: Final = frozenset(
+    {
+        b"authorization", b"baggage", b"connection", b"content-length", b"cookie", b"expect", b"forwarded", b"host",
+        b"keep-alive", b"proxy-authorization", b"proxy-connection", b"te", b"traceparent", b"tracestate", b"trailer",
+        b"transfer-encoding", b"upgrade",
+    }
+)  # fmt: skip
+"""Headers of a caller that go no further: they speak of this connection, or would speak in our name."""
+
+NEVER_BACK: Final = frozenset(
+    {b"connection", b"keep-alive", b"proxy-connection", b"server", b"te", b"trailer", b"traceresponse",
+     b"transfer-encoding", b"upgrade"}
+)  # fmt: skip
+"""Headers of a service that do not reach the caller."""
+
+ALWAYS: Final[list[Header]] = [
+    (b"x-content-type-options", b"nosniff"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
+]
+"""What every answer of the API carries."""
+
+SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
+"""What may be sent again on a fresh connection: it changes nothing."""
+
+TABLE_EVERY_S: Final = 30.0
+"""How often a service's OpenAPI document is read again."""
+TABLE_AGAIN_S: Final = 0.2
+"""While a service was never seen, it is asked this often: it is starting."""
+
+CLIENT_CLOSED: Final = 499
+"""What traces call a caller that left before the answer (nginx's number)."""
+SERVER_FAULT: Final = 500
+LARGE: Final = problems.TOO_LARGE
+
+
+class _Headers(Getter[Scope]):
+    def get(self, carrier: Scope, key: str) -> list[str] | None:
+        found = [value.decode("latin-1") for name, value in carrier["headers"] if name == key.encode()]
+        return found or None
+
+    def keys(self, carrier: Scope) -> list[str]:
+        return [name.decode("latin-1") for name, _ in carrier["headers"]]
+
+
+_HEADERS: Final = _Headers()
+_W3C: Final = TraceContextTextMapPropagator()
+
+
+class _TooLarge(Refusal):
+    """The body is larger than allowed."""
+
+
+class Door:
+    """The ASGI app that the outside reaches.
+
+    Args:
+        app: The gateway's own FastAPI app: its operations and pages.
+        keyring: Signs the assertions for the services.
+        keys: Verify access tokens.
+        upstreams: The services by name.
+        document: Answers a service's OpenAPI document, or nothing while it does not answer.
+    """
+
+    def __init__(
+        self,
+        app: FastAPI,
+        keyring: Keyring,
+        keys: SigningKeys,
+        upstreams: Mapping[str, Upstream],
+        document: Callable[[str], Awaitable[Mapping[str, Any] | None]],
+    ) -> None:
+        self._app = app
+        self._keyring = keyring
+        self._keys = keys
+        self._upstreams = upstreams
+        self._document = document
+        self.documents: dict[str, Mapping[str, Any]] = {}
+        self._table = RouteTable(())
+        self._duration = metrics.get_meter("relais").create_histogram(
+            "http.server.request.duration", "s", "Duration of requests, by operation."
+        )
+        self.live: Live | None = None
+
+    @property
+    def state(self) -> Any:  # noqa: ANN401 - Starlette's own
+        """The state of the app behind."""
+        return self._app.state
+
+    @property
+    def router(self) -> Any:  # noqa: ANN401 - FastAPI's own
+        """The router of the app behind: tests enter its lifespan."""
+        return self._app.router
+
+    # ── the route table ────────────────────────────────────────────────────────────────────────────────────────
+
+    def lay_out(self) -> None:
+        """Build the route table from the documents at hand; what declares no scope is refused, and said so."""
+        found: list[Operation] = []
+        for name, document in {**self.documents, OWN: self._app.openapi()}.items():
+            served, undeclared = operations(name, document)
+            # A service's health is asked inside; outside, the gateway's own answers.
+            found += [one for one in served if name == OWN or one.template not in {"/healthz", "/readyz"}]
+            if undeclared:
+                get_logger().error("operations without scope are refused", service=name, operations=undeclared)
+        self._table = RouteTable(found)
+
+    async def keep_reading(self, name: str) -> None:
+        """Read a service's OpenAPI document again and again, and lay the routes out anew when it changed."""
+        while True:
+            document = await self._document(name)
+            if document is not None and document != self.documents.get(name):
+                self.documents[name] = document
+                self.lay_out()
+            await asyncio.sleep(TABLE_EVERY_S if name in self.documents else TABLE_AGAIN_S)
+
+    # ── one request ────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Judge a request and hand it on."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        operation = self._table.find(scope["method"], scope["path"])
+        if not isinstance(operation, Operation):
+            await self._no_operation(operation, scope, receive, send)
+            return
+        if operation.upstream == OWN:
+            await self._own(operation, scope, receive, send)
+            return
+        await self._elsewhere(operation, scope, receive, send)
+
+    async def _no_operation(self, methods: frozenset[str] | None, scope: Scope, receive: Receive, send: Send) -> None:
+        if methods is None and not scope["path"].startswith(API):
+            # The gateway's pages, and what only our services may ask; both judge for themselves.
+            await self._app(_unspoken(scope), receive, send)
+            return
+        with tracer().start_as_current_span(scope["method"], kind=SpanKind.SERVER):
+            try:
+                await self._who(scope)
+                if methods is None and len(self.documents) < len(self._upstreams):
+                    raise Unavailable("A part of Relais is starting. Try again in a moment.")
+                status = Problem("method-not-allowed", 405, "This resource has no such method.")
+                if methods is None:
+                    raise NotFound("There is no such operation.")
+                allow = {"Allow": ", ".join(sorted(methods))}
+                await _answer(send, problems.problem_response(status, headers=allow))
+            except Refusal as refusal:
+                await _refuse(send, refusal)
+
+    async def _own(self, operation: Operation, scope: Scope, receive: Receive, send: Send) -> None:
+        scope = _unspoken(scope)
+        if operation.public is None:
+            try:
+                claims, state = await self._who(scope)
+                scope["relais.actor"] = _actor(claims, state, operation, self._now())
+            except Refusal as refusal:
+                with tracer().start_as_current_span(operation.name, kind=SpanKind.SERVER) as span:
+                    span.set_attribute("http.route", operation.template)
+                    await _refuse(send, refusal)
+                return
+        await self._app(scope, receive, send)
+
+    async def _elsewhere(self, operation: Operation, scope: Scope, receive: Receive, send: Send) -> None:
+        began = time.perf_counter()
+        told = _Told(send)
+        claims: Claims | None = None
+        refusal: Refusal | None = None
+        actor: Actor | None = None
+        try:
+            claims, state = await self._who(scope)
+            actor = _actor(claims, state, operation, self._now())
+        except Refusal as no:
+            refusal = no
+        # A known partner's trace goes on; anybody else's begins here, so that nobody writes into ours.
+        parent = _W3C.extract(scope, getter=_HEADERS) if claims is not None and _outside() else None
+        with tracer().start_as_current_span(
+            operation.name,
+            context=parent,
+            kind=SpanKind.SERVER,
+            attributes={
+                "http.request.method": operation.method,
+                "http.route": operation.template,
+                "url.scheme": scope["scheme"],
+                **({"relais.organisation_id": str(claims.organisation_id)} if claims else {}),
+            },
+            record_exception=False,
+            set_status_on_exception=False,
+        ) as span:
+            try:
+                if refusal is not None or actor is None:
+                    raise refusal or UNKNOWN
+                await self._forward(operation, actor, scope, receive, told)
+            except Refusal as no:
+                if not told.begun:
+                    await _refuse(told, no)
+            except UpstreamDown as fault:
+                if told.begun:
+                    raise  # The server closes the connection: a broken answer must not look whole.
+                get_logger().warning("service down", service=operation.upstream, fault=str(fault))
+                await _refuse(told, Unavailable("A part of Relais does not answer. Try again in a moment."))
+            finally:
+                status = told.status or CLIENT_CLOSED
+                span.set_attribute("http.response.status_code", status)
+                if status >= SERVER_FAULT:
+                    span.set_status(StatusCode.ERROR)
+                self._duration.record(
+                    time.perf_counter() - began,
+                    {
+                        "http.request.method": operation.method,
+                        "http.route": operation.template,
+                        "http.response.status_code": status,
+                    },
+                )
+
+    def _now(self) -> datetime:
+        clock: Callable[[], datetime] = getattr(self._app.state, "clock", utc_now)
+        return clock()
+
+    async def _who(self, scope: Scope) -> tuple[Claims, State]:
+        """Answer what the caller's token says, and the state that it is held against.
+
+        Raises:
+            Unauthenticated: No token of ours.
+            Unavailable: The state cannot be looked up.
+        """
+        given = [value for name, value in scope["headers"] if name == b"authorization"]
+        if not given:
+            raise Unauthenticated("Show an access token.", headers={"WWW-Authenticate": "Bearer"})
+        kind, _, token = given[0].partition(b" ")
+        if len(given) > 1 or kind.lower() != b"bearer" or not token:
+            raise UNKNOWN
+        claims = self._keys.verify(token.decode("latin-1").strip(), self._now())
+        assert self.live is not None  # noqa: S101 - set before the first request is taken
+        return claims, await self.live.now()
+
+    async def _forward(self, operation: Operation, actor: Actor, scope: Scope, receive: Receive, send: "_Told") -> None:
+        upstream = self._upstreams[operation.upstream]
+        headers, chunked, has_body = _onward(scope, upstream, self._keyring.sign(upstream.name, actor))
+        with tracer().start_as_current_span(
+            operation.method,
+            kind=SpanKind.CLIENT,
+            attributes={
+                "http.request.method": operation.method,
+                "http.route": operation.template,
+                "server.address": upstream.name,
+            },
+            record_exception=False,
+            set_status_on_exception=False,
+        ) as span:
+            told: dict[str, str] = {}
+            _W3C.inject(told)
+            headers += [(name.encode(), value.encode()) for name, value in told.items()]
+            target = scope["raw_path"] + (b"?" + scope["query_string"] if scope["query_string"] else b"")
+            head = request_head(scope["method"], target, headers)
+            exchange, status, answered = await _asked(
+                upstream, scope["method"], head, _body(receive) if has_body else None, chunked=chunked
+            )
+            span.set_attribute("http.response.status_code", status)
+        leaving = asyncio.ensure_future(_left(receive, exchange))
+        try:
+            back = [header for header in answered if header[0] not in NEVER_BACK]
+            there = {name for name, _ in back}
+            back += [header for header in ALWAYS if header[0] not in there]
+            back.append((b"traceresponse", traceresponse().encode()))
+            await send({"type": "http.response.start", "status": status, "headers": back})
+            async for block in exchange.body():
+                await send({"type": "http.response.body", "body": block, "more_body": True})
+            await send({"type": "http.response.body", "body": b""})
+        finally:
+            leaving.cancel()
+            upstream.give_back(exchange)
+
+
+async def _asked(
+    upstream: Upstream, method: str, head: bytes, body: AsyncIterator[bytes] | None, *, chunked: bool
+) -> tuple[Exchange, int, list[Header]]:
+    """Send a request and answer the head of what comes back; a safe one is sent again where the pool was stale."""
+    exchange, used = await upstream.take()
+    while True:
+        try:
+            await exchange.send(head, body, chunked=chunked)
+            status, headers = await exchange.head()
+        except UpstreamDown:
+            exchange.abort()
+            # A kept connection may have been closed just now; what changes nothing is asked on a fresh one.
+            if used and body is None and method in SAFE:
+                exchange, used = await upstream.connect(), False
+                continue
+            raise
+        except TimeoutError:
+            exchange.abort()
+            raise UpstreamDown("does not answer in time", sent=True) from None
+        except BaseException:
+            exchange.abort()
+            raise
+        return exchange, status, headers
+
+
+async def _body(receive: Receive) -> AsyncIterator[bytes]:
+    """Answer the caller's body as it comes, counted.
+
+    Raises:
+        _TooLarge: It grows beyond what is allowed.
+        UpstreamDown: The caller left.
+    """
+    size = 0
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise UpstreamDown("the caller left", sent=True)
+        block = message.get("body", b"")
+        size += len(block)
+        if size > BODY_LIMIT:
+            raise _TooLarge(f"At most {BODY_LIMIT >> 20} MiB.")
+        if block:
+            yield block
+        if not message.get("more_body", False):
+            return
+
+
+async def _left(receive: Receive, exchange: Exchange) -> None:
+    """Wait until the caller leaves, then let the service know by closing."""
+    while (await receive())["type"] != "http.disconnect":
+        pass
+    exchange.abort()
+
+
+def _onward(scope: Scope, upstream: Upstream, assertion: str) -> tuple[list[Header], bool, bool]:
+    """Answer the headers that go on, whether the body is sent in chunks, and whether there is one.
+
+    Raises:
+        MalformedRequest: Two ways of saying where the body ends.
+        _TooLarge: The body says that it is larger than allowed.
+    """
+    lengths = [value for name, value in scope["headers"] if name == b"content-length"]
+    codings = [value for name, value in scope["headers"] if name == b"transfer-encoding"]
+    if len(lengths) > 1 or (lengths and codings) or len(codings) > 1:
+        raise MalformedRequest("Say once where the body ends.")
+    if lengths and (not lengths[0].isdigit() or int(lengths[0]) > BODY_LIMIT):
+        raise _TooLarge(f"At most {BODY_LIMIT >> 20} MiB.")
+    named = {
+        part.strip().lower() for name, value in scope["headers"] if name == b"connection" for part in value.split(b",")
+    }
+    headers = [
+        (name, value)
+        for name, value in scope["headers"]
+        if name not in NEVER_ON and name not in named and not name.startswith((b"x-relais-", b"x-forwarded-"))
+    ]
+    headers += [(b"host", upstream.authority), (b"authorization", b"Bearer " + assertion.encode())]
+    if codings:
+        headers.append((b"transfer-encoding", b"chunked"))
+    elif lengths:
+        headers.append((b"content-length", lengths[0]))
+    return headers, bool(codings), bool(codings) or (bool(lengths) and lengths[0] != b"0")
+
+
+def _actor(claims: Claims, state: State, operation: Operation, now: datetime) -> Actor:
+    """Answer who acts, with what is granted at this moment.
+
+    Raises:
+        Unauthenticated: The client, the person or the organisation is no longer there.
+        ScopeMissing: None of the operation's scopes is held now.
+    """
+    member = state.members.get(claims.organisation_id)
+    kind, _, id_ = claims.subject.partition(":")
+    may: frozenset[str] = frozenset()
+    user_id = None
+    if kind == "user":
+        user_id = UUID(id_)
+        account = state.accounts.get(user_id)
+        there = account is not None and account.organisation_id == claims.organisation_id
+        may = account.scopes if account else may
+    else:
+        client = state.clients.get(claims.client_id)
+        there = client is not None and client.organisation_id == claims.organisation_id
+        may = client.scopes if client else may
+    if member is None or not member.active or not there:
+        raise UNKNOWN
+    held = member.held(now.date())
+    scopes = claims.scopes & may & held.keys()
+    if not scopes & operation.scopes:
+        wanted = " ".join(sorted(operation.scopes))
+        raise ScopeMissing(
+            "Your organisation, or this token, does not hold the scope that this needs.",
+            scopes=sorted(operation.scopes),
+            headers={"WWW-Authenticate": f'Bearer error="insufficient_scope", scope="{wanted}"'},
+        )
+    return Actor(
+        kind="user" if kind == "user" else "client",
+        id=claims.subject,
+        organisation_id=member.id,
+        organisation=member.name,
+        scopes=scopes,
+        user_id=user_id,
+        limits={scope: dict(held[scope].limits) for scope in sorted(scopes) if held[scope].limits},
+        issuer=OWN,
+    )
+
+
+def _outside() -> bool:
+    """Say whether this request came from outside: one of our own pages has a trace already."""
+    return not trace.get_current_span(otel_context.get_current()).get_span_context().is_valid
+
+
+def _unspoken(scope: Scope) -> Scope:
+    """Answer the scope without the trace that an unknown caller would have us write into."""
+    headers = [one for one in scope["headers"] if one[0] not in {b"traceparent", b"tracestate", b"baggage"}]
+    return {**scope, "headers": headers}
+
+
+class _Told:
+    """A `send` that remembers what was told."""
+
+    def __init__(self, send: Send) -> None:
+        self._send = send
+        self.begun = False
+        self.status: int | None = None
+
+    async def __call__(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.begun, self.status = True, message["status"]
+        await self._send(message)
+
+
+async def _refuse(send: Send, refusal: Refusal) -> None:
+    table = {**COMMON, _TooLarge: LARGE}
+    problem = next(table[kind] for kind in type(refusal).__mro__ if kind in table)
+    facts = {name: value for name, value in refusal.facts.items() if name != "headers"}
+    headers = refusal.facts.get("headers")
+    given = headers if isinstance(headers, dict) else None
+    await _answer(send, problems.problem_response(problem, refusal.detail, headers=given, **facts))
+
+
+async def _answer(send: Send, response: Any) -> None:  # noqa: ANN401 - Starlette's Response
+    headers = [*response.raw_headers, *ALWAYS, (b"traceresponse", traceresponse().encode())]
+    await send({"type": "http.response.start", "status": response.status_code, "headers": headers})
+    await send({"type": "http.response.body", "body": response.body})

@@ -1,0 +1,225 @@
+"""Who may do what, now: the registry in memory, never more than a second behind the database, or closed."""
+
+import asyncio
+import time
+from base64 import urlsafe_b64encode
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
+from hashlib import sha256
+from typing import Any, Final
+from uuid import UUID
+
+import asyncpg
+import orjson
+from opentelemetry.instrumentation.utils import suppress_instrumentation
+
+from relais_gateway import store
+from relais_gateway.domain.scopes import OF_ROLE, Grant, granted
+from relais_gateway.signing import SigningKeys
+from relais_shared.refusals import Unavailable
+from relais_shared.registry import Organisation, Snapshot
+from relais_shared.telemetry import get_logger
+
+LOOK_EVERY_S: Final = 0.3
+"""How often the version is looked at; what was withdrawn stops working well within a second."""
+
+BLIND_AFTER_S: Final = 1.0
+"""Longer than this without a word from the database, nobody is let in on what we remember (design 3)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Client:
+    """A partner's system."""
+
+    id: str
+    organisation_id: UUID
+    secret_hash: bytes
+    scopes: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """A person who signs in; what the roles let them ask for."""
+
+    id: UUID
+    organisation_id: UUID
+    scopes: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """An organisation and what it is granted, its own row and its agreement looked at."""
+
+    id: UUID
+    name: str
+    active: bool
+    platform: bool
+    agreement: bool
+    control_unit: bool
+    grants: tuple[Grant, ...]
+
+    def held(self, today: date) -> dict[str, Grant]:
+        """Answer the grants that hold today."""
+        if not self.active:
+            return {}
+        return granted(self.grants, today=today, agreement=self.agreement, control_unit=self.control_unit)
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """Who may do what, at one version."""
+
+    version: int = 0
+    members: Mapping[UUID, Member] = field(default_factory=dict)
+    clients: Mapping[str, Client] = field(default_factory=dict)
+    accounts: Mapping[UUID, Account] = field(default_factory=dict)
+    snapshot: bytes = b""
+
+
+class Live:
+    """The registry in memory.
+
+    Args:
+        pool: Of the gateway's database.
+        keys: Take the signing keys.
+        changed: Told the new snapshot when the services should know it.
+    """
+
+    def __init__(
+        self, pool: asyncpg.Pool, keys: SigningKeys, changed: Callable[[Snapshot], Awaitable[None]] | None = None
+    ) -> None:
+        self._pool = pool
+        self._keys = keys
+        self._changed = changed
+        self._state = State()
+        self._heard = 0.0
+        self._looking = asyncio.Lock()
+        self._pushes: set[asyncio.Task[None]] = set()
+
+    async def now(self) -> State:
+        """Answer the state, at most a second old.
+
+        Raises:
+            Unavailable: The database has not been heard from for a second, and does not answer now either.
+        """
+        if time.monotonic() - self._heard > BLIND_AFTER_S:
+            await self.look()
+        return self._state
+
+    async def look(self) -> None:
+        """Look at the version, and read everything when it moved.
+
+        Raises:
+            Unavailable: The database does not answer.
+        """
+        async with self._looking:
+            if time.monotonic() - self._heard < LOOK_EVERY_S / 2:
+                return
+            try:
+                async with asyncio.timeout(BLIND_AFTER_S):
+                    with suppress_instrumentation():
+                        await self._look()
+            except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as fault:
+                raise Unavailable("Who may do what cannot be looked up now. Nobody is let in on memory.") from fault
+
+    async def _look(self) -> None:
+        async with self._pool.acquire() as connection:
+            asked = time.monotonic()
+            if await store.version(connection) != self._state.version:
+                found = await store.everything(connection)
+                self._keys.take(found["keys"])
+                self._take(found)
+        self._heard = asked
+
+    def _take(self, found: Mapping[str, Any]) -> None:
+        agreements = {row["organisation_id"] for row in found["agreements"]}
+        grants: dict[UUID, list[Grant]] = {}
+        for row in found["grants"]:
+            limits = orjson.loads(row["limits"])
+            grants.setdefault(row["organisation_id"], []).append(Grant(row["scope"], limits, row["ends_on"]))
+        members = {
+            row["id"]: Member(
+                row["id"],
+                row["name"],
+                row["active"],
+                row["platform"],
+                row["id"] in agreements,
+                row["control_unit"],
+                tuple(grants.get(row["id"], ())),
+            )
+            for row in found["organisations"]
+        }
+        told = _organisations(found["organisations"], members)
+        before, self._state = (
+            self._state,
+            State(
+                found["version"],
+                members,
+                {
+                    row["id"]: Client(
+                        row["id"], row["organisation_id"], bytes(row["secret_hash"]), frozenset(row["scopes"])
+                    )
+                    for row in found["clients"]
+                },
+                {
+                    row["id"]: Account(
+                        row["id"],
+                        row["organisation_id"],
+                        frozenset[str]().union(*(OF_ROLE.get(role, frozenset()) for role in row["roles"])),
+                    )
+                    for row in found["accounts"]
+                },
+                orjson.dumps([one.model_dump(mode="json") for one in told]),
+            ),
+        )
+        if self._changed is not None and before.snapshot != self._state.snapshot:
+            push = asyncio.create_task(self._push(self._changed, self.snapshot()))
+            self._pushes.add(push)
+            push.add_done_callback(self._pushes.discard)
+
+    async def _push(self, changed: Callable[[Snapshot], Awaitable[None]], snapshot: Snapshot) -> None:
+        await changed(snapshot)
+
+    def snapshot(self) -> Snapshot:
+        """Answer the registry as the services keep it."""
+        organisations = [Organisation.model_validate(one) for one in orjson.loads(self._state.snapshot or b"[]")]
+        return Snapshot(version=self._state.version, organisations=organisations)
+
+    async def keep_looking(self) -> None:
+        """Look again and again, for as long as the gateway runs."""
+        while True:
+            try:
+                await self.look()
+            except Unavailable:
+                get_logger().warning("registry not readable")
+            await asyncio.sleep(LOOK_EVERY_S)
+
+
+def _organisations(rows: Any, members: Mapping[UUID, Member]) -> list[Organisation]:  # noqa: ANN401 - asyncpg's rows
+    today = datetime.now(UTC).date()
+    return [
+        Organisation(
+            id=row["id"],
+            name=row["name"],
+            active=row["active"],
+            scopes=sorted(members[row["id"]].held(today)),
+            may_sanction=row["may_sanction"],
+            control_unit=row["control_unit"],
+            secrecy=row["secrecy"],
+            agreement=members[row["id"]].agreement,
+            practice=row["practice"],
+            controller=orjson.loads(row["controller"]),
+        )
+        for row in rows
+    ]
+
+
+def fingerprint(secret: str) -> bytes:
+    """Answer what is kept of a secret of 256 random bits: guessing it back is beyond anybody."""
+    return sha256(secret.encode()).digest()
+
+
+def short(data: bytes) -> str:
+    """Answer bytes as text without padding."""
+    return urlsafe_b64encode(data).rstrip(b"=").decode()

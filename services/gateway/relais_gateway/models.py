@@ -1,0 +1,168 @@
+"""The tables of the gateway: the registry of organisations, who may sign in, keys, and traces."""
+
+from datetime import date, datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import BigInteger, ForeignKey, Index, LargeBinary, text
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
+from sqlalchemy.orm import registry
+from sqlmodel import Column, DateTime, Field, SQLModel, String
+
+
+class Table(SQLModel, registry=registry()):
+    """The base of this service's tables, with metadata of their own."""
+
+
+def _instant(*, nullable: bool = False) -> Any:  # noqa: ANN401 - SQLModel's field marker
+    return Field(default=None if nullable else ..., sa_column=Column(DateTime(timezone=True), nullable=nullable))
+
+
+def _words() -> Any:  # noqa: ANN401 - SQLModel's field marker
+    return Field(sa_column=Column(ARRAY(String), nullable=False))
+
+
+def _json() -> Any:  # noqa: ANN401 - SQLModel's field marker
+    return Field(sa_column=Column(JSONB, nullable=False))
+
+
+def _of_organisation(*, primary: bool = False) -> Any:  # noqa: ANN401 - SQLModel's field marker
+    return Field(
+        sa_column=Column(ForeignKey("organisation.id"), primary_key=primary, index=not primary, nullable=False)
+    )
+
+
+class Organisation(Table, table=True):
+    """A structure with its own counsellors, systems and scopes; the one registry of all services."""
+
+    id: UUID = Field(primary_key=True)
+    name: str
+    kind: str
+    municipality: str | None = None
+    active: bool
+    platform: bool = Field(description="The organisation that runs this Relais; it alone reads traces.")
+    may_sanction: bool = Field(description="It can sanction the people it accompanies.")
+    control_unit: bool = Field(description="Its only mission is control: it holds no referral scope.")
+    secrecy: str = Field(description="professional, discretion or none: by what its staff is bound.")
+    practice: bool
+    controller: dict[str, Any] = _json()
+
+
+class Agreement(Table, table=True):
+    """The signed agreement without which nobody takes part in hand-overs."""
+
+    organisation_id: UUID = _of_organisation(primary=True)
+    text_version: str
+    signed_on: date
+    parties: list[str] = _words()
+
+
+class ScopeGrant(Table, table=True):
+    """A scope that an organisation is granted."""
+
+    __tablename__ = "scope_grant"
+
+    organisation_id: UUID = _of_organisation(primary=True)
+    scope: str = Field(primary_key=True)
+    limits: dict[str, Any] = _json()
+    ends_on: date | None = None
+
+
+class ClientRow(Table, table=True):
+    """A partner's system; its secret was shown once, and only its hash is kept."""
+
+    __tablename__ = "client"
+
+    id: str = Field(primary_key=True)
+    organisation_id: UUID = _of_organisation()
+    name: str
+    secret_hash: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+    scopes: list[str] = _words()
+    active: bool
+
+
+class Account(Table, table=True):
+    """A counsellor or administrator who signs in."""
+
+    id: UUID = Field(primary_key=True)
+    organisation_id: UUID = _of_organisation()
+    email: str = Field(unique=True, description="In small letters.")
+    name: str
+    function: str
+    password_hash: str = Field(description="Argon2id.")
+    roles: list[str] = _words()
+    active: bool
+
+
+class Session(Table, table=True):
+    """A browser's session; the cookie holds the secret, this row its hash."""
+
+    secret_hash: bytes = Field(sa_column=Column(LargeBinary, primary_key=True))
+    account_id: UUID = Field(sa_column=Column(ForeignKey("account.id"), index=True, nullable=False))
+    created_at: datetime = _instant()
+    seen_at: datetime = _instant()
+
+
+class SignInAttempt(Table, table=True):
+    """One failed sign-in, by a keyed hash of the e-mail tried: enough to slow guessing down."""
+
+    __tablename__ = "sign_in_attempt"
+    __table_args__ = (Index("attempts_of_one", "who", "at"),)
+
+    id: int = Field(sa_column=Column(BigInteger, primary_key=True, autoincrement=True))
+    who: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+    at: datetime = _instant()
+
+
+class SigningKey(Table, table=True):
+    """A key that signs access tokens; its private half is sealed."""
+
+    __tablename__ = "signing_key"
+
+    kid: str = Field(primary_key=True)
+    public: dict[str, Any] = _json()
+    sealed_private: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+    created_at: datetime = _instant()
+    retired_at: datetime | None = _instant(nullable=True)
+
+
+class RegistryVersion(Table, table=True):
+    """One row, moved by the database itself whenever who may do what changes."""
+
+    __tablename__ = "registry_version"
+
+    only: bool = Field(primary_key=True)
+    version: int
+
+
+class Audit(Table, table=True):
+    """Who changed what; the database refuses to change or remove it."""
+
+    id: int = Field(sa_column=Column(BigInteger, primary_key=True, autoincrement=True))
+    at: datetime = _instant()
+    actor: str
+    action: str
+    subject: str
+    facts: dict[str, Any] = _json()
+
+
+class Span(Table, table=True):
+    """One span of a trace, with allowed attributes only."""
+
+    __table_args__ = (
+        Index("span_of_trace", "trace_id"),
+        Index("root_span_by_time", "started_at", postgresql_where=text("parent_span_id is null")),
+        Index("span_by_time", "started_at", postgresql_using="brin"),
+    )
+
+    id: int = Field(sa_column=Column(BigInteger, primary_key=True, autoincrement=True))
+    trace_id: str
+    span_id: str
+    parent_span_id: str | None = None
+    service: str
+    name: str
+    kind: str
+    started_at: datetime = _instant()
+    duration_ms: float
+    status: str
+    attributes: dict[str, Any] = _json()

@@ -1,0 +1,168 @@
+"""Every query of the gateway."""
+
+import json
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any, Final
+from uuid import UUID
+
+import asyncpg
+
+Connection = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy
+
+
+async def version(connection: Connection) -> int:
+    """Answer the version of who may do what."""
+    found: int = await connection.fetchval("select version from registry_version")
+    return found
+
+
+async def everything(connection: Connection) -> dict[str, Any]:
+    """Answer the whole state of who may do what, at one instant."""
+    async with connection.transaction(isolation="repeatable_read", readonly=True):
+        return {
+            "version": await version(connection),
+            "organisations": await connection.fetch("select * from organisation order by name"),
+            "agreements": await connection.fetch("select * from agreement"),
+            "grants": await connection.fetch("select * from scope_grant"),
+            "clients": await connection.fetch("select * from client where active"),
+            "accounts": await connection.fetch("select id, organisation_id, roles from account where active"),
+            "keys": await connection.fetch("select * from signing_key where retired_at is null order by created_at"),
+        }
+
+
+async def add_key(connection: Connection, kid: str, public: Mapping[str, Any], sealed: bytes, now: datetime) -> None:
+    """Keep a new signing key."""
+    await connection.execute(
+        "insert into signing_key values ($1, $2, $3, $4, null)", kid, json.dumps(dict(public)), sealed, now
+    )
+
+
+async def retire_keys(connection: Connection, before: datetime, now: datetime) -> int:
+    """Retire the signing keys made before an instant; answer how many."""
+    done: str = await connection.execute(
+        "update signing_key set retired_at = $2 where created_at < $1 and retired_at is null", before, now
+    )
+    return int(done.rsplit(maxsplit=1)[-1])
+
+
+async def account_by_email(connection: Connection, email: str) -> asyncpg.Record | None:
+    """Answer an active account of an active organisation by its e-mail (small letters)."""
+    return await connection.fetchrow(
+        "select a.* from account a join organisation o on o.id = a.organisation_id"
+        " where a.email = $1 and a.active and o.active",
+        email,
+    )
+
+
+async def failed_attempts(connection: Connection, who: bytes, since: datetime) -> int:
+    """Answer how often signing in failed for one e-mail since an instant."""
+    found: int = await connection.fetchval(
+        "select count(*) from sign_in_attempt where who = $1 and at > $2", who, since
+    )
+    return found
+
+
+async def note_attempt(connection: Connection, who: bytes, now: datetime) -> None:
+    """Note a failed sign-in."""
+    await connection.execute("insert into sign_in_attempt (who, at) values ($1, $2)", who, now)
+
+
+async def open_session(connection: Connection, hash_: bytes, account_id: UUID, now: datetime) -> None:
+    """Keep a new session."""
+    await connection.execute("insert into session values ($1, $2, $3, $3)", hash_, account_id, now)
+
+
+async def session(connection: Connection, hash_: bytes, seen_after: datetime, opened_after: datetime) -> Any:  # noqa: ANN401 - a record or nothing
+    """Answer whose session this is, while it lives."""
+    return await connection.fetchrow(
+        """
+        select a.*, o.name as organisation_name, s.seen_at
+        from session s join account a on a.id = s.account_id join organisation o on o.id = a.organisation_id
+        where s.secret_hash = $1 and s.seen_at > $2 and s.created_at > $3 and a.active and o.active
+        """,
+        hash_,
+        seen_after,
+        opened_after,
+    )
+
+
+async def touch_session(connection: Connection, hash_: bytes, now: datetime) -> None:
+    """Note that a session was used."""
+    await connection.execute("update session set seen_at = $2 where secret_hash = $1", hash_, now)
+
+
+async def end_session(connection: Connection, hash_: bytes) -> None:
+    """Remove a session."""
+    await connection.execute("delete from session where secret_hash = $1", hash_)
+
+
+async def audit(  # noqa: PLR0913 - who changed what
+    connection: Connection, at: datetime, actor: str, action: str, subject: str, facts: Any = None
+) -> None:
+    """Write who changed what."""
+    await connection.execute(
+        "insert into audit (at, actor, action, subject, facts) values ($1, $2, $3, $4, $5)",
+        at,
+        actor,
+        action,
+        subject,
+        json.dumps(facts or {}),
+    )
+
+
+SPAN_COLUMNS: Final = (
+    "trace_id", "span_id", "parent_span_id", "service", "name", "kind", "started_at", "duration_ms", "status",
+    "attributes",
+)  # fmt: skip
+
+
+async def add_spans(connection: Connection, rows: Sequence[tuple[Any, ...]]) -> None:
+    """Keep spans, many at once."""
+    await connection.copy_records_to_table("span", records=rows, columns=SPAN_COLUMNS)
+
+
+async def forget_spans(connection: Connection, before: datetime) -> None:
+    """Remove the spans that began before an instant."""
+    await connection.execute("delete from span where started_at < $1", before)
+
+
+async def traces(  # noqa: PLR0913 - the filters of the list
+    connection: Connection,
+    *,
+    service: str | None,
+    status: str | None,
+    min_duration_ms: float | None,
+    organisation_id: UUID | None,
+    before: tuple[datetime, str] | None,
+    limit: int,
+) -> Sequence[asyncpg.Record]:
+    """Answer traces, the newest first: each by its root span, with its services and number of spans."""
+    return await connection.fetch(
+        """
+        select r.trace_id, r.name as root, r.started_at, r.duration_ms, whole.services, whole.status, whole.spans
+        from span r cross join lateral (
+            select array_agg(distinct s.service order by s.service) as services, count(*) as spans,
+                case when bool_or(s.status = 'error') then 'error' else 'ok' end as status
+            from span s where s.trace_id = r.trace_id
+        ) whole
+        where r.parent_span_id is null
+            and ($1::text is null or $1 = any(whole.services)) and ($2::text is null or whole.status = $2)
+            and ($3::float8 is null or r.duration_ms >= $3)
+            and ($4::text is null or r.attributes ->> 'relais.organisation_id' = $4)
+            and ($5::timestamptz is null or (r.started_at, r.trace_id) < ($5, $6))
+        order by r.started_at desc, r.trace_id desc limit $7
+        """,
+        service,
+        status,
+        min_duration_ms,
+        str(organisation_id) if organisation_id else None,
+        before[0] if before else None,
+        before[1] if before else None,
+        limit,
+    )
+
+
+async def trace(connection: Connection, trace_id: str) -> Sequence[asyncpg.Record]:
+    """Answer the spans of a trace in the order in which they began."""
+    return await connection.fetch("select * from span where trace_id = $1 order by started_at, id", trace_id)
