@@ -215,7 +215,7 @@ def test_going_back_and_pressing_again_makes_no_second_referral(open_desk: Open,
         ana.page.request.post(
             f"{ana.base_url}/relais/nouveau",
             headers={"Content-Type": "application/x-www-form-urlencoded"},
-            data=urlencode(sent),
+            data=urlencode([tuple(pair) for pair in sent]),
             max_redirects=0,
         )
         for _ in range(2)
@@ -252,15 +252,14 @@ def test_a_thread_of_others_is_not_there(open_desk: Open, cast: Cast) -> None:
     sound(eve.page)
 
 
-@pytest.mark.parametrize("secret", ["", "wrong"])
-def test_nobody_gets_in_and_nobody_learns_who_has_an_account(open_desk: Open, cast: Cast, secret: str) -> None:
+def test_nobody_gets_in_and_nobody_learns_who_has_an_account(open_desk: Open, cast: Cast) -> None:
     said = []
     for email in (cast.sender["email"], "personne@nulle-part.example"):
-        desk = open_desk({"email": email, "password": secret or "x"})
+        desk = open_desk({"email": email, "password": "not this one"})
         desk.page.goto(desk.base_url + "/relais")
         assert urlsplit(desk.page.url).path == "/connexion"
         desk.page.get_by_label("Adresse e-mail").fill(email)
-        desk.page.get_by_label("Mot de passe").fill(secret or "x")
+        desk.page.get_by_label("Mot de passe").fill("not this one")
         desk.page.get_by_role("button", name="Se connecter").click()
         said.append(desk.page.get_by_role("alert").inner_text())
         sound(desk.page)

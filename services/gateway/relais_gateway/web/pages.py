@@ -104,8 +104,6 @@ async def sign_out(request: Request, _form: OurForm, now: Now) -> Response:
         await sessions(request).sign_out(secret, now)
     response = go("/connexion")
     response.delete_cookie(COOKIE, path="/")
-    # A counter's browser is shared: what it still holds of our pages goes with the session.
-    response.headers["Clear-Site-Data"] = '"cache"'
     return response
 
 
