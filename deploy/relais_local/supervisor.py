@@ -1,6 +1,7 @@
 """One command runs everything: the database, its schemas, the three services; and ends it all again."""
 
 import asyncio
+import json
 import os
 import signal
 import sys
@@ -111,7 +112,7 @@ class Supervisor:
         self._began = 0.0
         self._owner_dsn: dict[str, str] = {}
         self._prepared = Prepared(home)
-        self._territory_written: asyncio.Task[Path] | None = None
+        self._territory_written: asyncio.Task[None] | None = None
 
     async def run(self) -> None:
         """Start everything, keep it running, and end it when a signal asks for it.
@@ -164,12 +165,11 @@ class Supervisor:
                 guards.create_task(self._guard(service))
 
             async with asyncio.TaskGroup() as opening:
-                opening.create_task(self._open_directory(guard))
-                opening.create_task(self._open_referral(guard))
-                opening.create_task(self._open_gateway(guard))
+                for service in SERVICES:
+                    opening.create_task(self._open_service(service, guard))
             self._say(f"Relais is ready: {self._plan.public_url}")
             if self._plan.demo:
-                self._say(f"Demonstration accounts: {self._home.folder / 'demo.json'}")
+                self._say(f"Demonstration accounts: {self._accounts}")
             self._say("Ctrl-C ends it.")
 
     async def _open_database(self) -> None:
@@ -189,60 +189,47 @@ class Supervisor:
             self._say(f"PostgreSQL answers on port {self._cluster.port}")
         self._owner_dsn = {service: ways.owner_dsn for service, ways in access.items()}
 
-    async def _territory(self) -> Path:
-        """Answer the folder of the demonstration's files, written anew."""
-        folder = self._home.folder / "territory"
-        await self._do("territory", "relais_local.territory", str(folder))
-        return folder
-
-    async def _open_directory(self, guard: Callable[[str], None]) -> None:
-        prepared = await self._is_prepared("directory")
-        if not prepared:
-            await self._command("directory", "migrate")
-        guard("directory")
-        if not prepared:
-            # The service answers meanwhile; it finds more as more is there.
-            await self._command("directory", "gazetteer")
-            if self._plan.demo:
-                file = await self._demonstration() / "services.json"
-                await self._command("directory", "import", str(file))
-            await self._keep_prepared("directory")
-        await self._ready("directory")
-
-    async def _open_gateway(self, guard: Callable[[str], None]) -> None:
-        accounts = self._home.folder / "demo.json"
-        if not await self._is_prepared("gateway") or (self._plan.demo and not accounts.exists()):
-            await self._command("gateway", "migrate")
-            if self._plan.demo:
-                file = await self._demonstration() / "organisations.json"
-                await self._command("gateway", "demo", "--organisations", str(file), "--output", str(accounts))
-            await self._keep_prepared("gateway")
-        guard("gateway")
-        await self._ready("gateway")
-
-    async def _open_referral(self, guard: Callable[[str], None]) -> None:
-        if not await self._is_prepared("referral"):
-            await self._command("referral", "migrate")
-            await self._keep_prepared("referral")
-        guard("referral")
-        await self._ready("referral")
-
-    async def _demonstration(self) -> Path:
-        """Answer the folder of the demonstration's files, written once in a start, whoever asks first."""
-        if self._territory_written is None:
-            self._territory_written = asyncio.create_task(self._territory())
-        return await self._territory_written
+    async def _open_service(self, service: str, guard: Callable[[str], None]) -> None:
+        """Bring a service's schema and first data to where they belong, then serve."""
+        if not await self._is_prepared(service):
+            commands = [["migrate"], *await self._first_data(service)]
+            module = ("relais_local.commands", f"relais_{service}", json.dumps(commands))
+            await self._do(f"{service}-prepare", *module, service=service)
+            self._prepared.keep(service, await self._state(service))
+        guard(service)
+        await self._ready(service)
 
     async def _is_prepared(self, service: str) -> bool:
-        state = await state_of(service, self._owner_dsn[service], demo=self._plan.demo)
-        return self._prepared.holds(service, state)
+        if service == "gateway" and self._plan.demo and not self._accounts.exists():
+            return False
+        return self._prepared.holds(service, await self._state(service))
 
-    async def _keep_prepared(self, service: str) -> None:
-        state = await state_of(service, self._owner_dsn[service], demo=self._plan.demo)
-        self._prepared.keep(service, state)
+    async def _state(self, service: str) -> str | None:
+        return await state_of(service, self._owner_dsn[service], demo=self._plan.demo)
 
-    async def _command(self, service: str, command: str, *arguments: str) -> None:
-        await self._do(f"{service}-{command}", f"relais_{service}", command, *arguments, service=service)
+    async def _first_data(self, service: str) -> list[list[str]]:
+        """Answer the commands that load what an empty database lacks; repeated, they change nothing."""
+        commands = []
+        if service == "directory":
+            commands.append(["gazetteer"])
+            if self._plan.demo:
+                commands.append(["import", str(await self._territory() / "services.json")])
+        if service == "gateway" and self._plan.demo:
+            organisations = str(await self._territory() / "organisations.json")
+            commands.append(["demo", "--organisations", organisations, "--output", str(self._accounts)])
+        return commands
+
+    @property
+    def _accounts(self) -> Path:
+        return self._home.folder / "demo.json"
+
+    async def _territory(self) -> Path:
+        """Answer the folder of the demonstration's files, written once in a start, whoever asks first."""
+        folder = self._home.folder / "territory"
+        if self._territory_written is None:
+            self._territory_written = asyncio.create_task(self._do("territory", "relais_local.territory", str(folder)))
+        await self._territory_written
+        return folder
 
     async def _do(self, name: str, module: str, *arguments: str, service: str | None = None) -> None:
         """Run a command to its end.
@@ -254,9 +241,7 @@ class Supervisor:
             env = self._environment(service)
             code = await processes.run(Launch([sys.executable, "-m", module, *arguments], env, log))
         if code != 0:
-            raise CannotRun(
-                f"{name.replace('-', ' ', 1)} failed: {processes.reason_of(code)}{self._last_words(name)}"
-            )
+            raise CannotRun(f"{name.replace('-', ' ', 1)} failed: {processes.reason_of(code)}{self._last_words(name)}")
         self._say(f"{name.replace('-', ' ', 1)}: done")
 
     async def _guard(self, service: str) -> None:

@@ -144,7 +144,7 @@ class Keyring:
             known = self._judge(token, instant)
             _remember(self._checked, token, known)
         if known[0] + LEEWAY_S < instant:
-            raise _UNKNOWN
+            raise _unknown()
         return known[1]
 
     def _judge(self, token: str, instant: int) -> tuple[int, Actor]:
@@ -162,13 +162,15 @@ class Keyring:
                 return int(claims["exp"]), Actor.of(claims)
         except (JoseError, KeyError, ValueError, TypeError):
             pass
-        raise _UNKNOWN
+        raise _unknown()
 
     def _key_for(self, guest: Any) -> OKPKey:  # noqa: ANN401 - joserfc's own protocol
         return self._public[str(guest.headers()["kid"]).split(":")[0]]
 
 
-_UNKNOWN = Unauthenticated("Show a token that we issued and that is still valid.")
+def _unknown() -> Unauthenticated:
+    # A new one each time: an exception that is raised again keeps every frame that it ever passed.
+    return Unauthenticated("Show a token that we issued and that is still valid.")
 
 
 def _remember(memory: dict[Any, Any], key: Any, value: Any) -> None:  # noqa: ANN401 - a bounded dict of anything
@@ -213,7 +215,7 @@ def bearer(request: Request) -> str:
     values = request.headers.getlist("authorization")
     kind, _, token = values[0].partition(" ") if len(values) == 1 else ("", "", "")
     if kind.lower() != "bearer" or not token:
-        raise _UNKNOWN
+        raise _unknown()
     return token
 
 
@@ -257,7 +259,7 @@ def from_service(*services: str) -> Any:  # noqa: ANN401 - FastAPI's marker has 
     async def judge(request: Request) -> Actor:
         actor = actor_of(request)
         if actor.kind != "system" or actor.issuer not in services:
-            raise _UNKNOWN
+            raise _unknown()
         return actor
 
     return Depends(judge)

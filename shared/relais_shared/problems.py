@@ -80,9 +80,7 @@ def problem_response(
     return Response(orjson.dumps(document, default=str), problem.status, headers=more, media_type=MEDIA_TYPE)
 
 
-def responses(
-    *kinds: type[Refusal] | Problem, table: Mapping[type[Refusal], Problem] = COMMON
-) -> dict[int | str, Any]:
+def responses(*kinds: type[Refusal] | Problem, table: Mapping[type[Refusal], Problem] = COMMON) -> dict[int | str, Any]:
     """Answer a route's `responses=`: each problem that it can answer, by status."""
     found: dict[int | str, Any] = {}
     for kind in kinds:

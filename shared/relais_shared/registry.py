@@ -88,9 +88,7 @@ def router(table: type[OrganisationCopyColumns]) -> Router:
     return routes
 
 
-async def pull(
-    database: Database, table: type[OrganisationCopyColumns], gateway: Client, keyring: Keyring
-) -> None:
+async def pull(database: Database, table: type[OrganisationCopyColumns], gateway: Client, keyring: Keyring) -> None:
     """Ask the gateway for its registry and take it over."""
     token = keyring.sign("gateway", system(keyring.service))
     answer = await gateway.get("/internal/registry", headers={"Authorization": f"Bearer {token}"})

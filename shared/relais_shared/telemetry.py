@@ -231,9 +231,7 @@ def set_up_logs(service: str) -> None:
     structlog.contextvars.bind_contextvars(service=service)
 
 
-def _places_of_exception(
-    _logger: object, _method: str, event: MutableMapping[str, Any]
-) -> MutableMapping[str, Any]:
+def _places_of_exception(_logger: object, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
     info = event.pop("exc_info", None)
     if info is True:
         info = sys.exc_info()

@@ -17,7 +17,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from relais_gateway.domain.routing import Operation, RouteTable, operations
 from relais_gateway.live import Live, State
-from relais_gateway.signing import UNKNOWN, Claims, SigningKeys
+from relais_gateway.signing import Claims, SigningKeys, unknown
 from relais_gateway.upstream import Exchange, Header, Upstream, UpstreamDown, request_head
 from relais_shared import problems
 from relais_shared.auth import Actor, Keyring
@@ -224,7 +224,7 @@ class Door:
         ) as span:
             try:
                 if refusal is not None or actor is None:
-                    raise refusal or UNKNOWN
+                    raise refusal or unknown()
                 await self._forward(operation, actor, scope, receive, told)
             except Refusal as no:
                 if not told.begun:
@@ -264,7 +264,7 @@ class Door:
             raise Unauthenticated("Show an access token.", headers={"WWW-Authenticate": "Bearer"})
         kind, _, token = given[0].partition(b" ")
         if len(given) > 1 or kind.lower() != b"bearer" or not token:
-            raise UNKNOWN
+            raise unknown()
         claims = self._keys.verify(token.decode("latin-1").strip(), self._now())
         assert self.live is not None  # noqa: S101 - set before the first request is taken
         return claims, await self.live.now()
@@ -411,7 +411,7 @@ def _actor(claims: Claims, state: State, operation: Operation, now: datetime) ->
         there = client is not None and client.organisation_id == claims.organisation_id
         may = client.scopes if client else may
     if member is None or not member.active or not there:
-        raise UNKNOWN
+        raise unknown()
     held = member.held(now.date())
     scopes = claims.scopes & may & held.keys()
     if not scopes & operation.scopes:

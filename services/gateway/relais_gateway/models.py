@@ -131,7 +131,7 @@ class RegistryVersion(Table, table=True):
 
     __tablename__ = "registry_version"
 
-    only: bool = Field(primary_key=True)
+    single: bool = Field(primary_key=True)
     version: int
 
 

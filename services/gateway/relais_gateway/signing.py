@@ -28,10 +28,13 @@ CACHE: Final = 10_000
 """Tokens remembered; more than the callers of a minute."""
 NONCE_BYTES: Final = 12
 
-UNKNOWN: Final = Unauthenticated(
-    "Show an access token that we issued and that is still valid.",
-    headers={"WWW-Authenticate": 'Bearer error="invalid_token"'},
-)
+
+def unknown() -> Unauthenticated:
+    """Answer the refusal of a token; a new one each time, since an exception keeps every frame that it passed."""
+    return Unauthenticated(
+        "Show an access token that we issued and that is still valid.",
+        headers={"WWW-Authenticate": 'Bearer error="invalid_token"'},
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +124,7 @@ class SigningKeys:
             known = (instant + REMEMBERED_S, self._judge(token, instant))
             self._verified[token] = known
         if known[1].expires + LEEWAY_S < instant:
-            raise UNKNOWN
+            raise unknown()
         return known[1]
 
     def _judge(self, token: str, instant: int) -> Claims:
@@ -145,4 +148,4 @@ class SigningKeys:
                 )
         except (JoseError, KeyError, ValueError, TypeError):
             pass
-        raise UNKNOWN
+        raise unknown()

@@ -98,7 +98,7 @@ async def end_session(connection: Connection, hash_: bytes) -> None:
 
 
 async def audit(  # noqa: PLR0913 - who changed what
-    connection: Connection, at: datetime, actor: str, action: str, subject: str, facts: Any = None
+    connection: Connection, at: datetime, actor: str, action: str, subject: str, facts: Mapping[str, Any] | None = None
 ) -> None:
     """Write who changed what."""
     await connection.execute(

@@ -55,7 +55,9 @@ async def search(
     One item for each service, at its nearest location. Services that come to the person there (at home, remote) are
     found too, with `distance_m: null`. Without a place there is no distance.
     """
-    codec = CursorCodec(request.app.state.settings.secret_bytes(), "search")
+    # A cursor goes on with the search that it came from, and with no other.
+    same = query.model_dump_json(exclude={"cursor", "limit"})
+    codec = CursorCodec(request.app.state.settings.secret_bytes(), f"search:{same}")
     after, today = _position(codec, query.cursor, now)
     async with request.app.state.pool.acquire() as connection:
         where = await _where(connection, query, request.app.state.settings.country)

@@ -61,8 +61,7 @@ async def service(request: Request, service_id: UUID, _actor: MayRead, now: Now)
     if row is None:
         raise NotFound("The directory has no such service.")
     body = orjson.dumps(_view(row, now), default=str)
-    # The opening of this very moment is no part of what changed or did not.
-    headers = {"ETag": etag(sha256(bytes(row["content_hash"]) + now.isoformat()[:13].encode()).hexdigest()[:20])}
+    headers = {"ETag": etag(sha256(body).hexdigest()[:20])}
     if request.headers.get("if-none-match") == headers["ETag"]:
         return Response(status_code=304, headers=headers)
     return Response(body, media_type="application/json", headers=headers)

@@ -131,7 +131,7 @@ grant usage on all sequences in schema public to relais_gateway;
 # Whatever changes who may do what moves the version, also by hand: every gateway process looks at it.
 VERSION = """
 insert into registry_version values (true, 1);
-alter table registry_version add constraint only_one check (only);
+alter table registry_version add constraint only_one check (single);
 create function move_version() returns trigger language plpgsql as $$
 begin
     update registry_version set version = version + 1;
