@@ -17,6 +17,7 @@ import subprocess
 import sys
 import threading
 import urllib.request
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -300,7 +301,7 @@ def test_a_signal_ends_everything_and_keeps_every_row(start: Start, number: sign
     assert again.end() == 0
 
 
-@pytest.mark.parametrize("moment", ["PostgreSQL starts", "PostgreSQL answers", "referral migrate: done"])
+@pytest.mark.parametrize("moment", ["PostgreSQL starts", "PostgreSQL answers", "referral prepare: done"])
 def test_a_signal_during_the_start_ends_it_too(start: Start, moment: str) -> None:
     """Whatever is under way is ended, and the next start goes well."""
     up = start(STAND_IN_HANGS_IN="gazetteer")
@@ -335,21 +336,22 @@ def test_what_is_prepared_is_not_prepared_again(start: Start, stand_ins: Path) -
     def commands(up: Up) -> dict[str, int]:
         up.until("ready: ")
         assert up.end() == 0
-        return {log.stem: len(log.read_text().splitlines()) for log in up.home.logs.glob("*-*.log")}
+        said = [(up.home.logs / f"{name}-prepare.log").read_text().splitlines() for name in SERVICES]
+        return Counter(line for lines in said for line in lines if line.startswith("relais_"))
 
     once = commands(start())
-    assert once == {f"{name}-migrate": 1 for name in SERVICES} | {"directory-gazetteer": 1}
+    assert once == {**{f"relais_{name} migrate": 1 for name in SERVICES}, "relais_directory gazetteer": 1}
     assert commands(start()) == once
 
     (stand_ins / "relais_directory" / "more.py").touch()
     twice = commands(start())
-    assert twice == once | {"directory-migrate": 2, "directory-gazetteer": 2}
+    assert twice == once | {"relais_directory migrate": 2, "relais_directory gazetteer": 2}
 
     up = start()
     up.until("ready: ")
     up.database("DROP DATABASE relais_referral")
     assert up.end() == 0
-    assert commands(start()) == twice | {"referral-migrate": 2}
+    assert commands(start()) == twice | {"relais_referral migrate": 2}
 
 
 @pytest.mark.parametrize("service", SERVICES)
@@ -382,7 +384,7 @@ def test_a_failing_migration_ends_everything(start: Start) -> None:
     """A schema that cannot be brought up to date is told at once, with the reason."""
     up = start(STAND_IN_FAILS_IN="migrate")
     assert up.end(None) == 1
-    assert re.search("(directory|referral|gateway) migrate failed: exit code 1", up.output)
+    assert re.search("(directory|referral|gateway) prepare failed: exit code 1", up.output)
     assert "  | it cannot be" in up.lines
 
 
