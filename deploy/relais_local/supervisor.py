@@ -213,7 +213,7 @@ class Supervisor:
         if service == "directory":
             commands.append(["gazetteer"])
             if self._plan.demo:
-                commands.append(["import", str(await self._territory() / "services.json")])
+                commands.append(["import", str(await self._territory() / "services.json"), "--source", "demo"])
         if service == "gateway" and self._plan.demo:
             organisations = str(await self._territory() / "organisations.json")
             commands.append(["demo", "--organisations", organisations, "--output", str(self._accounts)])

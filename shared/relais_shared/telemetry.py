@@ -23,6 +23,9 @@ from relais_shared.settings import ServiceSettings
 EXPORT_EVERY_MS = 1_000
 """Spans leave once a second: an administrator who looks at once finds the trace (the SDK's default is 5 s)."""
 
+EXPORT_WITHIN_S = 2
+"""A receiver that does not take spans for this long loses them: a stopping service does not wait for it."""
+
 TOKEN_HEADER = "x-relais-telemetry-token"  # noqa: S105 - the header's name, not a token
 """What carries the token of a service to the gateway's own receiver."""
 
@@ -150,13 +153,14 @@ def _otlp_exporter(settings: ServiceSettings) -> SpanExporter | None:
     return OTLPSpanExporter(
         endpoint=settings.telemetry_url.rstrip("/") + "/v1/traces",
         headers={TOKEN_HEADER: token.get_secret_value()} if token else None,
+        timeout=EXPORT_WITHIN_S,
     )
 
 
 def flush() -> None:
     """Send the spans still held; a stopping process calls it, and so does a test that looks at once."""
     if _provider is not None:
-        _provider.force_flush()
+        _provider.force_flush(EXPORT_WITHIN_S * 1_000)
 
 
 def metrics_page() -> tuple[bytes, str]:

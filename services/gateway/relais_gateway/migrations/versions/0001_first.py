@@ -32,9 +32,9 @@ create table organisation (
     primary key (id)
 );
 create table registry_version (
-    "only" boolean not null,
+    single boolean not null,
     version integer not null,
-    primary key ("only")
+    primary key (single)
 );
 create table sign_in_attempt (
     id bigserial not null,
