@@ -215,6 +215,9 @@ def _judge_texts(identity: Identity, written: Draft | DraftChange) -> None:
         for pointer, text in late.items()
         if isinstance(text, str) and texts.national_number(text)
     ]
+    if any(texts.national_number(key) for key in written.situation or {}):
+        # The key itself is not repeated: it is what may not be here.
+        found.append(Fault("/situation", _NO_NUMBER))
     _refuse_texts(found)
 
 
@@ -401,7 +404,7 @@ async def record_consent(tx: AsyncSession, asked: Asked, id_: UUID, given: Conse
     tx.add(state)
     _moved(referral, asked, by=Party.SENDER)
     _event(tx, referral, asked, "consent.given", consent_id=str(record.id), controllers=len(controllers))
-    return views.consent_view(record, state)
+    return views.consent_view(record, state, asked.now)
 
 
 def _judge_consent(referral: Referral, given: ConsentInput, now: datetime) -> dict[str, str]:
@@ -448,7 +451,7 @@ async def withdraw_consent(tx: AsyncSession, asked: Asked, consent_id: UUID, bod
     if state.status == Status.GIVEN or (plain and state.status == Status.WITHDRAWN):
         await take(tx, asked, id_, Action.WITHDRAW, body, None)
     told = Status.WITHDRAWN if state.status == Status.WITHDRAWN else None
-    return views.consent_view(record, state, plain=plain, told=told)
+    return views.consent_view(record, state, asked.now, plain=plain, told=told)
 
 
 async def _end_consents(tx: AsyncSession, referral: Referral, body: Body, asked: Asked) -> None:
@@ -587,11 +590,6 @@ def _plain(model: BaseModel) -> dict[str, Any]:
     return model.model_dump(mode="json", exclude_none=True)
 
 
-async def in_force(tx: AsyncSession, referral_id: UUID) -> Consent | None:
-    """Answer the consent of a referral that was given and not ended; it may have run out."""
-    return _in_force(await store.consents(tx, referral_id))
-
-
 async def read_consents(tx: AsyncSession, asked: Asked, id_: UUID) -> list[ConsentView]:
     """Answer the consents of a referral as its reader may see them, the newest first.
 
@@ -602,4 +600,4 @@ async def read_consents(tx: AsyncSession, asked: Asked, id_: UUID) -> list[Conse
     referral, parties = await store.lock_referral(tx, id_, asked.actor, reading=True)
     plain = views.neutral(referral, parties)
     rows = await store.consents(tx, id_, reading=True)
-    return [views.consent_view(record, state, plain=plain) for record, state in rows]
+    return [views.consent_view(record, state, asked.now, plain=plain) for record, state in rows]

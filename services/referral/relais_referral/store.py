@@ -92,6 +92,16 @@ async def consents(
     return [(row[0], row[1]) for row in rows]
 
 
+async def given(tx: AsyncSession, referral_ids: Iterable[UUID]) -> dict[UUID, Consent]:
+    """Answer the consents that were given and not ended, by referral; one may have run out."""
+    rows = await tx.execute(
+        select(ConsentRecord, ConsentState)
+        .join(ConsentState, col(ConsentState.consent_id) == col(ConsentRecord.id))
+        .where(col(ConsentState.referral_id).in_(list(referral_ids)), col(ConsentState.status) == Status.GIVEN)
+    )
+    return {row[0].referral_id: consent_of(row[0], row[1]) for row in rows}
+
+
 def consent_of(record: ConsentRecord, state: ConsentState) -> Consent:
     """Answer what the rules need of a consent."""
     return Consent(

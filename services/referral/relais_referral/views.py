@@ -139,21 +139,23 @@ def referral_view(  # noqa: PLR0913 - what a representation is made of
 
 
 def consent_view(
-    record: ConsentRecord, state: ConsentState, *, plain: bool = False, told: Status | None = None
+    record: ConsentRecord, state: ConsentState, now: datetime, *, plain: bool = False, told: Status | None = None
 ) -> ConsentView:
     """Represent a consent; a sender that may sanction reads what it recorded, not how it stands now.
 
     Args:
         record: What she agreed to.
         state: How it stands.
+        now: The instant of reading: what has run out by then is expired.
         plain: For a sender that may sanction.
         told: What such a sender did itself just now, and may therefore read.
     """
+    ran_out = state.status == Status.GIVEN and record.valid_until is not None and record.valid_until <= now
     more = (
         ({"status": told} if told else {})
         if plain
         else {
-            "status": state.status,
+            "status": Status.EXPIRED if ran_out else state.status,
             "withdrawal_method": state.withdrawal_method,
             "status_history": state.history,
         }

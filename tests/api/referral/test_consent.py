@@ -133,6 +133,8 @@ async def test_it_runs_out_at_its_instant(fresh: World) -> None:
     assert last.json()["concerned"] == [{"relation": "fille", "age_band": "3-5"}]
     fresh.app.state.clock = lambda: until
     after = await handover.recipient.get(handover.place)
+    found = (await handover.recipient.get(f"{handover.place}/consents")).json()["items"]
+    assert [one["status"] for one in found] == ["expired"]
     assert _shown(after.text) == []
     assert "concerned" not in after.json()
     meeting = {"to_be_agreed": True}

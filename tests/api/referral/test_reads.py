@@ -1,5 +1,6 @@
 """Reading: lists, what is recorded of each opening, and what stands in the tables."""
 
+import asyncio
 from typing import Any
 
 import asyncpg
@@ -22,7 +23,7 @@ from api.referral.world import (
     World,
     problem,
 )
-from support.rows import _tables
+from support.rows import tables
 
 from relais_referral.domain.handshake import State
 
@@ -189,7 +190,7 @@ async def test_no_table_holds_her_in_clear(fresh: World) -> None:
             await handover.walk(*PATHS[state])
         if state == "closed":
             await handover.step(handover.recipient, "close", words=NOTE)
-    rows = await _tables(fresh.database.owner_dsn)
+    rows = await asyncio.to_thread(tables, fresh.database.owner_dsn)
     assert rows["referral"]
     assert rows["sealed_part"]
     for name, texts in rows.items():

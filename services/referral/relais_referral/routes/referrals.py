@@ -162,12 +162,13 @@ async def list_referrals(
         before=before,
         limit=query.limit,
     )
+    consents = await store.given(tx, [referral.id for referral in rows])
     items = []
     for referral in rows:
         parties = store.parties_of(referral, actor)
         if query.role is not None:
             parties &= {query.role}
-        consent = await actions.in_force(tx, referral.id)
+        consent = consents.get(referral.id)
         parts = views.parts_for(referral, parties, consent, now)
         items.append(views.referral_view(referral, parties, parts, {}, consent, now))
     if after is None:
