@@ -8,6 +8,7 @@ from typing import Annotated, Any
 from alembic.config import Config
 from alembic.script import ScriptDirectory
 from fastapi import Depends, Request
+from opentelemetry.instrumentation.utils import suppress_instrumentation
 from sqlalchemy import text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError, InterfaceError
@@ -76,8 +77,9 @@ class Database:
     async def ping(self) -> bool:
         """Answer whether the database answers."""
         try:
-            async with self.engine.connect() as connection:
-                await connection.execute(text("select 1"))
+            with suppress_instrumentation():
+                async with self.engine.connect() as connection:
+                    await connection.execute(text("select 1"))
         except (DBAPIError, OSError, TimeoutError):
             return False
         return True

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
+from opentelemetry.instrumentation.utils import suppress_instrumentation
 from pydantic import BaseModel
 from sqlalchemy import delete, func, select
 from sqlalchemy.dialects.postgresql import JSONB
@@ -105,7 +106,9 @@ async def keep_pulling(
     reached = False
     while True:
         try:
-            await pull(database, table, gateway, keyring)
+            # Nobody asked for this: it would fill the traces with itself.
+            with suppress_instrumentation():
+                await pull(database, table, gateway, keyring)
             reached = True
         except (TransportError, OSError, ValueError) as fault:
             get_logger().info("registry not pulled", fault=type(fault).__name__)

@@ -1,6 +1,7 @@
 """OpenTelemetry and logs: one trace over every service, and nothing personal in any of it."""
 
 import logging
+import os
 import sys
 from collections.abc import Mapping, MutableMapping, Sequence
 from typing import Any
@@ -109,6 +110,9 @@ def _cut(span: ReadableSpan) -> ReadableSpan:
     )
 
 
+QUIET = frozenset({"/healthz", "/readyz", "/metrics", "/openapi.json"})
+"""Paths that leave no trace of their own."""
+
 _provider: TracerProvider | None = None
 
 
@@ -135,14 +139,14 @@ def set_up(settings: ServiceSettings, exporter: SpanExporter | None = None) -> N
         )
     trace.set_tracer_provider(provider)
     metrics.set_meter_provider(MeterProvider([PrometheusMetricReader()], resource=resource))
+    # The stable names of the semantic conventions: without this word the instrumentation still says the old ones.
+    os.environ.setdefault("OTEL_SEMCONV_STABILITY_OPT_IN", "http,database")
     AsyncPGInstrumentor().instrument()
     HTTPXClientInstrumentor().instrument()
     _provider = provider
 
 
 def _otlp_exporter(settings: ServiceSettings) -> SpanExporter | None:
-    import os  # noqa: PLC0415 - read once, here alone
-
     if os.environ.get("OTEL_SDK_DISABLED", "").lower() == "true":
         return None
     if os.environ.get("OTEL_EXPORTER_OTLP_ENDPOINT") or os.environ.get("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"):
@@ -170,7 +174,15 @@ def metrics_page() -> tuple[bytes, str]:
 
 def fastapi_config() -> TelemetryConfig:
     """Answer FastAPI's native telemetry settings: one server span a request, nothing of its content."""
-    return TelemetryConfig(tracing=True, metrics=True, logs=False, operation_spans=False, auto_configure=False)
+    return TelemetryConfig(
+        tracing=True,
+        metrics=True,
+        logs=False,
+        operation_spans=False,
+        auto_configure=False,
+        # The supervisor and balancers ask for these all day; nobody looks for them in the traces.
+        exclude=lambda scope: scope["path"] in QUIET,
+    )
 
 
 def current_trace_id() -> str:

@@ -153,9 +153,7 @@ def test_a_person_is_handed_over_and_stops_the_sharing(  # noqa: PLR0915 - one s
         assert eve.get(place).status_code == 404
 
         # He takes it in hand and takes it over: now he sees who she is and how to reach her.
-        received = ben.post(
-            f"{place}/receive", headers=if_match(before), json={"counsellor": {"name": "Ben Noël"}}
-        )
+        received = ben.post(f"{place}/receive", headers=if_match(before), json={"counsellor": {"name": "Ben Noël"}})
         assert received.json()["state"] == "received", received.text
         stale = ben.post(f"{place}/accept", headers=if_match(before), json={"counsellor": {"name": "Ben Noël"}})
         assert (stale.status_code, stale.json()["type"]) == (412, "/problems/stale-version")
@@ -234,7 +232,5 @@ def test_other_endings_leave_the_recipient_with_nothing(
         assert ended.status_code == 200, ended.text
         left = ben.get(place)
         assert left.status_code == 200
-        assert (
-            left.json()["state"] == {"cancel": "cancelled", "decline": "declined", "withdraw": "withdrawn"}[ending]
-        )
+        assert left.json()["state"] == {"cancel": "cancelled", "decline": "declined", "withdraw": "withdrawn"}[ending]
         assert not [word for word in (GIVEN, FAMILY, PHONE, "470112233", WORDS, "le matin") if word in left.text]

@@ -131,9 +131,7 @@ def test_a_scope_that_is_not_held_is_named(stack: Stack, client: dict[str, Any])
 def test_what_is_malformed_is_refused_whole(stack: Stack, client: dict[str, Any]) -> None:
     with stack.api(client) as api:
         nobody = httpx.post(f"{stack.base_url}/v1/referrals", content=b"{broken")
-        broken = api.post(
-            "/v1/referrals", content=b"{broken", headers={**key(), "Content-Type": "application/json"}
-        )
+        broken = api.post("/v1/referrals", content=b"{broken", headers={**key(), "Content-Type": "application/json"})
         faulty = api.post(
             "/v1/referrals",
             headers=key(),

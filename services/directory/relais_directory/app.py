@@ -26,6 +26,10 @@ READING: Final = {"jit": "off", "max_parallel_workers_per_gather": "0"}
 SCOPES: Final = {"directory:read": "search and read the directory, export it"}
 
 
+async def _as_it_is(connection: asyncpg.Connection) -> None:
+    """Leave a connection as it is: a search changes nothing on it, and undoing nothing costs a round trip."""
+
+
 def create_app(settings: DirectorySettings | None = None) -> FastAPI:
     """Assemble the directory.
 
@@ -42,6 +46,7 @@ def create_app(settings: DirectorySettings | None = None) -> FastAPI:
                 settings.dsn.get_secret_value(),
                 min_size=2,
                 max_size=settings.database_connections,
+                reset=_as_it_is,
                 server_settings={"application_name": "relais-directory", "statement_timeout": "10000", **READING},
             ) as pool,
         ):

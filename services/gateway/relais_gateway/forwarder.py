@@ -43,7 +43,7 @@ NEVER_ON: Final = frozenset(
 """Headers of a caller that go no further: they speak of this connection, or would speak in our name."""
 
 NEVER_BACK: Final = frozenset(
-    {b"connection", b"keep-alive", b"proxy-connection", b"server", b"te", b"trailer", b"traceresponse",
+    {b"connection", b"date", b"keep-alive", b"proxy-connection", b"server", b"te", b"trailer", b"traceresponse",
      b"transfer-encoding", b"upgrade"}
 )  # fmt: skip
 """Headers of a service that do not reach the caller."""

@@ -59,6 +59,8 @@ async def static(request: Request, name: str) -> Response:
     if "v" not in request.query_params:
         # The font is named by the stylesheet, whose own address changes when it names another.
         headers["Cache-Control"] = "public, max-age=86400"
+    if request.headers.get("if-none-match") == headers["ETag"]:
+        return Response(status_code=304, headers=headers)
     if found.squeezed is not None and "gzip" in request.headers.get("accept-encoding", ""):
         headers["Content-Encoding"] = "gzip"
         return Response(found.squeezed, headers=headers, media_type=found.kind)
