@@ -41,6 +41,9 @@ async def test_many_at_once_with_one_key_open_one_referral(fresh: World) -> None
     for answer in waiting:
         assert problem(answer) == (409, "request-in-progress")
         assert answer.headers["retry-after"]
+    # Whoever had to wait sends it again, and gets the same.
+    later = await fresh.as_(SENDER).post("/v1/referrals", headers=used, json=a_draft(RECIPIENT))
+    assert later.json()["id"] == opened[0].json()["id"]
     assert len(await opened_by(fresh)) == 1
 
 
