@@ -30,6 +30,8 @@ from relais_local.databases import Access
 from relais_local.home import Home
 from relais_local.postgres import Cluster
 
+pytest_plugins = ["support.stack"]
+
 
 @pytest.fixture(scope="session")
 def anyio_backend() -> str:

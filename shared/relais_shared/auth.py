@@ -2,6 +2,7 @@
 
 import json
 import os
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -232,8 +233,21 @@ def actor_of(request: Request) -> Actor:
     return keyring.verify(bearer(request))
 
 
-class _Requires:
-    """The dependency behind `requires`; the OpenAPI document reads its scopes."""
+class Guard(ABC):
+    """A dependency that judges the caller; its route asks it before the body is read.
+
+    `scopes` stand in the OpenAPI document; none where only a sibling may call.
+    """
+
+    scopes: tuple[str, ...] = ()
+
+    @abstractmethod
+    async def __call__(self, request: Request) -> Actor:
+        """Answer who asks, or refuse."""
+
+
+class _Requires(Guard):
+    """The dependency behind `requires`."""
 
     def __init__(self, scopes: tuple[str, ...]) -> None:
         self.scopes = scopes
@@ -242,6 +256,19 @@ class _Requires:
         actor = actor_of(request)
         if not actor.scopes.intersection(self.scopes):
             raise ScopeMissing("Ask your administrator for this right.", scopes=list(self.scopes))
+        return actor
+
+
+class _FromService(Guard):
+    """The dependency behind `from_service`."""
+
+    def __init__(self, services: tuple[str, ...]) -> None:
+        self._services = services
+
+    async def __call__(self, request: Request) -> Actor:
+        actor = actor_of(request)
+        if actor.kind != "system" or actor.issuer not in self._services:
+            raise _unknown()
         return actor
 
 
@@ -256,13 +283,7 @@ def requires(*scopes: str) -> Any:  # noqa: ANN401 - FastAPI's marker has no pub
 def from_service(*services: str) -> Any:  # noqa: ANN401 - FastAPI's marker has no public type
     """Say that only these siblings may call, as themselves: the `/internal/*` routes."""
 
-    async def judge(request: Request) -> Actor:
-        actor = actor_of(request)
-        if actor.kind != "system" or actor.issuer not in services:
-            raise _unknown()
-        return actor
-
-    return Depends(judge)
+    return Depends(_FromService(services))
 
 
 def system(service: str, *scopes: str) -> Actor:

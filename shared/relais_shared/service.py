@@ -17,7 +17,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from relais_shared import problems, telemetry
-from relais_shared.auth import Keyring, _Requires, public
+from relais_shared.auth import Guard, Keyring, public
 from relais_shared.db import Database
 from relais_shared.refusals import Refusal, Unavailable
 from relais_shared.settings import ServiceSettings, SettingsProblem
@@ -38,7 +38,7 @@ class GuardedRoute(APIRoute):
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """Answer FastAPI's handler behind the route's own guards."""
         handler = super().get_route_handler()
-        guards = scopes_guards(self)
+        guards = guards_of(self)
 
         async def judged(request: Request) -> Response:
             for guard in guards:
@@ -55,9 +55,9 @@ class Router(APIRouter):
         super().__init__(route_class=GuardedRoute, **options)
 
 
-def scopes_guards(route: APIRoute | RouteContext) -> list[_Requires]:
-    """Answer the `requires(...)` of a route."""
-    return [each.call for each in route.dependant.dependencies if isinstance(each.call, _Requires)]
+def guards_of(route: APIRoute | RouteContext) -> list[Guard]:
+    """Answer the guards of a route: its `requires(...)` and `from_service(...)`."""
+    return [each.call for each in route.dependant.dependencies if isinstance(each.call, Guard)]
 
 
 class TraceResponse:
@@ -206,7 +206,7 @@ def _openapi(app: FastAPI, scopes: Mapping[str, str]) -> dict[str, Any]:
             operation = document["paths"].get(route.path_format, {}).get(method.lower())
             if operation is None:
                 continue
-            wanted = [scope for guard in scopes_guards(route) for scope in guard.scopes]
+            wanted = [scope for guard in guards_of(route) for scope in guard.scopes]
             if wanted:
                 operation["security"] = [{"oauth2": [scope]} for scope in wanted]
                 used.update(wanted)

@@ -46,7 +46,7 @@ def parse(text: str, zone: str, country: str) -> OpeningHours:
     """
     try:
         return _parsed(text, zone, country)
-    except opening_hours.ParserError as fault:
+    except opening_hours.ParserError as fault:  # type: ignore[attr-defined]  # missing from its stub alone
         raise ValueError("These opening hours are not in OpenStreetMap's syntax.") from fault
 
 

@@ -229,7 +229,7 @@ def _count(query: _Query, asked: Asked) -> str:
         )
     if asked.where is not None:
         parts.append(
-            f"(select service_id from ({_coming(query, asked)}) x (card_id, service_id, chord) limit {enough})"
+            f"(select service_id from ({_coming(query, asked)}) x (card_id, service_id, chord) limit {enough})"  # noqa: S608 - the same
         )
     if len(parts) == 1:
         return f"select count(*) from {parts[0]} n"  # noqa: S608 - the same

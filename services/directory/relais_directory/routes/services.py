@@ -60,7 +60,7 @@ async def service(request: Request, service_id: UUID, _actor: MayRead, now: Now)
         row = await store.service(connection, service_id)
     if row is None:
         raise NotFound("The directory has no such service.")
-    body = orjson.dumps(_view(row, now), default=str)
+    body = orjson.dumps(_view(dict(row), now), default=str)
     headers = {"ETag": etag(sha256(body).hexdigest()[:20])}
     if request.headers.get("if-none-match") == headers["ETag"]:
         return Response(status_code=304, headers=headers)
