@@ -11,8 +11,8 @@ from support.rows import owner_dsn, tables
 from support.stack import Stack, if_match, key
 
 GIVEN, FAMILY, PHONE, DIGITS = "Zoécanari", "Quetzalcoatl", "0499 87 65 43", "499876543"
-MAIL, WORDS, NOTE = "zoe@canari.example", "berceau pour jumeaux mauves", "attend le facteur zinzolin"
-CANARIES = (GIVEN, FAMILY, PHONE, DIGITS, MAIL, WORDS, NOTE, "mauves", "zinzolin")
+MAIL, WORDS, NOTE = "zoe@canari.example", "berceau pour jumeaux gribouillants", "attend le facteur zinzolin"
+CANARIES = (GIVEN, FAMILY, PHONE, DIGITS, MAIL, WORDS, NOTE, "gribouillants", "zinzolin")
 
 
 def walked(stack: Stack) -> tuple[str, list[str], list[httpx.Response]]:
