@@ -9,6 +9,8 @@ from browser.desks import Cast, Desk, Open
 from playwright.sync_api import Browser, BrowserContext, Request, sync_playwright
 from support.stack import Stack
 
+from relais_local.territory.generate import organisations
+
 WAIT_MS = 20_000
 """For a busy two-core machine; normally a page takes a tenth of a second."""
 
@@ -56,8 +58,13 @@ def _open_desk(chromium: Browser, stack: Stack) -> Iterator[Open]:
 
 @pytest.fixture(name="cast", scope="session")
 def _cast(stack: Stack) -> Cast:
-    """Choose counsellors of three structures; the second offers childcare near 6000."""
-    first_of = {each["organisation_id"]: each for each in reversed(stack.demo["counsellors"])}
+    """Choose counsellors of three structures that sanction nobody; the second offers childcare near 6000."""
+    plain = {each["id"] for each in organisations() if not (each["may_sanction"] or each["control_unit"])}
+    first_of = {
+        each["organisation_id"]: each
+        for each in reversed(stack.demo["counsellors"])
+        if each["organisation_id"] in plain
+    }
     with stack.api(stack.clients("directory:read")[0]) as api:
         for organisation_id, recipient in first_of.items():
             found = api.get(

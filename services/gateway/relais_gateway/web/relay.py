@@ -33,6 +33,7 @@ FIELDS: Final = {
     "/constraints": "constraints",
     "/urgency": "urgency",
     "/data_categories": "categories",
+    "/purposes": "feedback",
     "/given_at": "answer",
     "/method": "answer",
     "/article_9_basis": "sensitive",
@@ -55,6 +56,7 @@ FAULTS: Final = {
     "constraints": "Écrivez chaque contrainte sur une ligne, en quelques mots.",
     "urgency": "Choisissez une réponse de la liste.",
     "categories": "Cochez au moins une chose qu'elle accepte de transmettre.",
+    "feedback": "Votre structure ne peut pas demander ce retour : décochez cette case.",
     "answer": "Notez comment elle a répondu. Sans son accord, rien ne part.",
     "sensitive": "Ce besoin touche à sa vie intime : il faut son accord exprès.",
 }
