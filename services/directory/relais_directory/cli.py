@@ -21,7 +21,7 @@ from relais_shared import service
 from relais_shared.migrations import upgrade
 
 app = typer.Typer(help="The directory.", no_args_is_help=True)
-console = Console(stderr=True)
+console = Console(stderr=True, soft_wrap=True)
 
 SHOWN = 20
 """Refusals printed; the report file holds the rest."""

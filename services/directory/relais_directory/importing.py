@@ -35,6 +35,9 @@ FLAGGED_BEYOND_M: Final = 30_000
 REFUSED_BEYOND_M: Final = 150_000
 """A point this far away is wrong (a lost sign, swapped axes): its row is refused, never moved."""
 
+AREA_DIGITS: Final = 3
+"""Digits of a postcode that name its area: an overseas department by three, the others by two."""
+
 TOLD: Final = 1_000
 """Refusals and remarks kept in the report; the rest is counted."""
 
@@ -104,12 +107,12 @@ class Points:
 
     def __init__(self, places: Iterable[Place]) -> None:
         self._by_code: dict[str, Place] = {}
-        self._by_name: dict[tuple[str, str, str], Place] = {}
+        self._by_name: dict[tuple[str, str], list[Place]] = {}
         for place in places:
             self._by_code[place.code] = place
-            for name in {place.name, place.name_fr, place.name_nl, place.name_de, *place.other_names} - {""}:
-                for postcode in (*place.postcodes, ""):
-                    self._by_name.setdefault((place.country, postcode, plain(name)), place)
+            names = {place.name, place.name_fr, place.name_nl, place.name_de, *place.other_names} - {""}
+            for name in {plain(name) for name in names}:
+                self._by_name.setdefault((place.country, name), []).append(place)
 
     @classmethod
     def load(cls) -> Self:
@@ -123,8 +126,14 @@ class Points:
             return self._by_code[address.municipality_code]
         if not address.municipality:
             return None
-        country, name = address.country.lower(), plain(address.municipality)
-        return self._by_name.get((country, address.postcode or "", name)) or self._by_name.get((country, "", name))
+        namesakes = self._by_name.get((address.country.lower(), plain(address.municipality)), [])
+        postcode = address.postcode or ""
+        for size in (len(postcode), AREA_DIGITS, AREA_DIGITS - 1):
+            # There are many Saint-Pierre: the postcode, or at least its area, says which one is meant.
+            near = [one for one in namesakes if any(code[:size] == postcode[:size] for code in one.postcodes)]
+            if postcode and near:
+                return near[0]
+        return namesakes[0] if len(namesakes) == 1 else None
 
     def parent(self, place: Place) -> Place:
         """Answer the municipality of a place; itself, where it is one."""
