@@ -1,12 +1,15 @@
 """One person is handed over in two browsers: Ana's, and Ben's, which runs no script."""
 
 import re
+from concurrent.futures import ThreadPoolExecutor
 from html.parser import HTMLParser
 from urllib.parse import urlencode, urlsplit
 
 import pytest
 from browser.desks import Cast, Desk, Open
 from playwright.sync_api import Locator, Page, expect
+from support.rows import owner_dsn, tables
+from support.stack import Stack
 
 CALLED, FAMILY, PHONE, WORDS = "Zéphyrine-Page", "Canaripage", "0470 99 88 77", "une place avant lundi"
 HERS = (CALLED, FAMILY, PHONE, "470998877")
@@ -106,7 +109,7 @@ def reads_nothing_of_her(page: Page) -> None:
     assert not [each for each in HERS if each in content]
 
 
-def test_one_person_is_handed_over_in_two_browsers(open_desk: Open, cast: Cast) -> None:
+def test_one_person_is_handed_over_in_two_browsers(open_desk: Open, cast: Cast, stack: Stack) -> None:
     ana = open_desk(cast.sender)
     thread = handed_over(ana, cast)
     sound(ana.page)
@@ -159,6 +162,13 @@ def test_one_person_is_handed_over_in_two_browsers(open_desk: Open, cast: Cast) 
         for address in desk.sent:
             assert address.startswith(desk.base_url), address
             assert not [each for each in HERS if each in address]
+
+    # The gateway, whose pages she went through, kept nothing of her: no log, no span, no session.
+    with ThreadPoolExecutor() as beside:  # In this thread the browser's own event loop runs.
+        rows = beside.submit(tables, owner_dsn(stack.home, "gateway")).result()
+    kept = "".join(row for each in rows.values() for row in each)
+    logged = "".join(path.read_text() for path in (stack.home / "logs").glob("*.log"))
+    assert not [each for each in (*HERS, WORDS) if each in kept or each in logged]
 
 
 def sound_without_script(page: Page) -> None:
@@ -326,6 +336,25 @@ def test_by_keyboard_alone_from_the_door_to_the_other_side(open_desk: Open, cast
     reach(page, page.get_by_role("button", name="Passer le relais"))
     keys.press("Enter")
     expect(page.get_by_role("status")).to_contain_text("C'est parti")
+
+
+def test_places_are_offered_while_one_types_and_list_and_map_light_each_other(open_desk: Open, cast: Cast) -> None:
+    ana = open_desk(cast.sender)
+    ana.sign_in()
+    ana.page.get_by_label("Où ?").press_sequentially("charl")
+    offered = ana.page.locator("#lieux option")
+    expect(offered.first).to_be_attached()
+    assert "6000 Charleroi" in [each.get_attribute("value") for each in offered.all()]
+    search_childcare(ana)
+    first = ana.page.locator(".card").first
+    mark = ana.page.locator(f".mark[data-for='{first.get_attribute('id')}']")
+    first.get_by_role("link").first.focus()
+    expect(mark).to_have_class(re.compile("lit"))
+    ana.page.get_by_label("Mots").focus()
+    expect(mark).not_to_have_class(re.compile("lit"))
+    mark.hover()
+    expect(first).to_have_class(re.compile("lit"))
+    assert ana.faults == []
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
