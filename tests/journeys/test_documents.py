@@ -1,0 +1,36 @@
+"""What the documents tell people to type works as it stands."""
+
+import os
+import re
+import subprocess
+from pathlib import Path
+
+from support.stack import Stack
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_the_hand_over_of_the_documents_runs(stack: Stack) -> None:
+    text = (ROOT / "docs" / "handover.md").read_text(encoding="utf-8")
+    script = "\n".join(re.findall(r"^```sh\n(.*?)^```", text, re.DOTALL | re.MULTILINE))
+    done = subprocess.run(
+        ["/bin/bash", "-c", script],
+        cwd=ROOT,
+        env={**os.environ, "RELAIS_HOME": str(stack.home)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    said = done.stdout.splitlines()
+    states = ["proposed", "received", "accepted", "meeting_planned", "meeting_planned", "handed_over", "closed"]
+    assert [line for line in said if line in set(states)] == states
+    assert "'given_name': 'Prénom'" in done.stdout
+    assert said[-2] == "withdrawn and of her: None"
+
+
+def test_every_address_inside_the_documents_is_there() -> None:
+    for page in (ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").rglob("*.md")):
+        for address in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8")):
+            if "://" not in address:
+                assert (page.parent / address).exists(), f"{page.name}: {address}"
