@@ -132,7 +132,7 @@ def install(app: FastAPI, table: Mapping[type[Refusal], Problem]) -> None:
     async def bug(_request: Request, fault: Exception) -> Response:
         get_logger().error("bug", exc_info=fault)
         # This answer leaves outside of the middleware that says the trace id of the others.
-        told = {"traceresponse": traceresponse()}
+        told = {"traceresponse": traceresponse() or ""}
         return problem_response(INTERNAL, "Give this trace id to the technical team.", headers=told)
 
     app.add_exception_handler(Refusal, refused)

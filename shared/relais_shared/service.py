@@ -72,12 +72,12 @@ class TraceResponse:
             await self._app(scope, receive, send)
             return
 
-        async def told(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                MutableHeaders(scope=message)["traceresponse"] = telemetry.traceresponse()
+        async def tell(message: Message) -> None:
+            if message["type"] == "http.response.start" and (told := telemetry.traceresponse()):
+                MutableHeaders(scope=message)["traceresponse"] = told
             await send(message)
 
-        await self._app(scope, receive, told)
+        await self._app(scope, receive, tell)
 
 
 Check = Callable[[FastAPI], Awaitable[Mapping[str, bool]]]
@@ -96,7 +96,7 @@ def build_app(  # noqa: PLR0913 - the parts of a service, each by name
     upstreams: Check | None = None,
     database_options: Mapping[str, str] | None = None,
     scopes: Mapping[str, str] | None = None,
-    metrics: bool = True,
+    inside: bool = True,
 ) -> FastAPI:
     """Assemble a service from its parts.
 
@@ -111,7 +111,7 @@ def build_app(  # noqa: PLR0913 - the parts of a service, each by name
         upstreams: What else must answer for it to be ready, by name.
         database_options: PostgreSQL settings of its connections.
         scopes: Scope → meaning, for its OpenAPI document.
-        metrics: Whether `/metrics` is here; not on a port that the outside reaches.
+        inside: Only our own services reach it: `/metrics` and its own `/openapi.json` are here.
 
     Returns:
         The app. Its state holds settings, database and keyring, also before it starts.
@@ -138,6 +138,7 @@ def build_app(  # noqa: PLR0913 - the parts of a service, each by name
         description=description,
         version="1",
         lifespan=lifespan,
+        openapi_url="/openapi.json" if inside else None,
         docs_url=None,
         redoc_url=None,
         max_body_size=BODY_LIMIT,
@@ -153,7 +154,7 @@ def build_app(  # noqa: PLR0913 - the parts of a service, each by name
     app.add_middleware(TraceResponse)
     problems.install(app, table)
     app.include_router(_health(upstreams))
-    if metrics:
+    if inside:
         app.add_api_route("/metrics", metrics_route, include_in_schema=False)
     for router in routers:
         app.include_router(router)

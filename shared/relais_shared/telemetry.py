@@ -190,9 +190,11 @@ def current_trace_id() -> str:
     return trace.format_trace_id(trace.get_current_span().get_span_context().trace_id)
 
 
-def traceresponse() -> str:
-    """Answer the `traceresponse` header of the running request (W3C Trace Context, level 2)."""
+def traceresponse() -> str | None:
+    """Answer the `traceresponse` header of the running request (W3C Trace Context, level 2), if it is traced."""
     context = trace.get_current_span().get_span_context()
+    if not context.is_valid:
+        return None
     return f"00-{context.trace_id:032x}-{context.span_id:016x}-{context.trace_flags:02x}"
 
 

@@ -142,7 +142,7 @@ def create_app(settings: GatewaySettings | None = None) -> Door:  # noqa: C901, 
         opened=opened,
         upstreams=answering,
         scopes=MEANINGS,
-        metrics=False,
+        inside=False,
     )
     upstreams = {name: Upstream(name, url) for name, url in urls.items()}
     door = Door(app, app.state.keyring, keys, upstreams, document)

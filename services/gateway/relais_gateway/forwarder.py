@@ -297,7 +297,7 @@ class Door:
             back = [header for header in answered if header[0] not in NEVER_BACK]
             there = {name for name, _ in back}
             back += [header for header in ALWAYS if header[0] not in there]
-            back.append((b"traceresponse", traceresponse().encode()))
+            back.append((b"traceresponse", (traceresponse() or "").encode()))
             await send({"type": "http.response.start", "status": status, "headers": back})
             async for block in exchange.body():
                 await send({"type": "http.response.body", "body": block, "more_body": True})
@@ -468,6 +468,6 @@ async def _refuse(send: Send, refusal: Refusal) -> None:
 
 
 async def _answer(send: Send, response: Any) -> None:  # noqa: ANN401 - Starlette's Response
-    headers = [*response.raw_headers, *ALWAYS, (b"traceresponse", traceresponse().encode())]
+    headers = [*response.raw_headers, *ALWAYS, (b"traceresponse", (traceresponse() or "").encode())]
     await send({"type": "http.response.start", "status": response.status_code, "headers": headers})
     await send({"type": "http.response.body", "body": response.body})
