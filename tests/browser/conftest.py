@@ -5,14 +5,11 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from browser.desks import Cast, Desk, Open
+from browser.desks import WAIT_MS, Cast, Desk, Open
 from playwright.sync_api import Browser, BrowserContext, Request, sync_playwright
 from support.stack import Stack
 
 from relais_local.territory.generate import organisations
-
-WAIT_MS = 20_000
-"""For a busy two-core machine; normally a page takes a tenth of a second."""
 
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-background-networking"]
 

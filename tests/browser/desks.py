@@ -6,6 +6,9 @@ from typing import Any
 
 from playwright.sync_api import Page
 
+WAIT_MS = 20_000
+"""For a busy two-core machine; normally a page takes a tenth of a second."""
+
 
 @dataclass
 class Desk:

@@ -1,12 +1,14 @@
 """One person is handed over in two browsers: Ana's, and Ben's, which runs no script."""
 
+import os
 import re
+import signal
 from concurrent.futures import ThreadPoolExecutor
 from html.parser import HTMLParser
 from urllib.parse import urlencode, urlsplit
 
 import pytest
-from browser.desks import Cast, Desk, Open
+from browser.desks import WAIT_MS, Cast, Desk, Open
 from playwright.sync_api import Locator, Page, expect
 from support.rows import owner_dsn, tables
 from support.stack import Stack
@@ -211,6 +213,31 @@ def test_what_was_typed_is_kept_and_the_fault_stands_beside_it(open_desk: Open, 
     assert urlsplit(ana.page.url).query == ""
     field.fill(WORDS)
     ana.page.get_by_role("button", name="Passer le relais").click()
+    expect(ana.page.get_by_role("status")).to_contain_text("C'est parti")
+
+
+def test_what_cannot_be_saved_now_is_kept_in_the_page(open_desk: Open, cast: Cast, stack: Stack) -> None:
+    ana = open_desk(cast.sender)
+    ana.sign_in()
+    ana.page.goto(f"{ana.base_url}/relais/nouveau?service={cast.service['service']['id']}")
+    write(ana)
+    pids = stack.pids_of("referral")
+    for pid in pids:
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        ana.page.get_by_role("button", name="Passer le relais").click()
+        expect(ana.page.get_by_role("heading", level=1)).to_have_text(
+            "Nous n'avons pas pu enregistrer", timeout=WAIT_MS
+        )
+        sound(ana.page)
+    finally:
+        for pid in pids:
+            os.kill(pid, signal.SIGCONT)
+    expect(ana.page.get_by_role("button", name="Réessayer")).to_be_visible()
+    for _ in range(5):  # The service may need a breath before it answers again.
+        ana.page.get_by_role("button", name="Réessayer").click()
+        if ana.page.get_by_role("status").count():
+            break
     expect(ana.page.get_by_role("status")).to_contain_text("C'est parti")
 
 

@@ -90,6 +90,13 @@ def test_distances_and_numbers_are_said_as_people_say_them() -> None:
     ]
 
 
+def test_why_a_card_is_there_is_said_with_the_word_that_was_typed() -> None:
+    card = {"why": {"words": ["permi"], "themes": ["mobility--driving-licence"], "filters": []}}
+    assert phrases.why(card, "le Permis") == "«\xa0Permis\xa0» → mobilité"
+    assert phrases.why({"why": {"words": [], "themes": ["support"]}}, "") == "soutien"
+    assert phrases.why({}, "") == ""
+
+
 def test_where_things_stand_names_the_day_or_the_hour() -> None:
     assert phrases.standing("proposed", "2026-11-17T09:00:00Z", NOON) == "En attente de réponse depuis mardi"
     assert phrases.standing("proposed", "2026-11-23T09:30:00Z", NOON).endswith("depuis 10\xa0h\xa030")

@@ -31,7 +31,7 @@ from relais_gateway.web.session import (
     text,
     texts,
 )
-from relais_gateway.web.site import NOT_FOUND, PageRoute, go, show, trouble
+from relais_gateway.web.site import FORBIDDEN, NOT_FOUND, UNKNOWN, PageRoute, go, show, trouble
 from relais_shared.clock import Now
 from relais_shared.telemetry import get_logger
 
@@ -46,6 +46,11 @@ USUAL_KM: Final = 10
 WIDER_KM: Final = 25
 KEPT: Final = "public, max-age=31536000, immutable"
 """For files whose address changes with their content."""
+NOT_UNDERSTOOD: Final = {
+    "place": "Nous ne trouvons pas ce lieu. Écrivez une commune ou un code postal, par exemple 6000 Charleroi.",
+    "q": "Nous n'avons pas compris ces mots. Écrivez ce dont la personne a besoin, en un ou deux mots.",
+}
+"""What is said beside a field of the search."""
 STALE, CONFLICT, INVALID, GONE = 412, 409, 422, 404
 
 
@@ -155,7 +160,7 @@ async def search(  # noqa: PLR0913 - the fields of the form
         asked["theme"] = chosen
     fields: dict[str, Any] = {"place": place, "q": q, "themes": chosen, "radius_km": radius_km, "radii": RADII_KM}
     if not asked:
-        return show(request, "search.html", **fields, found=None, fault="", started=False)
+        return show(request, "search.html", **fields, found=None, faults={}, started=False)
     try:
         answer, here, outlines = await asyncio.gather(
             api.get("/v1/directory/search", {**asked, "limit": PAGE, **({"cursor": cursor} if cursor else {})}),
@@ -165,12 +170,10 @@ async def search(  # noqa: PLR0913 - the fields of the form
     except ApiProblem as problem:
         if problem.status not in {INVALID, GONE}:
             raise
-        fault = (
-            "Nous ne trouvons pas ce lieu. Écrivez une commune ou un code postal, par exemple 6000 Charleroi."
-            if place
-            else "Nous n'avons pas compris cette recherche. Écrivez-la autrement."
+        at = "q" if any(pointer == "?q" for pointer, _ in problem.faults) or not place else "place"
+        return show(
+            request, "search.html", INVALID, **fields, found=None, faults={at: NOT_UNDERSTOOD[at]}, started=True
         )
-        return show(request, "search.html", INVALID, **fields, found=None, fault=fault, started=True)
     found = answer.body
     cards = list(enumerate(found["items"], start=numero))
     spots = {number: spot for number, item in cards if (spot := spot_of(item)) is not None}
@@ -188,7 +191,7 @@ async def search(  # noqa: PLR0913 - the fields of the form
         drawing=draw(outlines, spots, (here["latitude"], here["longitude"]) if here else None),
         wider=wider,
         more=numero + len(cards),
-        fault="",
+        faults={},
         started=True,
     )
 
@@ -264,7 +267,22 @@ async def relay_page(
 
 @router.post("/relais/nouveau")
 async def pass_relay(request: Request, api: AsVisitor, visitor: SignedIn, form: OurForm, now: Now) -> Response:
-    """Open the referral, record what she agreed to, propose it; or show again what was typed, with the reason."""
+    """Open the referral, record what she agreed to, propose it; what was typed is never lost on the way."""
+    try:
+        return await _passed(request, api, visitor, form, now)
+    except ApiProblem as problem:
+        if problem.status in {UNKNOWN, NOT_FOUND}:
+            raise
+        sent = [(name, value) for name, value in form.multi_items() if isinstance(value, str) and name != "proof"]
+        return show(request, "again.html", problem.status, sent=sent, code=problem.trace_id)
+
+
+async def _passed(request: Request, api: Api, visitor: Visitor, form: FormData, now: datetime) -> Response:
+    """Answer where the thread is; or the form again, with the reason beside the field.
+
+    Raises:
+        ApiProblem: Nothing in the form is the reason.
+    """
     sent = {name: value for name, value in form.items() if isinstance(value, str)}
     written = RelayForm.of(sent, {name: texts(form, name) for name in ("categories", "safety")})
     try:
@@ -291,7 +309,7 @@ async def pass_relay(request: Request, api: AsVisitor, visitor: SignedIn, form: 
     except _Unfinished as stopped:
         problem = stopped.problem
         found = relay.faults_of(problem.slug, problem.faults)
-        if not found and problem.status not in {CONFLICT, INVALID}:
+        if not found and problem.status not in {FORBIDDEN, CONFLICT, INVALID}:
             raise problem from None
         again = replace(stopped.written, faults=found or {"": unexplained(problem)})
         return await show_relay(request, api, offered, again, INVALID)

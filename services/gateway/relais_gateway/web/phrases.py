@@ -1,6 +1,7 @@
 """What pages say, in French: the words of the field, dates and distances as people say them."""
 
 import re
+import unicodedata
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, Final
 from zoneinfo import ZoneInfo
@@ -309,11 +310,21 @@ def theme_root(slug: str) -> str:
     return slug.partition("--")[0]
 
 
-def why(item: dict[str, Any]) -> str:
-    """Answer in words why a card is in the list: what was searched, and how far."""
+def why(item: dict[str, Any], typed: str) -> str:
+    """Answer in words why a card is in the list.
+
+    Args:
+        item: The card.
+        typed: What was searched for; a stem is shown as the word that somebody wrote.
+    """
     said = item.get("why") or {}
     parts = []
-    words = [f"« {word} »" for word in said.get("words") or ()]
+    spelt = {_plain(word): word for word in typed.split()}
+    shown = [
+        next((word for plain, word in spelt.items() if plain.startswith(_plain(stem))), stem)
+        for stem in said.get("words") or ()
+    ]
+    words = [f"«{NO_BREAK}{word}{NO_BREAK}»" for word in dict.fromkeys(shown)]
     families = dict.fromkeys(theme_root(slug) for slug in said.get("themes") or ())
     labels = [THEMES[family][0].lower() for family in families if family in THEMES]
     if words:
@@ -321,6 +332,11 @@ def why(item: dict[str, Any]) -> str:
     elif labels:
         parts.append(", ".join(labels))
     return "; ".join(parts)
+
+
+def _plain(word: str) -> str:
+    letters = unicodedata.normalize("NFKD", word.casefold())
+    return "".join(sign for sign in letters if not unicodedata.combining(sign))
 
 
 RECEPTION: Final = {
