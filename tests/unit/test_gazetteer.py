@@ -22,9 +22,7 @@ def test_every_municipality_is_there(places: dict[str, Place]) -> None:
     assert kinds["be", "municipality"] == 565
     assert kinds["fr", "municipality"] > 34_900
     assert kinds["fr", "district"] == 45
-    assert (
-        len({code[3:6] for code in places if code.startswith("fr:97")} & {"971", "972", "973", "974", "976"}) == 5
-    )
+    assert len({code[3:6] for code in places if code.startswith("fr:97")} & {"971", "972", "973", "974", "976"}) == 5
 
 
 def test_codes_are_unique_and_sorted() -> None:

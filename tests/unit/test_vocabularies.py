@@ -88,9 +88,7 @@ def test_all_69_thematiques_come_in_and_go_out_again() -> None:
     exported = {value for theme in themes().values() for value in theme.data_inclusion}
 
     assert len(exported) == 69
-    assert {
-        family: sum(value.startswith(f"{family}--") for value in exported) for family in V1_FAMILIES
-    } == V1_FAMILIES
+    assert {family: sum(value.startswith(f"{family}--") for value in exported) for family in V1_FAMILIES} == V1_FAMILIES
     for value in exported:
         assert value in {out for slug in themes_of([value]) for out in themes()[slug].data_inclusion}
     assert all(theme.data_inclusion for theme in themes().values())

@@ -163,9 +163,7 @@ def organisations() -> list[Json]:
 
 def services(as_of: date) -> list[Json]:
     """Make the services as canonical import records, in the order of the offers."""
-    return [
-        service(offer, place, number, as_of) for offer in _offers() for number, place in enumerate(sites(offer))
-    ]
+    return [service(offer, place, number, as_of) for offer in _offers() for number, place in enumerate(sites(offer))]
 
 
 def sites(offer: Json) -> list[Locality]:
