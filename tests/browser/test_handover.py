@@ -303,6 +303,37 @@ def test_nobody_gets_in_and_nobody_learns_who_has_an_account(open_desk: Open, ca
     assert said[0] == said[1]
 
 
+def test_after_signing_in_one_is_where_one_wanted_to_be(open_desk: Open, cast: Cast) -> None:
+    ana = open_desk(cast.sender)
+    ana.page.goto(f"{ana.base_url}/relais/nouveau?service={cast.service['service']['id']}")
+    ana.page.get_by_label("Adresse e-mail").fill(ana.account["email"])
+    ana.page.get_by_label("Mot de passe").fill(ana.account["password"])
+    ana.page.get_by_role("button", name="Se connecter").click()
+    expect(ana.page.get_by_role("heading", level=1)).to_have_text("Passer le relais")
+
+
+def test_pages_are_kept_nowhere_and_files_for_long(open_desk: Open, cast: Cast) -> None:
+    ana = open_desk(cast.sender)
+    ana.sign_in()
+    asked = ana.page.request
+    page = asked.get(f"{ana.base_url}/relais").headers
+    assert page["cache-control"] == "no-store"
+    assert "unsafe" not in page["content-security-policy"]
+    assert page["content-security-policy"].startswith("default-src 'self';")
+    style = ana.page.locator("link[rel=stylesheet]").get_attribute("href")
+    assert style is not None
+    assert "immutable" in asked.get(ana.base_url + style).headers["cache-control"]
+    cookie = next(each for each in ana.page.context.cookies() if each["name"] == "relais_session")
+    assert (cookie["httpOnly"], cookie["sameSite"]) == (True, "Lax")
+
+    # Signed out, the cookie that somebody copied opens nothing any more.
+    ana.page.get_by_role("button", name="Se déconnecter").click()
+    ana.page.get_by_role("heading", name="Se connecter").wait_for()
+    ana.page.context.add_cookies([{"name": "relais_session", "value": cookie["value"], "url": ana.base_url}])
+    ana.page.goto(f"{ana.base_url}/relais")
+    expect(ana.page.get_by_role("heading", level=1)).to_have_text("Se connecter")
+
+
 def test_a_form_of_another_site_is_refused(open_desk: Open, cast: Cast) -> None:
     ana = open_desk(cast.sender)
     ana.sign_in()

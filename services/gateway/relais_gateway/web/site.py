@@ -201,5 +201,6 @@ def _to_sign_in(request: Request) -> Response:
     wanted = request.url.path
     if request.method != "GET" or wanted == "/":
         return go("/connexion")
-    # Only the path goes along: what was searched for is nobody else's to read over a shoulder.
-    return go("/connexion", vers=wanted)
+    # What was searched for is nobody else's to read over a shoulder: only the path goes along, and a service's id.
+    service = request.query_params.get("service", "")
+    return go("/connexion", vers=f"{wanted}?{urlencode({'service': service})}" if service else wanted)
