@@ -282,7 +282,6 @@ def requires(*scopes: str) -> Any:  # noqa: ANN401 - FastAPI's marker has no pub
 
 def from_service(*services: str) -> Any:  # noqa: ANN401 - FastAPI's marker has no public type
     """Say that only these siblings may call, as themselves: the `/internal/*` routes."""
-
     return Depends(_FromService(services))
 
 

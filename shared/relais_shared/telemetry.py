@@ -130,7 +130,7 @@ def set_up(settings: ServiceSettings, exporter: SpanExporter | None = None) -> N
     if _provider is not None:
         return
     set_up_logs(settings.service)
-    resource = Resource.create({"service.name": f"relais-{settings.service}"})
+    resource = Resource.create({"service.namespace": "relais", "service.name": settings.service})
     provider = TracerProvider(resource=resource)
     exporter = exporter or _otlp_exporter(settings)
     if exporter is not None:

@@ -116,9 +116,9 @@ def test_a_trace_shows_every_service_and_nothing_of_her(
 
     searches = [trace for trace in traces if "/v1/directory/search" in roots(trace)]
     creations = [trace for trace in traces if "POST /v1/referrals" in roots(trace)]
-    assert any({"relais-gateway", "relais-directory"} <= services(one) and has_database(one) for one in searches)
+    assert any({"gateway", "directory"} <= services(one) and has_database(one) for one in searches)
     assert any(
-        {"relais-gateway", "relais-referral", "relais-directory"} <= services(one) and has_database(one)
+        {"gateway", "referral", "directory"} <= services(one) and has_database(one)
         for one in creations
     )
     for trace in (*searches, *creations):
