@@ -257,8 +257,11 @@ async def neighbours(connection: Connection, words: Sequence[str]) -> dict[str, 
     return {row["word"]: list(row["near"]) for row in rows}
 
 
-async def places(connection: Connection, text: str, postcode: str, limit: int) -> Sequence[asyncpg.Record]:
-    """Answer places by the beginning of a name (plain), of a word of it, or of a postcode; the best known first."""
+async def places(connection: Connection, text: str, postcode: str, limit: int, home: str) -> Sequence[asyncpg.Record]:
+    """Answer places by the beginning of a name (plain), of a word of it, or of a postcode.
+
+    The best match first, then those of the home country, then the best known.
+    """
     return await connection.fetch(
         """
         select p.*, m.name as municipality_name,
@@ -269,12 +272,13 @@ async def places(connection: Connection, text: str, postcode: str, limit: int) -
         from place p left join place m on m.code = p.parent
         where ($1 <> '' and (p.names like '%|' || $1 || '%' or p.names like '% ' || $1 || '%'))
             or ($2 <> '' and exists (select from unnest(p.postcodes) c where c like $2 || '%'))
-        order by rank, p.kind = 'locality', p.population desc, p.name, p.code
+        order by rank, p.country <> $4, p.kind = 'locality', p.population desc, p.name, p.code
         limit $3
         """,
         text,
         postcode,
         limit,
+        home,
     )
 
 

@@ -21,7 +21,7 @@ from relais_gateway.routes import internal, oauth, reference, traces
 from relais_gateway.settings import GatewaySettings
 from relais_gateway.signing import SigningKeys
 from relais_gateway.upstream import Upstream
-from relais_gateway.web import pages
+from relais_gateway.web import pages, site
 from relais_shared import service
 from relais_shared.auth import system
 from relais_shared.client import Client, TransportError, open_client
@@ -144,6 +144,7 @@ def create_app(settings: GatewaySettings | None = None) -> Door:  # noqa: C901, 
         scopes=MEANINGS,
         inside=False,
     )
+    site.install(app)
     upstreams = {name: Upstream(name, url) for name, url in urls.items()}
     door = Door(app, app.state.keyring, keys, upstreams, document)
     app.state.keys = keys

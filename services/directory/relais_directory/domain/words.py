@@ -120,11 +120,19 @@ def stems(text: str) -> tuple[str, ...]:
 
 @dataclass(frozen=True, slots=True)
 class Meaning:
-    """What a query means: the themes that its words name, the words that led there, and those left to be found."""
+    """What a query means.
+
+    Attributes:
+        themes: Those that its words name.
+        by: The words that led there, as written.
+        words: The stems of those left to be found in texts.
+        spelt: The same, as written.
+    """
 
     themes: tuple[str, ...] = ()
     by: tuple[str, ...] = ()
     words: tuple[str, ...] = ()
+    spelt: tuple[str, ...] = ()
 
 
 class Lexicon:
@@ -145,10 +153,12 @@ class Lexicon:
 
     def meaning(self, query: str) -> Meaning:
         """Answer what a query means, the longest phrases first, one wrong letter forgiven in long words."""
-        left = list(stems(query))
+        written = [word for word in plain(query).split() if word not in EMPTY]
+        left = [stem(word) for word in written]
         themes: list[str] = []
         by: list[str] = []
         words: list[str] = []
+        spelt: list[str] = []
         place = 0
         while place < len(left):
             for size in range(min(self._longest, len(left) - place), 0, -1):
@@ -156,13 +166,14 @@ class Lexicon:
                 known = self._themes.get(phrase) or (self._nearly(phrase[0]) if size == 1 else None)
                 if known:
                     themes += sorted(known)
-                    by.append(" ".join(phrase))
+                    by.append(" ".join(written[place : place + size]))
                     place += size
                     break
             else:
                 words.append(left[place])
+                spelt.append(written[place])
                 place += 1
-        return Meaning(tuple(dict.fromkeys(themes)), tuple(by), tuple(words))
+        return Meaning(tuple(dict.fromkeys(themes)), tuple(by), tuple(words), tuple(spelt))
 
     def _nearly(self, word: str) -> set[str] | None:
         if len(word) < LONG_ENOUGH_TO_ERR:

@@ -32,7 +32,7 @@ async def places(
     text = plain(q)
     code = text if text.isdigit() else ""
     async with request.app.state.pool.acquire() as connection:
-        rows = await store.places(connection, "" if code else text, code, limit)
+        rows = await store.places(connection, "" if code else text, code, limit, request.app.state.settings.country)
     return PlacePage(
         items=[
             PlaceView(

@@ -131,7 +131,7 @@ async def _where(connection: asyncpg.Connection, query: SearchQuery, country: st
         text = plain(query.place)
         code = next((word for word in text.split() if word.isdigit()), "")
         rest = " ".join(word for word in text.split() if word != code)
-        rows = await store.places(connection, rest, code if not rest else "", 50)
+        rows = await store.places(connection, rest, code if not rest else "", 50, country)
         if code and rest:
             rows = [row for row in rows if code in row["postcodes"]] or rows
         return _at(query, rows[:1], "place")
@@ -180,7 +180,10 @@ def _why(query: SearchQuery, meaning: Meaning, meant: dict[str, str]) -> dict[st
         if getattr(query, name) is not None
     ]
     return {
-        "words": [*meaning.by, *(meant.get(word, word) for word in meaning.words)],
+        "words": [
+            *meaning.by,
+            *(meant.get(word, spelt) for word, spelt in zip(meaning.words, meaning.spelt, strict=True)),
+        ],
         "themes": list(dict.fromkeys((*query.theme, *meaning.themes))),
         "filters": filters,
     }
