@@ -71,11 +71,38 @@ class Home:
         Raises:
             CannotRun: The folder cannot be made or written.
         """
+        self.make_secrets()
+        self.make_keys()
+
+    def make_secrets(self) -> None:
+        """Make the folders and secrets that are absent.
+
+        Raises:
+            CannotRun: The folder cannot be made or written.
+        """
         with self._usable():
             for folder in (self.secrets, self.keys, self.logs, self.postgres):
                 folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self._make_secrets()
-            self._make_keys()
+            for name in (*(f"relais_{service}_secret" for service in SERVICES), "relais_telemetry_token"):
+                if self.secret(name) is None:
+                    self.write_secret(name, secrets.token_urlsafe(SECRET_BYTES))
+
+    def make_keys(self) -> None:
+        """Make the keys that are absent, in the folder that is there.
+
+        Raises:
+            CannotRun: They cannot be written.
+        """
+        wanted = [*(f"{service}.jwk" for service in SERVICES), "internal.jwks.json"]
+        with self._usable():
+            if not all((self.keys / name).exists() for name in wanted):
+                from relais_shared.auth import make_keys  # noqa: PLC0415 - half a second of imports, once in a life
+
+                make_keys(self.keys, SERVICES)
+            if not (self.keys / "wrapping.json").exists():
+                kid = secrets.token_hex(4)
+                wrapping = {"current": kid, "keys": {kid: secrets.token_urlsafe(SECRET_BYTES)}}
+                write_private(self.keys / "wrapping.json", json.dumps(wrapping, indent=1))
 
     @contextmanager
     def _usable(self) -> Iterator[None]:
@@ -85,24 +112,6 @@ class Home:
             raise CannotRun(
                 f"{self.folder} cannot be used: {fault.strerror}. Set RELAIS_HOME to a folder that you may write."
             ) from None
-
-    def _make_secrets(self) -> None:
-        for service in SERVICES:
-            if self.secret(f"relais_{service}_secret") is None:
-                self.write_secret(f"relais_{service}_secret", secrets.token_urlsafe(SECRET_BYTES))
-        if self.secret("relais_telemetry_token") is None:
-            self.write_secret("relais_telemetry_token", secrets.token_urlsafe(SECRET_BYTES))
-
-    def _make_keys(self) -> None:
-        wanted = [*(f"{service}.jwk" for service in SERVICES), "internal.jwks.json"]
-        if not all((self.keys / name).exists() for name in wanted):
-            from relais_shared.auth import make_keys  # noqa: PLC0415 - half a second of imports, once in a life
-
-            make_keys(self.keys, SERVICES)
-        if not (self.keys / "wrapping.json").exists():
-            kid = secrets.token_hex(4)
-            wrapping = {"current": kid, "keys": {kid: secrets.token_urlsafe(SECRET_BYTES)}}
-            write_private(self.keys / "wrapping.json", json.dumps(wrapping, indent=1))
 
     def secret(self, name: str) -> str | None:
         """Answer a secret by its setting's name in lower case; none if it was never made."""

@@ -50,6 +50,10 @@ class Prepared:
         """Answer whether a service was prepared in this very state."""
         return state is not None and self._read().get(service) == state
 
+    def knows(self, service: str) -> bool:
+        """Answer whether a service was ever prepared here, in whatever state."""
+        return self._read().get(service) is not None
+
     def keep(self, service: str, state: str | None) -> None:
         """Remember that a service is prepared in this state."""
         write_private(self._path, json.dumps(self._read() | {service: state}, indent=1))

@@ -38,6 +38,7 @@ class Launch:
         cwd: Where it starts; ours if none.
         account: Another account to run as (we are root).
         keep: File descriptors that the child inherits under the same numbers.
+        talk: Its standard input and output are pipes to us; the log takes only its standard error.
         orphaned: What the kernel sends the child when we die; Linux only.
     """
 
@@ -47,6 +48,7 @@ class Launch:
     cwd: str | None = None
     account: Account | None = None
     keep: tuple[int, ...] = field(default=())
+    talk: bool = False
     orphaned: signal.Signals = signal.SIGKILL
 
 
@@ -62,8 +64,8 @@ async def start(launch: Launch) -> Child:
     output = asyncio.subprocess.DEVNULL if launch.log is None else launch.log
     return await asyncio.create_subprocess_exec(
         *launch.argv,
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=output,
+        stdin=asyncio.subprocess.PIPE if launch.talk else asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE if launch.talk else output,
         stderr=output,
         env=launch.env,
         cwd=launch.cwd,

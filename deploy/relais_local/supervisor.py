@@ -6,8 +6,8 @@ import os
 import signal
 import sys
 from collections import deque
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -112,6 +112,8 @@ class Supervisor:
         self._began = 0.0
         self._owner_dsn: dict[str, str] = {}
         self._prepared = Prepared(home)
+        self._foundation = asyncio.Event()
+        self._guarded: set[str] = set()
         self._territory_written: asyncio.Task[None] | None = None
 
     async def run(self) -> None:
@@ -147,7 +149,7 @@ class Supervisor:
         self._home.check_free()
         self._plan.check()
         with self._home.lock():
-            self._home.prepare()
+            self._home.make_secrets()
             ports = self._plan.ports
             self._home.announce(Stack(os.getpid(), self._plan.url("gateway"), self._plan.public_url, ports))
             try:
@@ -156,17 +158,22 @@ class Supervisor:
                 self._home.retire()
 
     async def _open(self) -> None:
-        await self._open_database()
         async with asyncio.TaskGroup() as guards:
-            if self._cluster is not None:
-                guards.create_task(self._guard_database(self._cluster))
 
             def guard(service: str) -> None:
+                self._guarded.add(service)
                 guards.create_task(self._guard(service))
 
             async with asyncio.TaskGroup() as opening:
                 for service in SERVICES:
                     opening.create_task(self._open_service(service, guard))
+                # Whoever starts for the first time makes keys while initdb makes data.
+                keys = opening.create_task(asyncio.to_thread(self._home.make_keys))
+                await self._open_database()
+                await keys
+                if self._cluster is not None:
+                    guards.create_task(self._guard_database(self._cluster))
+                self._foundation.set()
             self._say(f"Relais is ready: {self._plan.public_url}")
             if self._plan.demo:
                 self._say(f"Demonstration accounts: {self._accounts}")
@@ -191,24 +198,43 @@ class Supervisor:
 
     async def _open_service(self, service: str, guard: Callable[[str], None]) -> None:
         """Bring a service's schema and first data to where they belong, then serve."""
-        if not await self._is_prepared(service):
-            commands = [["migrate"], *await self._first_data(service)]
-            if service == "directory":
-                # It answers while it fills, so it need not wait for its data; a gateway learns of its
-                # organisations when it starts, and does.
-                with _pipe(lambda: guard(service)) as migrated:
-                    await self._prepare(service, commands, migrated)
-            else:
-                await self._prepare(service, commands)
+        # Where nothing was prepared yet, the helper imports what it needs while the database starts.
+        helper = None if self._prepared.knows(service) else await self._helper(service)
+        try:
+            await self._foundation.wait()
+            if not await self._is_prepared(service):
+                helper = helper or await self._helper(service)
+                async for command in self._told_by(helper, service):
+                    self._say(f"{service} {command}: done")
+                    if service == "directory" and command == "migrate":
+                        # It answers while it fills; a gateway learns of its organisations when it starts.
+                        guard(service)
+                self._prepared.keep(service, await self._state(service))
+            if service not in self._guarded:
                 guard(service)
-            self._prepared.keep(service, await self._state(service))
-        else:
-            guard(service)
+        finally:
+            if helper is not None:
+                await processes.kill(helper)
         await self._ready(service)
 
-    async def _prepare(self, service: str, commands: list[list[str]], *migrated: int) -> None:
-        module = ("relais_local.commands", f"relais_{service}", json.dumps(commands), *map(str, migrated))
-        await self._do(f"{service}-prepare", *module, service=service, keep=migrated)
+    async def _helper(self, service: str) -> Child:
+        """Start the process that will run a service's commands."""
+        argv = [sys.executable, "-m", "relais_local.commands", f"relais_{service}"]
+        with self._home.log(f"{service}-prepare") as log:
+            return await processes.start(Launch(argv, self._environment(service), log, talk=True))
+
+    async def _told_by(self, helper: Child, service: str) -> AsyncIterator[str]:
+        """Have a helper run what its service needs; answers each command's name when it is done.
+
+        Raises:
+            CannotRun: One failed.
+        """
+        commands = [["migrate"], *await self._first_data(service)]
+        if helper.stdin is not None and helper.stdout is not None:
+            helper.stdin.write(json.dumps(commands).encode() + b"\n")
+            async for line in helper.stdout:
+                yield line.decode().strip()
+        self._judge(f"{service}-prepare", await helper.wait())
 
     async def _is_prepared(self, service: str) -> bool:
         if service == "gateway" and self._plan.demo and not self._accounts.exists():
@@ -238,24 +264,21 @@ class Supervisor:
         """Answer the folder of the demonstration's files, written once in a start, whoever asks first."""
         folder = self._home.folder / "territory"
         if self._territory_written is None:
-            self._territory_written = asyncio.create_task(self._do("territory", "relais_local.territory", str(folder)))
+            self._territory_written = asyncio.create_task(self._write_territory(folder))
         await self._territory_written
         return folder
 
-    async def _do(
-        self, name: str, module: str, *arguments: str, service: str | None = None, keep: tuple[int, ...] = ()
-    ) -> None:
-        """Run a command to its end.
+    async def _write_territory(self, folder: Path) -> None:
+        argv = [sys.executable, "-m", "relais_local.territory", str(folder)]
+        with self._home.log("territory") as log:
+            code = await processes.run(Launch(argv, self._environment(None), log))
+        self._judge("territory", code)
+        self._say("territory: done")
 
-        Raises:
-            CannotRun: It failed; says how, and its last words.
-        """
-        with self._home.log(name) as log:
-            env = self._environment(service)
-            code = await processes.run(Launch([sys.executable, "-m", module, *arguments], env, log, keep=keep))
+    def _judge(self, name: str, code: int) -> None:
+        """Raise CannotRun, with its last words, when a command did not end well."""
         if code != 0:
-            raise CannotRun(f"{name.replace('-', ' ', 1)} failed: {processes.reason_of(code)}{self._last_words(name)}")
-        self._say(f"{name.replace('-', ' ', 1)}: done")
+            raise CannotRun(f"{name.replace('-', ' ')} failed: {processes.reason_of(code)}{self._last_words(name)}")
 
     async def _guard(self, service: str) -> None:
         """Keep a service running.
@@ -368,32 +391,6 @@ class Supervisor:
     def _say(self, line: str) -> None:
         elapsed_s = asyncio.get_running_loop().time() - self._began
         self._report(f"{elapsed_s:6.1f} s  {line}")
-
-
-@contextmanager
-def _pipe(heard: Callable[[], None]) -> Iterator[int]:
-    """Answer a descriptor for a child; `heard` is called once, when something was written into it."""
-    loop = asyncio.get_running_loop()
-    ours, theirs = os.pipe()
-    os.set_blocking(ours, False)
-
-    def look() -> None:
-        try:
-            os.read(ours, 1)
-        except BlockingIOError:
-            return
-        loop.remove_reader(ours)
-        heard()
-
-    loop.add_reader(ours, look)
-    try:
-        yield theirs
-        if loop.remove_reader(ours):
-            look()
-    finally:
-        loop.remove_reader(ours)
-        os.close(ours)
-        os.close(theirs)
 
 
 def _setting(name: str) -> str:

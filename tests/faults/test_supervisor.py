@@ -201,6 +201,7 @@ def stand_ins(tmp_path: Path) -> Path:
         package = tmp_path / "stand-ins" / f"relais_{service}"
         package.mkdir(parents=True)
         (package / "__init__.py").touch()
+        (package / "cli.py").touch()
         (package / "__main__.py").write_text(STAND_IN.replace("NAME_OF_SERVICE", service))
     return tmp_path / "stand-ins"
 
@@ -302,7 +303,7 @@ def test_a_signal_ends_everything_and_keeps_every_row(start: Start, number: sign
     assert again.end() == 0
 
 
-@pytest.mark.parametrize("moment", ["PostgreSQL starts", "PostgreSQL answers", "referral prepare: done"])
+@pytest.mark.parametrize("moment", ["PostgreSQL starts", "PostgreSQL answers", "referral migrate: done"])
 def test_a_signal_during_the_start_ends_it_too(start: Start, moment: str) -> None:
     """Whatever is under way is ended, and the next start goes well."""
     up = start(STAND_IN_HANGS_IN="gazetteer")
@@ -368,7 +369,7 @@ def test_the_directory_serves_while_it_fills(start: Start) -> None:
     assert "relais_directory gazetteer" in up.home.last_words("directory-prepare")
     assert up.ask("directory")
     assert up.end() == 0
-    assert "directory prepare: done" not in up.output
+    assert "directory gazetteer: done" not in up.output
 
 
 @pytest.mark.parametrize("service", SERVICES)
