@@ -1,0 +1,289 @@
+"""The door on a real socket, between real callers and a real service: who passes, and what passes with them."""
+
+import asyncio
+import json
+from base64 import b64encode
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Annotated, Any
+from uuid import UUID
+
+import asyncpg
+import httpx
+import pytest
+import uvicorn
+from fastapi import FastAPI, Request
+from opentelemetry.instrumentation.utils import suppress_instrumentation
+from starlette.responses import StreamingResponse
+from support.stack import free_ports
+
+from relais_gateway import actions
+from relais_gateway.app import _Beside, create_app
+from relais_gateway.settings import GatewaySettings
+from relais_shared import service
+from relais_shared.auth import Actor, Keyring, public, requires
+from relais_shared.settings import ServiceSettings, SettingsConfigDict
+
+pytestmark = pytest.mark.anyio
+
+ORGANISATION: dict[str, Any] = {
+    "id": str(UUID(int=1)), "name": "Essai", "kind": "association", "may_sanction": False, "control_unit": False,
+    "secrecy": "professional", "practice": False,
+    "agreement": {"text_version": "2026-1", "signed_at": "2026-01-01", "parties": ["Essai"]},
+    "controller": {}, "scopes": ["directory:read", "referral:send"],
+    "clients": [{"name": "essai", "scopes": ["directory:read", "referral:send"]}], "users": [],
+}  # fmt: skip
+BIG = 8 << 20
+
+
+class EchoSettings(ServiceSettings):
+    """Settings of a service that stands for the directory."""
+
+    model_config = SettingsConfigDict(env_prefix="RELAIS_DIRECTORY_", extra="ignore", populate_by_name=True)
+    service = "directory"
+
+
+def echo(settings: EchoSettings) -> FastAPI:
+    """Answer a small service behind the door: it tells what reached it."""
+    router = service.Router()
+
+    @router.post("/v1/directory/echo")
+    async def told(request: Request, actor: Annotated[Actor, requires("directory:read")]) -> dict[str, Any]:
+        size = 0
+        async for block in request.stream():
+            size += len(block)
+        headers = [[name.decode(), value.decode("latin-1")] for name, value in request.headers.raw]
+        query = request.url.query
+        return {"headers": headers, "size": size, "query": query, "actor": actor.claims() | {"issuer": actor.issuer}}
+
+    @router.get("/v1/directory/big")
+    async def big(_actor: Annotated[Actor, requires("directory:read")]) -> StreamingResponse:
+        async def blocks() -> AsyncIterator[bytes]:
+            for _ in range(BIG >> 16):
+                yield b"x" * (1 << 16)
+
+        return StreamingResponse(blocks(), media_type="application/octet-stream")
+
+    @router.get("/v1/directory/undeclared")
+    async def undeclared() -> str:
+        return "nobody said who may"
+
+    @router.get("/v1/directory/open", openapi_extra=public("a test"))
+    async def opened() -> str:
+        return "open"
+
+    app = FastAPI(openapi_url=None)
+    app.include_router(router)
+    app.state.keyring = Keyring.load(settings)
+    app.add_api_route("/openapi.json", lambda: _document(app), include_in_schema=False)
+    return app
+
+
+def _document(app: FastAPI) -> dict[str, Any]:
+    return service._openapi(app, {})  # noqa: SLF001 - the same document that build_app makes
+
+
+@asynccontextmanager
+async def serving(app: Any, port: int) -> AsyncIterator[uvicorn.Server]:
+    """Serve an app on a port of ours until the block ends, or until its `should_exit` is set."""
+    server = _Beside(service.server(app, host="127.0.0.1", port=port).config)
+    running = asyncio.create_task(server.serve())
+    while not server.started:
+        assert not running.done(), running
+        await asyncio.sleep(0.01)
+    try:
+        yield server
+    finally:
+        server.should_exit = True
+        await running
+
+
+@dataclass
+class Door:
+    """The running gateway, a client of it, and its database."""
+
+    base_url: str
+    client_id: str
+    secret: str
+    dsn: str
+    state: Any = field(repr=False)
+    service: uvicorn.Server = field(repr=False)
+    echo_port: int
+
+    async def ask(self, method: str, path: str, **options: Any) -> httpx.Response:
+        """Ask as anybody."""
+        # The caller is outside: no span of this process goes along.
+        with suppress_instrumentation():
+            async with httpx.AsyncClient(base_url=self.base_url, timeout=30) as client:
+                return await client.request(method, path, **options)
+
+    async def token(self, **form: str) -> httpx.Response:
+        """Ask for a token."""
+        pair = b64encode(f"{self.client_id}:{self.secret}".encode()).decode()
+        form = {"grant_type": "client_credentials", **form}
+        return await self.ask("POST", "/oauth2/token", data=form, headers={"Authorization": f"Basic {pair}"})
+
+    async def bearer(self, **form: str) -> dict[str, str]:
+        """Answer the header of a fresh token."""
+        return {"Authorization": f"Bearer {(await self.token(**form)).json()['access_token']}"}
+
+    async def change(self, statement: str) -> None:
+        """Change the database by hand."""
+        connection = await asyncpg.connect(self.dsn)
+        await connection.execute(statement)
+        await connection.close()
+
+
+@pytest.fixture(name="door")
+async def _door(home: Path, fresh_database: Any) -> AsyncIterator[Door]:
+    del home
+    access = fresh_database("gateway")
+    ports = free_ports(4)
+    urls = {"directory_url": f"http://127.0.0.1:{ports[1]}", "referral_url": f"http://127.0.0.1:{ports[2]}"}
+    settings = GatewaySettings.load(
+        dsn=access.dsn, port=ports[0], otlp_port=ports[3], RELAIS_PUBLIC_URL="http://relais.example", **urls
+    )
+    connection = await asyncpg.connect(access.dsn)
+    made = await actions.demonstrate(
+        connection, [ORGANISATION], actions.Kept({}, {}), "http://relais.example", datetime.now(UTC)
+    )
+    await connection.close()
+    app = create_app(settings)
+    behind = echo(EchoSettings.load())
+    async with serving(behind, ports[1]) as served, serving(FastAPI(), ports[2]), serving(app, ports[0]):
+        client = made["clients"][0]
+        base = f"http://127.0.0.1:{ports[0]}"
+        door = Door(base, client["client_id"], client["client_secret"], access.dsn, app.state, served, ports[1])
+        while len(app.documents) < 2:  # noqa: ASYNC110 - what is waited for tells nobody
+            await asyncio.sleep(0.02)
+        yield door
+
+
+async def test_nobody_passes_and_nothing_of_theirs_is_read(door: Door) -> None:
+    for headers in ({}, {"Authorization": "Bearer x"}, {"Authorization": "Basic eDp5"}, {"Authorization": "Bearer"}):
+        answer = await door.ask("POST", "/v1/directory/echo", content=b"x" * 100, headers=headers)
+        assert (answer.status_code, answer.json()["type"]) == (401, "/problems/unauthenticated")
+        assert answer.headers["www-authenticate"].startswith("Bearer")
+        assert len(answer.json()["trace_id"]) == 32
+
+
+async def test_what_declares_no_scope_is_not_served(door: Door) -> None:
+    headers = await door.bearer()
+    assert (await door.ask("GET", "/v1/directory/undeclared", headers=headers)).status_code == 404
+    assert (await door.ask("GET", "/v1/directory/nothing", headers=headers)).status_code == 404
+    assert (await door.ask("GET", "/internal/registry", headers=headers)).status_code == 401
+    wrong = await door.ask("DELETE", "/v1/directory/echo", headers=headers)
+    assert (wrong.status_code, wrong.headers["allow"]) == (405, "POST")
+
+
+async def test_a_token_of_less_opens_less(door: Door) -> None:
+    headers = await door.bearer(scope="referral:send")
+    answer = await door.ask("POST", "/v1/directory/echo", headers=headers)
+    assert (answer.status_code, answer.json()["type"]) == (403, "/problems/scope-missing")
+    assert 'error="insufficient_scope"' in answer.headers["www-authenticate"]
+    assert answer.json()["scopes"] == ["directory:read"]
+
+
+async def test_a_token_ends_when_it_says(door: Door) -> None:
+    headers = await door.bearer()
+    assert (await door.ask("POST", "/v1/directory/echo", headers=headers)).status_code == 200
+    door.state.clock = lambda: datetime.now(UTC) + timedelta(seconds=700)
+    late = await door.ask("POST", "/v1/directory/echo", headers=headers)
+    assert (late.status_code, late.json()["type"]) == (401, "/problems/unauthenticated")
+
+
+@pytest.mark.parametrize(
+    ("statement", "status"),
+    [
+        ("delete from scope_grant where scope = 'directory:read'", 403),
+        ("update scope_grant set ends_on = current_date - 1 where scope = 'directory:read'", 403),
+        ("update client set scopes = '{referral:send}'", 403),
+        ("update client set active = false", 401),
+        ("update organisation set active = false", 401),
+    ],
+)
+async def test_what_is_withdrawn_stops_working_with_tokens_already_issued(
+    door: Door, statement: str, status: int
+) -> None:
+    headers = await door.bearer()
+    assert (await door.ask("POST", "/v1/directory/echo", headers=headers)).status_code == 200
+    await door.change(statement)
+    # Every look within the promised second is a chance; after it there is none left.
+    deadline = asyncio.get_running_loop().time() + 1
+    seen = 200
+    while seen == 200 and asyncio.get_running_loop().time() < deadline:
+        seen = (await door.ask("POST", "/v1/directory/echo", headers=headers)).status_code
+    assert (await door.ask("POST", "/v1/directory/echo", headers=headers)).status_code == status
+
+
+async def test_only_our_own_words_reach_the_service(door: Door) -> None:
+    headers = await door.bearer()
+    known = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+    forged = {
+        "X-Relais-Organisation": "other", "Forwarded": "for=1.2.3.4", "X-Forwarded-For": "1.2.3.4",
+        "Cookie": "relais_session=x", "baggage": "a=b", "Connection": "X-Secret", "X-Secret": "1", "TE": "trailers",
+        "X-Kept": "yes", "traceparent": known,
+    }  # fmt: skip
+    answer = await door.ask(
+        "POST", "/v1/directory/echo?q=a%20b&q=%C3%A9", content=b"x" * 5_000, headers={**headers, **forged}
+    )
+    assert answer.status_code == 200, answer.text
+    body = answer.json()
+    there = {name for name, _ in body["headers"]}
+    assert not there & {"x-relais-organisation", "forwarded", "x-forwarded-for", "cookie", "baggage", "x-secret", "te"}
+    assert dict(body["headers"])["x-kept"] == "yes"
+    assert (body["size"], body["query"]) == (5_000, "q=a%20b&q=%C3%A9")
+    assert body["actor"]["org"] == ORGANISATION["id"]
+    assert body["actor"]["issuer"] == "gateway"
+    assert headers["Authorization"] not in json.dumps(body)
+    # A partner's trace goes on through us; each answer says it.
+    assert dict(body["headers"])["traceparent"].split("-")[1] == known.split("-")[1]
+    assert answer.headers["traceresponse"].split("-")[1] == known.split("-")[1]
+    nobody = await door.ask("POST", "/v1/directory/echo", headers={"traceparent": known})
+    assert nobody.headers["traceresponse"].split("-")[1] != known.split("-")[1]
+
+
+async def test_a_large_answer_streams_and_a_large_body_is_refused(door: Door) -> None:
+    headers = await door.bearer()
+    answer = await door.ask("GET", "/v1/directory/big", headers=headers)
+    assert (answer.status_code, len(answer.content)) == (200, BIG)
+
+    async def blocks() -> AsyncIterator[bytes]:
+        for _ in range(40):
+            yield b"x" * (1 << 16)
+
+    for content in (b"x" * (2 << 20), blocks()):
+        refused = await door.ask("POST", "/v1/directory/echo", content=content, headers=headers)
+        assert (refused.status_code, refused.json()["type"]) == (413, "/problems/body-too-large")
+
+
+async def test_two_ways_to_say_where_a_body_ends_are_refused(door: Door) -> None:
+    token = (await door.bearer())["Authorization"].encode()
+    port = int(door.base_url.rpartition(":")[2])
+    for lines in (
+        [b"Content-Length: 3", b"Content-Length: 4"],
+        [b"Content-Length: 3", b"Transfer-Encoding: chunked"],
+        [b"Transfer-Encoding: chunked, identity"],
+    ):
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        head = [b"POST /v1/directory/echo HTTP/1.1", b"Host: x", b"Authorization: " + token, *lines]
+        writer.write(b"\r\n".join(head) + b"\r\n\r\nabc")
+        status = await reader.readline()
+        assert b" 400 " in status, (lines, status)
+        writer.close()
+
+
+async def test_a_service_that_is_down_is_said_so_and_comes_back(door: Door) -> None:
+    headers = await door.bearer()
+    assert (await door.ask("GET", "/v1/directory/big", headers=headers)).status_code == 200
+    door.service.should_exit = True
+    while any(socket.is_serving() for socket in door.service.servers):  # noqa: ASYNC110 - the same
+        await asyncio.sleep(0.02)
+    answer = await door.ask("GET", "/v1/directory/big", headers=headers)
+    assert (answer.status_code, answer.json()["type"]) == (503, "/problems/unavailable")
+    assert answer.headers["retry-after"] == "1"
+    async with serving(echo(EchoSettings.load()), door.echo_port):
+        assert (await door.ask("GET", "/v1/directory/big", headers=headers)).status_code == 200
