@@ -84,7 +84,8 @@ class Loaded(Table, table=True):
 class Organisation(Table, table=True):
     """HSDS organization."""
 
-    __table_args__ = (Index("organisation_of_source", "source", "record_id", unique=True),)
+    # Not unique: a source may begin to name an organisation's registry id, which makes it another row.
+    __table_args__ = (Index("organisation_of_source", "source", "record_id"),)
 
     id: UUID = Field(primary_key=True)
     source: str
