@@ -62,7 +62,8 @@ def import_file(
 ) -> None:
     """Import a file of services: all of it or, where it cannot be read, nothing; twice is as once."""
     try:
-        known = {str(row.values["id"]): row.values for row in reading.rows(structures)} if structures else {}
+        beside = reading.rows(structures) if structures else ()
+        known = {str(row.values.get("id")): row.values for row in beside if isinstance(row.values, dict)}
         size = file.stat().st_size if file.exists() else 0
         with Progress(
             TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn(),

@@ -48,6 +48,8 @@ def parse(text: str, zone: str, country: str) -> OpeningHours:
         return _parsed(text, zone, country)
     except opening_hours.ParserError as fault:  # type: ignore[attr-defined]  # missing from its stub alone
         raise ValueError("These opening hours are not in OpenStreetMap's syntax.") from fault
+    except opening_hours.UnknownCountryError as fault:  # type: ignore[attr-defined]  # missing from its stub alone
+        raise ValueError("The public holidays of this country are not known.") from fault
 
 
 @lru_cache(maxsize=REMEMBERED)

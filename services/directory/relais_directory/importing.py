@@ -3,6 +3,7 @@
 import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from hashlib import sha256
@@ -19,7 +20,7 @@ from relais_directory.data import themes
 from relais_directory.domain.geo import geodesic_m, position
 from relais_directory.domain.words import plain, stems
 from relais_directory.formats import data_inclusion, mapping, reading
-from relais_directory.formats.canonical import LocationRecord, Record
+from relais_directory.formats.canonical import LocationRecord, Record, unstorable
 from relais_directory.formats.reading import Row, UnreadableFile
 from relais_directory.gazetteer import Place, read_places
 
@@ -71,7 +72,7 @@ class Report:
     def refuse(self, remarks: Iterable[Remark]) -> None:
         """Note a row that was not taken, with every reason."""
         self.refused += 1
-        for remark in remarks:
+        for remark in map(_storable, remarks):
             self.reasons[f"{remark.field}: {remark.reason}"] += 1
             if len(self.refusals) < TOLD:
                 self.refusals.append(remark)
@@ -98,6 +99,14 @@ class Report:
         }
 
 
+def _storable(one: Remark) -> Remark:
+    """Answer a remark without the signs that PostgreSQL cannot keep: a faulty row has them in names too."""
+    record, where = (
+        text and text.encode(errors="replace").decode().replace("\0", "?") for text in (one.record, one.field)
+    )
+    return Remark(one.line, record, where or "row", one.reason)
+
+
 def _remark(one: Remark) -> dict[str, Any]:
     return {"line": one.line, "record": one.record, "field": one.field, "reason": one.reason}
 
@@ -108,11 +117,14 @@ class Points:
     def __init__(self, places: Iterable[Place]) -> None:
         self._by_code: dict[str, Place] = {}
         self._by_name: dict[tuple[str, str], list[Place]] = {}
+        self._by_postcode: dict[tuple[str, str], list[Place]] = {}
         for place in places:
             self._by_code[place.code] = place
             names = {place.name, place.name_fr, place.name_nl, place.name_de, *place.other_names} - {""}
             for name in {plain(name) for name in names}:
                 self._by_name.setdefault((place.country, name), []).append(place)
+            for postcode in place.postcodes if place.kind == "municipality" else ():
+                self._by_postcode.setdefault((place.country, postcode), []).append(place)
 
     @classmethod
     def load(cls) -> Self:
@@ -124,16 +136,18 @@ class Points:
         address = location.address
         if address.municipality_code and address.municipality_code in self._by_code:
             return self._by_code[address.municipality_code]
-        if not address.municipality:
-            return None
-        namesakes = self._by_name.get((address.country.lower(), plain(address.municipality)), [])
-        postcode = address.postcode or ""
+        country, postcode = address.country.lower(), address.postcode or ""
+        namesakes = self._by_name.get((country, plain(address.municipality or "")), [])
+        if not postcode:
+            return namesakes[0] if len(namesakes) == 1 else None
         for size in (len(postcode), AREA_DIGITS, AREA_DIGITS - 1):
             # There are many Saint-Pierre: the postcode, or at least its area, says which one is meant.
             near = [one for one in namesakes if any(code[:size] == postcode[:size] for code in one.postcodes)]
-            if postcode and near:
+            if near:
                 return near[0]
-        return namesakes[0] if len(namesakes) == 1 else None
+        # The name is spelt in a way we do not know; never a namesake at the other end of the country.
+        alone = self._by_postcode.get((country, postcode), [])
+        return alone[0] if len(alone) == 1 else None
 
     def parent(self, place: Place) -> Place:
         """Answer the municipality of a place; itself, where it is one."""
@@ -152,42 +166,55 @@ class Judged:
 
 def canonical(
     rows: Iterator[Row], chosen: "mapping.Mapping_ | None", structures: Mapping[str, Any], report: Report
-) -> Iterator[tuple[Row, dict[str, Any]]]:
-    """Answer the rows as canonical records not yet judged; a row that cannot be read is refused.
+) -> Iterator[tuple[Row, dict[str, Any] | list[Remark], str | None]]:
+    """Answer each row, its canonical record not yet judged (or why it cannot be read), and its record's id, if told.
 
     Args:
         rows: Of the file.
         chosen: The mapping; None for data.inclusion v1 and for records that are canonical already.
         structures: data.inclusion's structures by id, where they came in a file of their own.
-        report: Takes the refusals.
+        report: Counts the rows.
     """
     for row in rows:
         report.read += 1
         values = row.values
+        name = record_id(values, chosen)
+        made: dict[str, Any] | list[Remark]
         try:
             if not isinstance(values, dict):
                 raise mapping.FaultyValue("row: not an object")  # noqa: TRY301 - one way to refuse a row
             if chosen is not None:
                 made = chosen.apply(values)
             elif values.keys() >= data_inclusion.KEYS:
-                structure = values.get("structure") or structures.get(str(values["structure_id"]))
+                beside = values.get("structure") or structures.get(str(values["structure_id"]))
+                structure = beside if isinstance(beside, dict) else None
                 made = data_inclusion.record(values, structure)
             else:
                 made = values
         except mapping.FaultyValue as fault:
-            column, _, reason = str(fault).partition(": ")
-            report.refuse([Remark(row.line, None, column, reason)])
+            column, _, reason = str(fault).rpartition(": ")
+            made = [Remark(row.line, name, column, reason)]
         except ValidationError as fault:
-            report.refuse(_faults(row.line, None, fault))
-        else:
-            yield row, made
+            made = _faults(row.line, name, fault)
+        yield row, made, name
 
 
-def judge(  # noqa: C901 - every reason in one pass, so that each is told
+def record_id(values: Any, chosen: "mapping.Mapping_ | None") -> str | None:  # noqa: ANN401 - a row of any shape
+    """Answer the id that a row tells for its record, also where the rest of the row cannot be read."""
+    told = None
+    if isinstance(values, dict):
+        with suppress(mapping.FaultyValue):
+            told = chosen.id_of(values) if chosen else values.get("record_id", values.get("id"))
+    return told.strip() or None if isinstance(told, str) else None
+
+
+def judge(  # noqa: C901, PLR0912 - every reason in one pass, so that each is told
     made: Mapping[str, Any], line: int, points: Points
 ) -> Judged | list[Remark]:
     """Answer a record that can be taken, or every reason why it cannot."""
     name = str(made.get("record_id"))[:100] if made.get("record_id") else None
+    if where := unstorable(made):
+        return [Remark(line, name, where, "Holds a sign or number that cannot be stored.")]
     try:
         record = Record.model_validate(made)
     except ValidationError as fault:
@@ -206,7 +233,7 @@ def judge(  # noqa: C901 - every reason in one pass, so that each is told
         if (location.latitude is None) != (location.longitude is None):
             refused.append(Remark(line, name, f"{at}.latitude", "A point needs latitude and longitude."))
         elif location.latitude is None or location.longitude is None:
-            if place is None and "on_site" in record.modes and len(record.modes) == 1:
+            if place is None and record.modes == ["on_site"]:
                 refused.append(Remark(line, name, at, "Neither a point nor a municipality that the gazetteer knows."))
             elif place is not None:
                 flags.append(Remark(line, name, at, "No point: placed at the centre of its municipality."))
@@ -218,6 +245,13 @@ def judge(  # noqa: C901 - every reason in one pass, so that each is told
             elif away > FLAGGED_BEYOND_M:
                 told = f"The point lies {away / 1000:.0f} km from its municipality: to be looked at."
                 flags.append(Remark(line, name, at, told))
+        if location.confidential and place is None and record.modes == ["on_site"]:
+            # Its point is never indexed, and there is no centre to index instead.
+            refused.append(Remark(line, name, at, "Confidential, in no municipality that the gazetteer knows."))
+    if not record.locations and record.modes == ["on_site"]:
+        refused.append(Remark(line, name, "locations", "Given on site, and no site is told."))
+    if not record.themes:
+        flags.append(Remark(line, name, "themes", "No theme that we know: found by place and words alone."))
     if refused:
         return refused
     said = record.model_dump_json(exclude_defaults=True)
@@ -290,12 +324,15 @@ async def run(  # noqa: PLR0913 - an import is made of these
         await connection.execute("select pg_advisory_xact_lock(hashtext($1))", f"import:{report.source}")
         await connection.execute("create temporary table seen (id uuid primary key) on commit drop")
         batch: dict[UUID, tuple[int, Judged]] = {}
-        for row, made in canonical(reading.rows(path, progress), chosen, structures or {}, report):
-            judged = judge(made, row.line, points)
+        still_there: set[UUID] = set()
+        for row, made, name in canonical(reading.rows(path, progress), chosen, structures or {}, report):
+            judged = judge(made, row.line, points) if isinstance(made, dict) else made
             if isinstance(judged, list):
                 report.refuse(judged)
+                if name:
+                    still_there.add(service_id(report.source, name))
                 continue
-            id_ = service_id(report.source, judged.record)
+            id_ = service_id(report.source, judged.record.record_id)
             if id_ in batch:
                 report.refuse([Remark(row.line, judged.record.record_id, "record_id", "Twice in this file.")])
                 continue
@@ -304,15 +341,10 @@ async def run(  # noqa: PLR0913 - an import is made of these
                 await _write(connection, batch, points, report)
                 batch.clear()
         await _write(connection, batch, points, report)
-        gone = await connection.fetch(
-            """
-            update service set retired_at = now(), status = 'inactive' where source = $1 and retired_at is null
-            and not exists (select from seen where seen.id = service.id) returning id
-            """,
-            report.source,
-        )
-        report.retired = len(gone)
-        await store.refresh(connection, [row["id"] for row in gone])
+        # A refused row has not left its source: what was known of it stays.
+        await connection.execute("insert into seen select unnest($1::uuid[]) on conflict do nothing", list(still_there))
+        if report.read > report.refused:
+            report.retired = await _retire(connection, report.source)
         await connection.execute(
             "insert into import_run values ($1, $2, $3, $4, $5, $6)",
             uuid4(),
@@ -326,9 +358,23 @@ async def run(  # noqa: PLR0913 - an import is made of these
     return report
 
 
-def service_id(source: str, record: Record) -> UUID:
-    """Answer the id of an imported service: the same in every run."""
-    return uuid5(NAMESPACE, f"{source}|service|{record.record_id}")
+def service_id(source: str, record: str) -> UUID:
+    """Answer the id of an imported service by its source and record id: the same in every run."""
+    # A faulty row's id may hold half of a surrogate pair, which no text that was stored can equal.
+    return uuid5(NAMESPACE, f"{source}|service|{record}".encode(errors="replace").decode())
+
+
+async def _retire(connection: asyncpg.Connection, source: str) -> int:
+    """Retire the entries of a source that were not seen in this run; answer how many."""
+    gone = await connection.fetch(
+        """
+        update service set retired_at = now(), status = 'inactive' where source = $1 and retired_at is null
+        and not exists (select from seen where seen.id = service.id) returning id
+        """,
+        source,
+    )
+    await store.refresh(connection, [row["id"] for row in gone])
+    return len(gone)
 
 
 async def _write(

@@ -1,6 +1,8 @@
 """The canonical record: the one form that every importer brings its rows into."""
 
+from collections.abc import Mapping
 from datetime import date
+from math import isfinite
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
@@ -123,3 +125,20 @@ def _known(given: list[str], there: Any, what: str) -> list[str]:  # noqa: ANN40
     if unknown := [slug for slug in given if slug not in there]:
         raise ValueError(f"Not a {what} of the directory: {', '.join(unknown)[:200]}.")
     return list(dict.fromkeys(given))
+
+
+def unstorable(value: Any, where: str = "") -> str | None:  # noqa: ANN401 - JSON of any shape
+    """Answer where a value holds what PostgreSQL cannot keep: a NUL, half of a surrogate pair, NaN; None if nowhere."""
+    if isinstance(value, str):
+        broken = "\0" in value or any("\ud800" <= sign <= "\udfff" for sign in value)
+    elif isinstance(value, float):
+        broken = not isfinite(value)
+    elif isinstance(value, Mapping):
+        found = (unstorable(name, where) or unstorable(part, f"{where}.{name}") for name, part in value.items())
+        return next(filter(None, found), None)
+    elif isinstance(value, list):
+        found = (unstorable(part, f"{where}.{number}") for number, part in enumerate(value))
+        return next(filter(None, found), None)
+    else:
+        return None
+    return (where.lstrip(".") or "row") if broken else None

@@ -39,9 +39,21 @@ class Mapping_:  # noqa: N801 - collections.abc has the plain name
         """
         try:
             found = tomllib.loads(text)
-            return cls(name, found["source"], frozenset(found.get("match", ())), found["record"])
+            made = cls(name, found["source"], frozenset(found.get("match", ())), found["record"])
         except (tomllib.TOMLDecodeError, KeyError) as fault:
             raise UnreadableFile(f"The mapping {name} cannot be read: {fault}.") from None
+        # A step that is misspelt would refuse every row: better to say so at once.
+        if unknown := sorted(set(_steps(made.record)) - _STEPS.keys()):
+            raise UnreadableFile(f"The mapping {name} names steps that are not known: {', '.join(unknown)}.")
+        return made
+
+    def id_of(self, row: Mapping[str, Any]) -> Any:  # noqa: ANN401 - a value of any type
+        """Answer the record id of a row.
+
+        Raises:
+            FaultyValue: It cannot be read.
+        """
+        return _build(self.record.get("record_id"), row)
 
     def apply(self, row: Mapping[str, Any]) -> dict[str, Any]:
         """Answer the canonical record of a row, not yet judged.
@@ -61,7 +73,10 @@ def named(name: str) -> Mapping_:
     """
     path = Path(name)
     if path.suffix == ".toml" and path.is_file():
-        return Mapping_.parse(path.name, path.read_text(encoding="utf-8"))
+        try:
+            return Mapping_.parse(path.name, path.read_text(encoding="utf-8"))
+        except UnicodeDecodeError:
+            raise UnreadableFile(f"The mapping {path.name} is not UTF-8.") from None
     for mapping in shipped():
         if mapping.name == name:
             return mapping
@@ -94,6 +109,14 @@ def _build(spec: Any, row: Mapping[str, Any]) -> Any:  # noqa: ANN401 - a tree o
     return made or None
 
 
+def _steps(spec: Any) -> Iterator[str]:  # noqa: ANN401 - a tree of any shape
+    if isinstance(spec, dict):
+        yield from map(str, spec.get("steps", ()) if spec.keys() & _SOURCES else ())
+    for part in spec.values() if isinstance(spec, dict) else spec if isinstance(spec, list) else ():
+        if isinstance(part, dict | list):
+            yield from _steps(part)
+
+
 _SOURCES: Final = frozenset({"column", "columns", "template", "constant"})
 
 
@@ -115,7 +138,7 @@ def _value(spec: Mapping[str, Any], row: Mapping[str, Any]) -> Any:  # noqa: ANN
             value = f"{spec['prefix']}{value}"
         if value is not None and "cut" in spec:
             value = str(value)[: int(spec["cut"])]
-    except (ValueError, KeyError, TypeError) as fault:
+    except (ValueError, LookupError, TypeError, AttributeError) as fault:
         raise FaultyValue(f"{column}: {_reason(fault)}") from None
     return spec.get("default") if value in (None, "", []) else value
 
@@ -186,7 +209,7 @@ def _titled(value: str) -> str:
 
 def _reason(fault: Exception) -> str:
     if isinstance(fault, KeyError):
-        return "this column is not in the file, or this step is not known"
+        return "this column is not in the row"
     text = str(fault)
     return "not a number" if "could not convert" in text else text
 

@@ -83,7 +83,7 @@ def _json(text: TextIOWrapper) -> Iterator[Row]:  # noqa: C901 - one loop over o
         ended = not block
         buffer += block
         if len(buffer) > LONGEST:
-            raise UnreadableFile(f"Line {line}: a record of more than {LONGEST >> 20} million characters.")
+            raise UnreadableFile(f"Line {line}: broken JSON, or a record of over {LONGEST >> 20} million characters.")
 
     def drop(count: int) -> None:
         nonlocal buffer, line
@@ -94,17 +94,20 @@ def _json(text: TextIOWrapper) -> Iterator[Row]:  # noqa: C901 - one loop over o
         more()
         if ended:
             raise UnreadableFile("The file holds no JSON array of records.")
+    wrapped = bool(buffer[: buffer.index("[")].strip())
     drop(buffer.index("[") + 1)
     while True:
         drop(len(buffer) - len(buffer.lstrip(" \t\r\n,")))
         if buffer.startswith("]"):
-            return
+            break
         try:
             value, end = decoder.raw_decode(buffer) if buffer else (None, 0)
         except JSONDecodeError as fault:
             if ended:
                 raise UnreadableFile(f"Line {line + fault.lineno - 1}: broken JSON ({fault.msg}).") from None
             end = 0
+        except (ValueError, RecursionError):
+            raise UnreadableFile(f"Line {line}: JSON nested too deep, or with an endless number.") from None
         # A number or word at the very end may go on in the next block; an object is whole at its brace.
         if end == 0 or (end == len(buffer) and not ended and not isinstance(value, dict | list)):
             if ended:
@@ -113,6 +116,17 @@ def _json(text: TextIOWrapper) -> Iterator[Row]:  # noqa: C901 - one loop over o
             continue
         yield Row(line, value)
         drop(end)
+    # Behind the array stands the rest of its object or nothing; a second array, or a cut, would be records lost.
+    drop(1)
+    last = "]"
+    while True:
+        last = (buffer.rstrip() or last)[-1]
+        if (buffer.strip() and not wrapped) or (ended and wrapped and last != "}"):
+            raise UnreadableFile(f"Line {line}: the file goes on, or breaks off, behind its array.")
+        if ended:
+            return
+        drop(len(buffer))
+        more()
 
 
 def _lines(text: TextIOWrapper) -> Iterator[Row]:
@@ -126,6 +140,8 @@ def _lines(text: TextIOWrapper) -> Iterator[Row]:
                 yield Row(number, json.loads(line))
             except JSONDecodeError as fault:
                 raise UnreadableFile(f"Line {number}: broken JSON ({fault.msg}).") from None
+            except (ValueError, RecursionError):
+                raise UnreadableFile(f"Line {number}: JSON nested too deep, or with an endless number.") from None
 
 
 def _csv(text: TextIOWrapper) -> Iterator[Row]:
@@ -133,11 +149,17 @@ def _csv(text: TextIOWrapper) -> Iterator[Row]:
     text.seek(0)
     head = sample.partition("\n")[0]
     delimiter = max(";,\t|", key=head.count)
-    reader = csv.DictReader(text, delimiter=delimiter, strict=True)
+    reader = csv.reader(text, delimiter=delimiter, strict=True)
     try:
-        for values in reader:
-            if None in values:
-                raise UnreadableFile(f"Line {reader.line_num}: more cells than the header names.")
-            yield Row(reader.line_num, values)
+        names = next(reader, [])
+        begins = reader.line_num + 1
+        for cells in reader:
+            if cells and len(cells) != len(names):
+                # Fewer cells are a file that breaks off: what followed would be taken for gone.
+                more = "more" if len(cells) > len(names) else "fewer"
+                raise UnreadableFile(f"Line {begins}: {more} cells than the header names.")
+            if cells:
+                yield Row(begins, dict(zip(names, cells, strict=True)))
+            begins = reader.line_num + 1
     except csv.Error as fault:
         raise UnreadableFile(f"Line {reader.line_num}: broken CSV ({fault}).") from None
