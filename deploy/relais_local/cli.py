@@ -1,10 +1,13 @@
 """The `relais` command, gathered from what every installed package offers; `relais up` is ours."""
 
+import ast
 import asyncio
 import signal
 import sys
 from contextlib import suppress
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoint, entry_points
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -15,8 +18,11 @@ GROUP = "relais.commands"
 """The entry points that packages name their commands in: a function is a command, a typer app a group of them."""
 
 
-def gather(called: str) -> typer.Typer:
-    """Answer the `relais` command; when `called` names one that is offered, no other is imported."""
+def gather(called: str | None) -> typer.Typer:
+    """Answer the `relais` command, with the offer named `called` ready to run.
+
+    The others are only described, from their source: importing every service to print a list costs seconds.
+    """
     relais = typer.Typer(add_completion=False, no_args_is_help=True)
 
     @relais.callback()
@@ -26,14 +32,30 @@ def gather(called: str) -> typer.Typer:
         Every command works on the installation that RELAIS_HOME names (default: var/).
         """
 
-    offers = sorted(entry_points(group=GROUP), key=lambda offer: offer.name)
-    for offer in [offer for offer in offers if offer.name == called] or offers:
+    for offer in sorted(entry_points(group=GROUP), key=lambda offer: offer.name):
+        if offer.name != called:
+            relais.command(offer.name, help=_described(offer))(describe)
+            continue
         command = offer.load()
         if isinstance(command, typer.Typer):
             relais.add_typer(command, name=offer.name)
         else:
             relais.command(offer.name)(command)
     return relais
+
+
+def _described(offer: EntryPoint) -> str:
+    """Answer what an offered function's docstring says, or the `help` of an offered typer app."""
+    spec = find_spec(offer.module)
+    if spec is None or spec.origin is None:
+        return ""
+    for node in ast.parse(Path(spec.origin).read_text(encoding="utf-8")).body:
+        match node:
+            case ast.FunctionDef(name=offer.attr):
+                return ast.get_docstring(node) or ""
+            case ast.Assign(targets=[ast.Name(id=offer.attr)], value=ast.Call(keywords=keywords)):
+                return "".join(str(ast.literal_eval(word.value)) for word in keywords if word.arg == "help")
+    return ""
 
 
 def up(
@@ -59,7 +81,7 @@ def _say(line: str) -> None:
 def main() -> None:
     """Run `relais`; what cannot run says so in a line and exits with 1."""
     try:
-        gather(sys.argv[1] if len(sys.argv) > 1 else "")()
+        gather(next((word for word in sys.argv[1:] if not word.startswith("-")), None))()
     except CannotRun as reason:
         typer.echo(f"relais: {reason}", err=True)
         sys.exit(1)

@@ -21,6 +21,7 @@ import urllib.request
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from importlib.metadata import entry_points
 from pathlib import Path
 
 import asyncpg
@@ -517,7 +518,29 @@ def test_an_ordinary_user_runs_it_too(stand_ins: Path) -> None:
         assert up.end() == 0
 
 
+def relais(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run the `relais` command."""
+    return subprocess.run(
+        [sys.executable, "-m", "relais_local", *arguments], capture_output=True, text=True, check=False
+    )
+
+
 def test_the_command_gathers_what_packages_offer() -> None:
-    """`relais` lists the commands of every installed package."""
-    done = subprocess.run([sys.executable, "-m", "relais_local", "--help"], capture_output=True, text=True, check=True)
-    assert " up " in done.stdout
+    """`relais` lists the commands of every installed package, each with what it does, and imports none for that."""
+    listed = relais("--help").stdout
+    for offer in entry_points(group="relais.commands"):
+        assert re.search(rf"│ {offer.name} +\w", listed), f"{offer.name} stands there without a word"
+    imports = subprocess.run(
+        [sys.executable, "-X", "importtime", "-m", "relais_local", "--help"], capture_output=True, text=True, check=True
+    )
+    assert not re.search("fastapi|relais_(directory|referral|gateway)[.]cli", imports.stderr)
+
+
+def test_each_gathered_command_is_its_packages_own() -> None:
+    """Called by name, a command is the one that its package wrote; an unknown one is refused."""
+    for offer in entry_points(group="relais.commands"):
+        assert "Usage: relais " + offer.name in " ".join(relais(offer.name, "--help").stdout.split()).replace(
+            "python -m relais_local", "relais"
+        )
+    assert relais("nonsense").returncode == 2
+    assert "--demo" in relais("--", "up", "--help").stdout
