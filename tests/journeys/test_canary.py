@@ -117,10 +117,7 @@ def test_a_trace_shows_every_service_and_nothing_of_her(
     searches = [trace for trace in traces if "/v1/directory/search" in roots(trace)]
     creations = [trace for trace in traces if "POST /v1/referrals" in roots(trace)]
     assert any({"gateway", "directory"} <= services(one) and has_database(one) for one in searches)
-    assert any(
-        {"gateway", "referral", "directory"} <= services(one) and has_database(one)
-        for one in creations
-    )
+    assert any({"gateway", "referral", "directory"} <= services(one) and has_database(one) for one in creations)
     for trace in (*searches, *creations):
         ids = {span["span_id"] for span in trace["spans"]}
         orphans = [span["name"] for span in trace["spans"] if (span["parent_span_id"] or "") not in {"", *ids}]

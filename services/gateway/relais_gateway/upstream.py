@@ -1,6 +1,6 @@
 """Toward our own services: a pooled keep-alive HTTP/1.1 client that holds no body in memory.
 
-`docs/decisions/0004` says why this is not httpx.
+`docs/decisions/0008` says why this is not httpx.
 """
 
 import asyncio
