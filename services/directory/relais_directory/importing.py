@@ -42,6 +42,9 @@ AREA_DIGITS: Final = 3
 TOLD: Final = 1_000
 """Refusals and remarks kept in the report; the rest is counted."""
 
+REASON_LENGTH: Final = 200
+"""Characters of a reason: enough for a sentence."""
+
 
 @dataclass(frozen=True, slots=True)
 class Remark:
@@ -264,9 +267,14 @@ def _away(latitude: float, longitude: float, place: Place) -> float:
 
 def _faults(line: int, record: str | None, fault: ValidationError) -> list[Remark]:
     return [
-        Remark(line, record, ".".join(str(step) for step in one["loc"]) or "row", one["msg"])
+        Remark(line, record, ".".join(str(step) for step in one["loc"]) or "row", _cut(one["msg"]))
         for one in fault.errors(include_input=False, include_url=False)
     ]
+
+
+def _cut(reason: str) -> str:
+    # An unknown term is answered with every known one: the beginning says enough.
+    return reason if len(reason) <= REASON_LENGTH else f"{reason[:REASON_LENGTH]}…"
 
 
 def chosen_mapping(path: Path, name: str | None) -> "mapping.Mapping_ | None":

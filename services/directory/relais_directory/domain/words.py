@@ -107,9 +107,9 @@ def plain(text: str) -> str:
 
 def stem(word: str) -> str:
     """Answer a plain word without the commonest endings of the plural."""
-    for ending, least in (("aux", 5), ("s", 4), ("x", 4)):
+    for ending, singular, least in (("eaux", "eau", 4), ("aux", "al", 5), ("s", "", 4), ("x", "", 4)):
         if word.endswith(ending) and len(word) >= least:
-            return word[: -len(ending)] + ("al" if ending == "aux" and word[-4] != "e" else "")
+            return word.removesuffix(ending) + singular
     return word
 
 
