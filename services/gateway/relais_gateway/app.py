@@ -32,7 +32,7 @@ from relais_shared.telemetry import get_logger
 MIGRATIONS: Final = Path(__file__).with_name("migrations")
 
 FORGET_EVERY_S: Final = 3_600
-"""How often old spans are removed."""
+"""How often old spans, sessions and sign-in attempts are removed."""
 
 
 class _Beside(uvicorn.Server):
@@ -101,9 +101,9 @@ def create_app(settings: GatewaySettings | None = None) -> Door:  # noqa: C901, 
         with suppress_instrumentation():
             try:
                 answer = await clients[name].get("/openapi.json")
-            except TransportError:
+                return answer.json() if answer.is_success else None
+            except (TransportError, ValueError):
                 return None
-        return answer.json() if answer.is_success else None
 
     async def push(snapshot: Snapshot) -> None:
         for name, client in clients.items():
@@ -160,7 +160,14 @@ def _receiver(settings: GatewaySettings, pool: asyncpg.Pool) -> uvicorn.Server:
 
 async def _keep_forgetting(pool: asyncpg.Pool, days: int) -> None:
     while True:
-        with suppress_instrumentation():
-            async with pool.acquire() as connection:
-                await store.forget_spans(connection, utc_now() - timedelta(days=days))
+        now = utc_now()
+        try:
+            with suppress_instrumentation():
+                async with pool.acquire() as connection:
+                    await store.forget_spans(connection, now - timedelta(days=days))
+                    await store.forget_visits(
+                        connection, now - sessions.WHOLE_DAY, now - sessions.IDLE, now - sessions.TRIES_WITHIN
+                    )
+        except store.DOWN:
+            get_logger().warning("nothing forgotten: the database is away")
         await asyncio.sleep(FORGET_EVERY_S)

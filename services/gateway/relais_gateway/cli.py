@@ -13,7 +13,7 @@ import asyncpg
 import typer
 from rich.console import Console
 
-from relais_gateway import actions, store
+from relais_gateway import actions, sessions, store
 from relais_gateway.app import MIGRATIONS, create_app
 from relais_gateway.settings import GatewaySettings
 from relais_gateway.signing import SigningKeys
@@ -88,7 +88,7 @@ def add_user(
     function: Annotated[str, typer.Option()] = "",
     role: Annotated[list[str], typer.Option(help="counsellor or administrator; repeat for both.")] = ["counsellor"],  # noqa: B006 - typer reads it, nobody changes it
 ) -> None:
-    """Create an account, or give an existing one a new password; it is shown once."""
+    """Create an account; its password is shown once."""
     password = token_urlsafe(12)
 
     async def run(connection: asyncpg.Connection) -> None:
@@ -104,6 +104,22 @@ def add_user(
         await store.audit(connection, utc_now(), actions.OPERATOR, "account_written", str(id_), {"roles": role})
 
     asyncio.run(_connected(GatewaySettings.load(), run))
+    console.print(f"{email}: {password}")
+
+
+@users.command("password")
+def new_password(email: str) -> None:
+    """Give an account a new password, shown once; its sessions end."""
+    password = token_urlsafe(12)
+
+    async def run(connection: asyncpg.Connection) -> bool:
+        id_ = await store.set_password(connection, email, sessions.HASHER.hash(password))
+        if id_ is not None:
+            await store.audit(connection, utc_now(), actions.OPERATOR, "password_changed", str(id_))
+        return id_ is not None
+
+    if not asyncio.run(_connected(GatewaySettings.load(), run)):
+        raise typer.BadParameter("There is no such account.")
     console.print(f"{email}: {password}")
 
 

@@ -86,6 +86,10 @@ class _TooLarge(Refusal):
     """The body is larger than allowed."""
 
 
+class _CallerLeft(Exception):  # noqa: N818 - nobody is at fault
+    """Nobody waits for the answer any more."""
+
+
 class Door:
     """The ASGI app that the outside reaches.
 
@@ -160,6 +164,9 @@ class Door:
         if not isinstance(operation, Operation):
             await self._no_operation(operation, scope, receive, send)
             return
+        if scope["method"] != operation.method:
+            # HEAD on what GET reads: it is asked as GET, and the server keeps the body back.
+            scope = {**scope, "method": operation.method}
         if operation.upstream == OWN:
             await self._own(operation, scope, receive, send)
             return
@@ -229,8 +236,11 @@ class Door:
             except Refusal as no:
                 if not told.begun:
                     await _refuse(told, no)
+            except _CallerLeft:
+                pass
             except UpstreamDown as fault:
                 if told.begun:
+                    span.set_status(StatusCode.ERROR)
                     raise  # The server closes the connection: a broken answer must not look whole.
                 get_logger().warning("service down", service=operation.upstream, fault=str(fault))
                 await _refuse(told, Unavailable("A part of Relais does not answer. Try again in a moment."))
@@ -265,7 +275,7 @@ class Door:
         kind, _, token = given[0].partition(b" ")
         if len(given) > 1 or kind.lower() != b"bearer" or not token:
             raise unknown()
-        claims = self._keys.verify(token.decode("latin-1").strip(), self._now())
+        claims = self._keys.verify(token.decode("latin-1"), self._now())
         assert self.live is not None  # noqa: S101 - set before the first request is taken
         return claims, await self.live.now()
 
@@ -288,11 +298,9 @@ class Door:
             headers += [(name.encode(), value.encode()) for name, value in told.items()]
             target = scope["raw_path"] + (b"?" + scope["query_string"] if scope["query_string"] else b"")
             head = request_head(scope["method"], target, headers)
-            exchange, status, answered = await _asked(
-                upstream, scope["method"], head, _body(receive) if has_body else None, chunked=chunked
-            )
+            exchange, leaving = await _asked(upstream, scope, head, receive, has_body=has_body, chunked=chunked)
+            status, answered = await exchange.head()
             span.set_attribute("http.response.status_code", status)
-        leaving = asyncio.ensure_future(_left(receive, exchange))
         try:
             back = [header for header in answered if header[0] not in NEVER_BACK]
             there = {name for name, _ in back}
@@ -302,34 +310,44 @@ class Door:
             async for block in exchange.body():
                 await send({"type": "http.response.body", "body": block, "more_body": True})
             await send({"type": "http.response.body", "body": b""})
+        except UpstreamDown:
+            if exchange.left:
+                raise _CallerLeft from None
+            raise
         finally:
             leaving.cancel()
             upstream.give_back(exchange)
 
 
-async def _asked(
-    upstream: Upstream, method: str, head: bytes, body: AsyncIterator[bytes] | None, *, chunked: bool
-) -> tuple[Exchange, int, list[Header]]:
-    """Send a request and answer the head of what comes back; a safe one is sent again where the pool was stale."""
+async def _asked(  # noqa: PLR0913 - the parts of a request
+    upstream: Upstream, scope: Scope, head: bytes, receive: Receive, *, has_body: bool, chunked: bool
+) -> tuple[Exchange, asyncio.Task[None]]:
+    """Send a request and wait for the head of what comes back; a safe one is sent again where the pool was stale.
+
+    Returns:
+        The exchange, whose head has come, and what waits for the caller to leave.
+    """
     exchange, used = await upstream.take()
     while True:
+        leaving: asyncio.Task[None] | None = None
         try:
-            await exchange.send(head, body, chunked=chunked)
-            status, headers = await exchange.head()
-        except UpstreamDown:
+            await exchange.send(head, _body(receive) if has_body else None, chunked=chunked)
+            leaving = asyncio.ensure_future(_left(receive, exchange))
+            await exchange.head()
+        except BaseException as fault:
+            if leaving is not None:
+                leaving.cancel()
             exchange.abort()
+            if exchange.left:
+                raise _CallerLeft from None
             # A kept connection may have been closed just now; what changes nothing is asked on a fresh one.
-            if used and body is None and method in SAFE:
+            if isinstance(fault, UpstreamDown) and used and not has_body and scope["method"] in SAFE:
                 exchange, used = await upstream.connect(), False
                 continue
+            if isinstance(fault, TimeoutError):
+                raise UpstreamDown("does not answer in time", sent=True) from None
             raise
-        except TimeoutError:
-            exchange.abort()
-            raise UpstreamDown("does not answer in time", sent=True) from None
-        except BaseException:
-            exchange.abort()
-            raise
-        return exchange, status, headers
+        return exchange, leaving
 
 
 async def _body(receive: Receive) -> AsyncIterator[bytes]:
@@ -337,13 +355,13 @@ async def _body(receive: Receive) -> AsyncIterator[bytes]:
 
     Raises:
         _TooLarge: It grows beyond what is allowed.
-        UpstreamDown: The caller left.
+        _CallerLeft: No more will come.
     """
     size = 0
     while True:
         message = await receive()
         if message["type"] == "http.disconnect":
-            raise UpstreamDown("the caller left", sent=True)
+            raise _CallerLeft
         block = message.get("body", b"")
         size += len(block)
         if size > BODY_LIMIT:
@@ -358,6 +376,7 @@ async def _left(receive: Receive, exchange: Exchange) -> None:
     """Wait until the caller leaves, then let the service know by closing."""
     while (await receive())["type"] != "http.disconnect":
         pass
+    exchange.left = True
     exchange.abort()
 
 
@@ -468,6 +487,7 @@ async def _refuse(send: Send, refusal: Refusal) -> None:
 
 
 async def _answer(send: Send, response: Any) -> None:  # noqa: ANN401 - Starlette's Response
+    trace.get_current_span().set_attribute("http.response.status_code", response.status_code)
     headers = [*response.raw_headers, *ALWAYS, (b"traceresponse", (traceresponse() or "").encode())]
     await send({"type": "http.response.start", "status": response.status_code, "headers": headers})
     await send({"type": "http.response.body", "body": response.body})

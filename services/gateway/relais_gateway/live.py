@@ -27,6 +27,8 @@ LOOK_EVERY_S: Final = 0.3
 BLIND_AFTER_S: Final = 1.0
 """Longer than this without a word from the database, nobody is let in on what we remember (design 3)."""
 
+BLIND: Final = "Who may do what cannot be looked up now. Nobody is let in on memory."
+
 
 @dataclass(frozen=True, slots=True)
 class Client:
@@ -94,6 +96,7 @@ class Live:
         self._changed = changed
         self._state = State()
         self._heard = 0.0
+        self._failed = 0.0
         self._looking = asyncio.Lock()
         self._pushes: set[asyncio.Task[None]] = set()
 
@@ -113,15 +116,19 @@ class Live:
         Raises:
             Unavailable: The database does not answer.
         """
+        wanted = time.monotonic()
         async with self._looking:
-            if time.monotonic() - self._heard < LOOK_EVERY_S / 2:
+            if self._heard > wanted - LOOK_EVERY_S / 2:
                 return
+            if self._failed > wanted:
+                raise Unavailable(BLIND)  # Another looked meanwhile: nobody waits in a row for the same no.
             try:
                 async with asyncio.timeout(BLIND_AFTER_S):
                     with suppress_instrumentation():
                         await self._look()
-            except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as fault:
-                raise Unavailable("Who may do what cannot be looked up now. Nobody is let in on memory.") from fault
+            except store.DOWN as fault:
+                self._failed = time.monotonic()
+                raise Unavailable(BLIND) from fault
 
     async def _look(self) -> None:
         async with self._pool.acquire() as connection:

@@ -151,7 +151,7 @@ class Span(Table, table=True):
 
     __table_args__ = (
         Index("span_of_trace", "trace_id"),
-        Index("root_span_by_time", "started_at", postgresql_where=text("parent_span_id is null")),
+        Index("entry_by_time", "started_at", postgresql_where=text("entry")),
         Index("span_by_time", "started_at", postgresql_using="brin"),
     )
 
@@ -166,3 +166,4 @@ class Span(Table, table=True):
     duration_ms: float
     status: str
     attributes: dict[str, Any] = _json()
+    entry: bool = Field(description="The trace came in here: it has no parent, or a partner's own span is it.")

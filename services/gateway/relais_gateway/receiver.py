@@ -2,6 +2,7 @@
 
 import hmac
 import json
+import math
 import zlib
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -22,12 +23,18 @@ from starlette.routing import Route
 
 from relais_gateway import store
 from relais_shared.problems import COMMON, MALFORMED, TOO_LARGE, problem_response
-from relais_shared.refusals import Unauthenticated
+from relais_shared.refusals import Unauthenticated, Unavailable
 from relais_shared.telemetry import TOKEN_HEADER, allowed, metrics_page
 
 LARGEST: Final = 8 << 20
 """Bytes of a batch, unpacked: our exporters send 512 spans of some hundred bytes."""
 NAME_LENGTH: Final = 200
+TRACE_ID_BYTES: Final = 16
+SPAN_ID_BYTES: Final = 8
+DOOR: Final = "gateway"
+"""A span of the gateway with a parent elsewhere is where a partner's trace comes in."""
+PARENT_ELSEWHERE: Final = 0x200
+"""OTLP's SPAN_FLAGS_CONTEXT_IS_REMOTE_MASK."""
 PROTOBUF: Final = "application/x-protobuf"
 
 
@@ -41,20 +48,25 @@ def create_receiver(pool: asyncpg.Pool, token: str) -> Starlette:
 
     async def traces(request: Request) -> Response:
         shown = request.headers.get(TOKEN_HEADER, "")
-        if not hmac.compare_digest(shown.encode(), token.encode()):
+        # Where no token is set, nobody has it.
+        if not token or not hmac.compare_digest(shown.encode(), token.encode()):
             return problem_response(COMMON[Unauthenticated])
         if request.headers.get("content-type", "").partition(";")[0] != PROTOBUF:
             return problem_response(MALFORMED, f"Spans come as {PROTOBUF}.")
-        body = await _body(request)
-        if body is None:
+        try:
+            body = await _body(request)
+            found = None if body is None else list(_rows(ExportTraceServiceRequest.FromString(body)))
+        except (zlib.error, DecodeError, ValueError, OverflowError):
+            return problem_response(MALFORMED, "This is no OTLP trace request.")
+        if found is None:
             return problem_response(TOO_LARGE)
         try:
-            found = list(_rows(ExportTraceServiceRequest.FromString(body)))
-        except (DecodeError, ValueError, OverflowError):
-            return problem_response(MALFORMED, "This is no OTLP trace request.")
-        with suppress_instrumentation():
-            async with pool.acquire() as connection:
-                await store.add_spans(connection, found)
+            with suppress_instrumentation():
+                async with pool.acquire() as connection:
+                    await store.add_spans(connection, found)
+        except store.DOWN:
+            # An exporter sends again what is refused in this way.
+            return problem_response(COMMON[Unavailable], headers={"Retry-After": "1"})
         return Response(ExportTraceServiceResponse().SerializeToString(), media_type=PROTOBUF)
 
     async def metrics(_request: Request) -> Response:
@@ -79,25 +91,36 @@ async def _body(request: Request) -> bytes | None:
 def _rows(request: ExportTraceServiceRequest) -> Iterator[tuple[Any, ...]]:
     for resource in request.resource_spans:
         named = {one.key: _value(one.value) for one in resource.resource.attributes}
-        service = str(named.get("service.name", "unknown"))[:NAME_LENGTH]
+        service = str(named.get("service.name") or "unknown")[:NAME_LENGTH]
         for scope in resource.scope_spans:
             for span in scope.spans:
+                if (len(span.trace_id), len(span.span_id)) != (TRACE_ID_BYTES, SPAN_ID_BYTES):
+                    raise ValueError("a span without ids")
                 attributes = allowed({one.key: _value(one.value) for one in span.attributes})
                 yield (
                     span.trace_id.hex(),
                     span.span_id.hex(),
                     span.parent_span_id.hex() or None,
                     service,
-                    span.name[:NAME_LENGTH],
+                    _text(span.name)[:NAME_LENGTH],
                     Span.SpanKind.Name(span.kind).removeprefix("SPAN_KIND_").lower(),
                     datetime.fromtimestamp(span.start_time_unix_nano / 1e9, UTC),
                     max(0.0, (span.end_time_unix_nano - span.start_time_unix_nano) / 1e6),
                     "error" if span.status.code == 2 else "ok",  # noqa: PLR2004 - OTLP's STATUS_CODE_ERROR
                     json.dumps(attributes),
+                    not span.parent_span_id or (service == DOOR and bool(span.flags & PARENT_ELSEWHERE)),
                 )
 
 
 def _value(value: Any) -> str | int | float | bool | None:  # noqa: ANN401 - protobuf's AnyValue
     kind = value.WhichOneof("value")
     found = getattr(value, kind) if kind else None
-    return found if isinstance(found, str | int | float | bool) else None
+    if isinstance(found, str):
+        return _text(found)
+    # JSON has no word for what is no number.
+    return found if isinstance(found, bool | int) or (isinstance(found, float) and math.isfinite(found)) else None
+
+
+def _text(told: str) -> str:
+    """Answer a text without the one character that PostgreSQL cannot keep."""
+    return told.replace("\0", "")

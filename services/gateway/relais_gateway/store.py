@@ -10,6 +10,9 @@ import asyncpg
 
 Connection = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy
 
+DOWN: Final = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError)
+"""What a query raises while the database is away."""
+
 
 async def version(connection: Connection) -> int:
     """Answer the version of who may do what."""
@@ -97,6 +100,26 @@ async def end_session(connection: Connection, hash_: bytes) -> None:
     await connection.execute("delete from session where secret_hash = $1", hash_)
 
 
+async def forget_visits(
+    connection: Connection, sessions_opened: datetime, sessions_seen: datetime, attempts: datetime
+) -> None:
+    """Remove the sessions that ended by themselves, and the attempts that no longer count."""
+    await connection.execute(
+        "delete from session where created_at < $1 or seen_at < $2", sessions_opened, sessions_seen
+    )
+    await connection.execute("delete from sign_in_attempt where at < $1", attempts)
+
+
+async def set_password(connection: Connection, email: str, password_hash: str) -> UUID | None:
+    """Give an account another password and end its sessions; answer its id, nothing where there is none."""
+    id_: UUID | None = await connection.fetchval(
+        "update account set password_hash = $2 where email = $1 returning id", email.casefold(), password_hash
+    )
+    if id_ is not None:
+        await connection.execute("delete from session where account_id = $1", id_)
+    return id_
+
+
 async def audit(  # noqa: PLR0913 - who changed what
     connection: Connection, at: datetime, actor: str, action: str, subject: str, facts: Mapping[str, Any] | None = None
 ) -> None:
@@ -113,7 +136,7 @@ async def audit(  # noqa: PLR0913 - who changed what
 
 SPAN_COLUMNS: Final = (
     "trace_id", "span_id", "parent_span_id", "service", "name", "kind", "started_at", "duration_ms", "status",
-    "attributes",
+    "attributes", "entry",
 )  # fmt: skip
 
 
@@ -137,19 +160,20 @@ async def traces(  # noqa: PLR0913 - the filters of the list
     before: tuple[datetime, str] | None,
     limit: int,
 ) -> Sequence[asyncpg.Record]:
-    """Answer traces, the newest first: each by its root span, with its services and number of spans."""
+    """Answer traces, the newest first: each by the span where it came in, with its services and number of spans."""
     return await connection.fetch(
         """
         select r.trace_id, r.name as root, r.started_at, r.duration_ms, whole.services, whole.status, whole.spans
         from span r cross join lateral (
             select array_agg(distinct s.service order by s.service) as services, count(*) as spans,
-                case when bool_or(s.status = 'error') then 'error' else 'ok' end as status
+                case when bool_or(s.status = 'error') then 'error' else 'ok' end as status,
+                bool_or(s.attributes ->> 'relais.organisation_id' = $4) as theirs
             from span s where s.trace_id = r.trace_id
         ) whole
-        where r.parent_span_id is null
+        where r.entry
             and ($1::text is null or $1 = any(whole.services)) and ($2::text is null or whole.status = $2)
             and ($3::float8 is null or r.duration_ms >= $3)
-            and ($4::text is null or r.attributes ->> 'relais.organisation_id' = $4)
+            and ($4::text is null or whole.theirs)
             and ($5::timestamptz is null or (r.started_at, r.trace_id) < ($5, $6))
         order by r.started_at desc, r.trace_id desc limit $7
         """,

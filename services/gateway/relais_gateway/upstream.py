@@ -17,6 +17,8 @@ CONNECT_WITHIN_S: Final = 1.0
 """Our services are near: one that does not take a connection in a second is down."""
 HEAD_WITHIN_S: Final = 10.0
 """A service has its own deadlines; this one ends what never would answer."""
+SILENT_S: Final = 30.0
+"""A service that says nothing for so long in the middle of an answer is gone; a stream says something each 15 s."""
 IDLE_S: Final = 30.0
 """An unused connection is closed before the service closes it (75 s)."""
 WAITING: Final = 16
@@ -39,6 +41,8 @@ class Exchange(asyncio.Protocol):
         self.transport: asyncio.Transport | None = None
         self.closed = False
         self.idle_since = 0.0
+        self.left = False
+        """The caller no longer waits."""
         self._writable = asyncio.Event()
         self._writable.set()
         self._begin()
@@ -151,7 +155,11 @@ class Exchange(asyncio.Protocol):
             if self._broken or self.closed:
                 raise UpstreamDown("broke off inside the body", sent=True)
             self._arrived.clear()
-            await self._arrived.wait()
+            try:
+                async with asyncio.timeout(SILENT_S):
+                    await self._arrived.wait()
+            except TimeoutError:
+                self._fail()
 
     @property
     def reusable(self) -> bool:
