@@ -46,6 +46,7 @@ class Asked:
         after: The position behind which the page begins, as the last page's last row told it.
         limit: Rows of the page, at most.
         today: The day that freshness is judged on; the same on every page.
+        phrases: What named the themes of `said`, as stems: a service may bear the word and another theme.
     """
 
     where: Where | None
@@ -57,6 +58,7 @@ class Asked:
     after: tuple[float, UUID] | None
     limit: int
     today: date
+    phrases: tuple[str, ...] = ()
 
 
 @dataclass(slots=True)
@@ -185,16 +187,21 @@ def _filters(query: _Query, asked: Asked) -> str:
     if asked.organisation_id is not None:
         found += f" and c.organisation_id = {query.bind(asked.organisation_id, 'uuid')}"
     if asked.said:
-        found += f" and (c.themes && {query.bind(list(asked.said), 'smallint[]')}"
-        found += f" or c.document @@ {_words(query, asked.words)})" if asked.words else ")"
+        found += (
+            f" and (c.themes && {query.bind(list(asked.said), 'smallint[]')} or c.document @@ {_words(query, asked)})"
+        )
     elif asked.words:
-        found += f" and c.document @@ {_words(query, asked.words)}"
+        found += f" and c.document @@ {_words(query, asked)}"
     return found
 
 
-def _words(query: _Query, words: tuple[str, ...]) -> str:
+def _words(query: _Query, asked: Asked) -> str:
     # Stems are of letters and digits alone: nothing of the query's grammar can stand in them.
-    return query.bind(" & ".join(word if word.startswith("(") else f"{word}:*" for word in words), "tsquery")
+    groups = [phrase.split() for phrase in asked.phrases]
+    texts = [" & ".join(f"{word}:*" for word in group) for group in groups]
+    if asked.words:
+        texts.append(" & ".join(word if word.startswith("(") else f"{word}:*" for word in asked.words))
+    return query.bind(" | ".join(texts), "tsquery")
 
 
 def _score(query: _Query, asked: Asked) -> str:
@@ -202,8 +209,8 @@ def _score(query: _Query, asked: Asked) -> str:
     parts = ["0"]
     if asked.said:
         parts.append(f"0.5 * (c.themes && {query.bind(list(asked.said), 'smallint[]')})::int")
-    if asked.words:
-        parts.append(f"ts_rank(c.document, {_words(query, asked.words)}, 32)")
+    if asked.words or asked.phrases:
+        parts.append(f"ts_rank(c.document, {_words(query, asked)}, 32)")
     said = f"least(1, {' + '.join(parts)})"
     fresh = f"exp(-greatest(0, {query.bind(asked.today, 'date')} - c.freshness) * ln(2) / 180)"
     if asked.where is None:
@@ -368,27 +375,6 @@ REFRESH: Final = """
                 from contact c where c.service_id = s.id and c.relay limit 1) as relay
         from service s join organisation o on o.id = s.organisation_id
         where s.id = any($1::uuid[]) and s.retired_at is null and s.status in ('active', 'temporarily closed')
-    ), at as (
-        select s.id as service_id, l.id as location_id, l.name as location_name, l.confidential, l.position,
-            case when l.confidential then null else l.latitude end as latitude,
-            case when l.confidential then null else l.longitude end as longitude,
-            case when l.confidential then null else a.address_1 end as street,
-            case when l.confidential then null else a.postal_code end as postcode,
-            a.city, coalesce(a.country, '') as country, l.municipality_code,
-            case when l.confidential then null else l.transportation end as stop,
-            case when l.confidential then null else h.description end as hours,
-            coalesce(h.time_zone, 'UTC') as time_zone,
-            (select w.wheelchair from accessibility w where w.location_id = l.id limit 1) as wheelchair,
-            l.precision
-        from s join service_at_location sal on sal.service_id = s.id
-        join location l on l.id = sal.location_id
-        left join address a on a.location_id = l.id
-        left join schedule h on h.service_at_location_id = sal.id
-        where l.position is not null
-        union all
-        select s.id, '00000000-0000-0000-0000-000000000000'::uuid, null, false, null, null, null, null, null, null,
-            '', null, null, null, 'UTC', null, null
-        from s where s.modes && array['remote', 'at_home']::varchar[]
     ), made as (
         insert into card (service_id, location_id, organisation_id, position, lead, areas, themes, confidential,
             freshness, assured_by, hours, time_zone, country, has_email, can_receive, document, body)
@@ -421,7 +407,28 @@ REFRESH: Final = """
                 'capacity', s.capacity, 'relay_contact', s.relay,
                 'source', jsonb_build_object('name', s.source, 'record_id', s.record_id, 'url', s.url)
             )::text, '}$', '')
-        from s join at on at.service_id = s.id
+        -- Each service looks for its own places: two whole lists joined would take the square of a batch.
+        from s cross join lateral (
+            select s.id as service_id, l.id as location_id, l.name as location_name, l.confidential, l.position,
+                case when l.confidential then null else l.latitude end as latitude,
+                case when l.confidential then null else l.longitude end as longitude,
+                case when l.confidential then null else a.address_1 end as street,
+                case when l.confidential then null else a.postal_code end as postcode,
+                a.city, coalesce(a.country, '') as country, l.municipality_code,
+                case when l.confidential then null else l.transportation end as stop,
+                case when l.confidential then null else h.description end as hours,
+                coalesce(h.time_zone, 'UTC') as time_zone,
+                (select w.wheelchair from accessibility w where w.location_id = l.id limit 1) as wheelchair,
+                l.precision
+            from service_at_location sal join location l on l.id = sal.location_id
+            left join address a on a.location_id = l.id
+            left join schedule h on h.service_at_location_id = sal.id
+            where sal.service_id = s.id and l.position is not null
+            union all
+            select s.id, '00000000-0000-0000-0000-000000000000'::uuid, null, false, null, null, null, null, null, null,
+                '', null, null, null, 'UTC', null, null
+            where s.modes && array['remote', 'at_home']::varchar[]
+        ) at
         returning *
     )
     insert into search_entry (theme, card_id, service_id, position, alone, lead, freshness)
