@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import date
 from pathlib import Path
 
@@ -51,6 +52,13 @@ async def _dsn(home: Path, databases: object, territory_file: Path) -> str:
 @pytest.fixture(scope="session", name="reader")
 async def _reader(dsn: str, gateway: Keyring) -> AsyncIterator[httpx.AsyncClient]:
     """Answer a client that may read the directory."""
+    async with reading(dsn, gateway) as client:
+        yield client
+
+
+@asynccontextmanager
+async def reading(dsn: str, gateway: Keyring) -> AsyncIterator[httpx.AsyncClient]:
+    """Answer a client that may read the directory in a database, for the length of a block."""
     app = create_app(DirectorySettings.load(dsn=dsn))
     token = gateway.sign("directory", Actor("client", "client:t", scopes=frozenset({"directory:read"})))
     async with (

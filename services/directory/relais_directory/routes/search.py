@@ -15,7 +15,7 @@ from relais_directory import hours, store
 from relais_directory.data import words as spelt_words
 from relais_directory.domain import freshness
 from relais_directory.domain.geo import geodesic_m, position
-from relais_directory.domain.words import Lexicon, Meaning, plain
+from relais_directory.domain.words import Lexicon, Meaning, plain, stem
 from relais_directory.schemas import SearchPage, SearchQuery
 from relais_shared import problems
 from relais_shared.auth import Actor, requires
@@ -79,6 +79,7 @@ async def search(
             after=after,
             limit=query.limit + 1,
             today=today,
+            phrases=tuple(" ".join(map(stem, phrase.split())) for phrase in meaning.by) if said else (),
         )
         rows = await store.search(connection, asked)
     shown, more = rows[: query.limit], rows[query.limit :]
