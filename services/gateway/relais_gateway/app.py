@@ -35,6 +35,10 @@ FORGET_EVERY_S: Final = 3_600
 """How often old spans, sessions and sign-in attempts are removed."""
 
 
+PUSH_AGAIN_S: Final = (0.5, 2.0, 8.0)
+"""Pauses before a push is tried again; a service that misses them all pulls within a minute."""
+
+
 class _Beside(uvicorn.Server):
     """A second server in this process; the first one alone hears the signals."""
 
@@ -92,6 +96,7 @@ def create_app(settings: GatewaySettings | None = None) -> Door:  # noqa: C901, 
                 for task in tasks:
                     task.cancel()
                 await asyncio.gather(*tasks, return_exceptions=True)
+                await door.live.close()
                 for upstream in upstreams.values():
                     upstream.close()
                 for client in clients.values():
@@ -106,21 +111,25 @@ def create_app(settings: GatewaySettings | None = None) -> Door:  # noqa: C901, 
                 return None
 
     async def push(snapshot: Snapshot) -> None:
-        for name, client in clients.items():
+        await asyncio.gather(*(push_to(name, snapshot) for name in clients))
+
+    async def push_to(name: str, snapshot: Snapshot) -> None:
+        for pause in PUSH_AGAIN_S:
             token = app.state.keyring.sign(name, system("gateway"))
             try:
                 with suppress_instrumentation():
-                    answer = await client.put(
+                    answer = await clients[name].put(
                         "/internal/registry",
                         content=snapshot.model_dump_json(),
                         headers={"Authorization": f"Bearer {token}", "Content-Type": "application/json"},
                     )
             except TransportError:
-                # The service pulls when it starts and every minute: nothing is lost but a moment.
                 get_logger().info("registry not pushed", service=name)
             else:
-                if not answer.is_success:
-                    get_logger().warning("registry refused", service=name, status=answer.status_code)
+                if answer.is_success:
+                    return
+                get_logger().warning("registry refused", service=name, status=answer.status_code)
+            await asyncio.sleep(pause)
 
     async def answering(_app: FastAPI) -> Mapping[str, bool]:
         found = {}

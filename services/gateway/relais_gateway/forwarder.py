@@ -215,7 +215,7 @@ class Door:
         except Refusal as no:
             refusal = no
         # A known partner's trace goes on; anybody else's begins here, so that nobody writes into ours.
-        parent = _W3C.extract(scope, getter=_HEADERS) if claims is not None and _outside() else None
+        parent = _theirs(scope) if claims is not None and _outside() else None
         with tracer().start_as_current_span(
             operation.name,
             context=parent,
@@ -450,6 +450,18 @@ def _actor(claims: Claims, state: State, operation: Operation, now: datetime) ->
         limits={scope: dict(held[scope].limits) for scope in sorted(scopes) if held[scope].limits},
         issuer=OWN,
     )
+
+
+def _theirs(scope: Scope) -> otel_context.Context | None:
+    """Answer the trace that a partner began, to be recorded whatever its own flag says; nothing where there is none."""
+    told = trace.get_current_span(_W3C.extract(scope, context=otel_context.Context(), getter=_HEADERS))
+    found = told.get_span_context()
+    if not found.is_valid:
+        return None
+    sampled = trace.SpanContext(
+        found.trace_id, found.span_id, is_remote=True, trace_flags=trace.TraceFlags(trace.TraceFlags.SAMPLED)
+    )
+    return trace.set_span_in_context(trace.NonRecordingSpan(sampled), otel_context.Context())
 
 
 def _outside() -> bool:

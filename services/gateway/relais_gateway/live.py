@@ -193,6 +193,12 @@ class Live:
         organisations = [Organisation.model_validate(one) for one in orjson.loads(self._state.snapshot or b"[]")]
         return Snapshot(version=self._state.version, organisations=organisations)
 
+    async def close(self) -> None:
+        """End the pushes under way: the services will pull."""
+        for push in self._pushes:
+            push.cancel()
+        await asyncio.gather(*self._pushes, return_exceptions=True)
+
     async def keep_looking(self) -> None:
         """Look again and again, for as long as the gateway runs."""
         while True:

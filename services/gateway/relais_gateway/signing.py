@@ -134,6 +134,7 @@ class SigningKeys:
             claims = found.claims
             if (
                 found.header.get("typ") in {TYPE, f"application/{TYPE}"}
+                and "crit" not in found.header
                 and claims["iss"] == self._issuer
                 and claims["aud"] == self._issuer
                 and claims["iat"] - LEEWAY_S <= instant
@@ -146,6 +147,6 @@ class SigningKeys:
                     frozenset(claims["scope"].split()),
                     int(claims["exp"]),
                 )
-        except (JoseError, KeyError, ValueError, TypeError):
+        except (JoseError, KeyError, ValueError, TypeError, AttributeError):
             pass
         raise unknown()
