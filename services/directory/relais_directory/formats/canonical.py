@@ -122,8 +122,9 @@ class Record(_Part):
 
 
 def _known(given: list[str], there: Any, what: str) -> list[str]:  # noqa: ANN401 - a mapping by slug
-    if unknown := [slug for slug in given if slug not in there]:
-        raise ValueError(f"Not a {what} of the directory: {', '.join(unknown)[:200]}.")
+    if unknown := [str(number) for number, slug in enumerate(given, 1) if slug not in there]:
+        # Not the word itself: what stands in the wrong column may be anything, a person's name too.
+        raise ValueError(f"Not a {what} of the directory: number {', '.join(unknown)[:100]} of the list.")
     return list(dict.fromkeys(given))
 
 
