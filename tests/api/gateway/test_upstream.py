@@ -1,0 +1,197 @@
+"""A service behind the door that breaks: each way has its answer, and nothing unsafe is sent twice."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+import httpx
+import pytest
+from api.gateway.world import BIG, Door
+
+from relais_gateway import upstream
+
+pytestmark = pytest.mark.anyio
+
+Behave = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+OK = b"HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\ncontent-length: 2\r\n\r\nok"
+
+
+@dataclass
+class Service:
+    """A service of a few bytes; it counts what reached it."""
+
+    heads: list[bytes] = field(default_factory=list)
+    gone: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+@asynccontextmanager
+async def instead(door: Door, behave: Behave) -> AsyncIterator[Service]:
+    """Put another service in the directory's place until the block ends."""
+    door.service.should_exit = True
+    while any(socket.is_serving() for socket in door.service.servers):  # noqa: ASYNC110 - it tells nobody
+        await asyncio.sleep(0.02)
+    service = Service()
+
+    async def taken(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            while True:
+                head = await reader.readuntil(b"\r\n\r\n")
+                if b" /v1/" not in head:
+                    break  # The gateway's own questions: the registry, the document.
+                service.heads.append(head)
+                await behave(reader, writer)
+        except (asyncio.IncompleteReadError, ConnectionError):
+            service.gone.set()
+        finally:
+            writer.close()
+
+    async with await asyncio.start_server(taken, "127.0.0.1", door.echo_port):
+        yield service
+
+
+async def hang_up(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    writer.transport.abort()
+
+
+async def say_nothing(reader: asyncio.StreamReader, _writer: asyncio.StreamWriter) -> None:
+    await reader.readexactly(1)
+
+
+async def unavailable(door: Door, method: str, path: str) -> None:
+    answer = await door.ask(method, path, headers=await door.bearer())
+    assert (answer.status_code, answer.json()["type"]) == (503, "/problems/unavailable"), answer.text
+    assert answer.headers["retry-after"] == "1"
+    assert len(answer.json()["trace_id"]) == 32
+
+
+async def test_a_service_that_hangs_up_is_unavailable_and_asked_once(door: Door) -> None:
+    async with instead(door, hang_up) as service:
+        for method, path in (("GET", "/v1/directory/big"), ("POST", "/v1/directory/echo")):
+            service.heads.clear()
+            await unavailable(door, method, path)
+            assert len(service.heads) == 1
+
+
+async def test_a_stale_connection_is_replaced_for_what_changes_nothing(door: Door) -> None:
+    count = 0
+
+    async def every_second(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal count
+        count += 1
+        if count % 2:
+            writer.write(OK)
+        else:
+            writer.transport.abort()
+
+    headers = await door.bearer()
+    async with instead(door, every_second) as service:
+        for _ in range(2):
+            assert (await door.ask("GET", "/v1/directory/big", headers=headers)).text == "ok"
+        assert len(service.heads) == 3
+        # What changes something is not sent again: it may have been done.
+        await unavailable(door, "POST", "/v1/directory/echo")
+        assert len(service.heads) == 4
+
+
+async def test_a_service_that_says_nothing_is_given_up(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(upstream, "HEAD_WITHIN_S", 0.1)
+    async with instead(door, say_nothing) as service:
+        await unavailable(door, "GET", "/v1/directory/big")
+        await service.gone.wait()
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\nhalf",
+        b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n4\r\nhalf\r\n",
+        b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n4\r\nhalf\r\nrubbish\r\n",
+    ],
+)
+async def test_a_broken_answer_never_looks_whole(door: Door, answer: bytes) -> None:
+    async def half(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(answer)
+        await writer.drain()
+        if b"rubbish" not in answer:
+            writer.close()
+
+    headers = await door.bearer()
+    async with instead(door, half):
+        with pytest.raises(httpx.RemoteProtocolError):
+            await door.ask("GET", "/v1/directory/big", headers=headers)
+
+
+async def test_an_answer_that_falls_silent_is_cut(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(upstream, "SILENT_S", 0.1)
+
+    async def half(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\nhalf")
+        await reader.readexactly(1)
+
+    headers = await door.bearer()
+    async with instead(door, half) as service:
+        with pytest.raises(httpx.RemoteProtocolError):
+            await door.ask("GET", "/v1/directory/big", headers=headers)
+        await service.gone.wait()
+
+
+async def test_what_is_no_http_is_unavailable(door: Door) -> None:
+    async def rubbish(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"SSH-2.0-OpenSSH\r\n\r\n")
+
+    async with instead(door, rubbish):
+        await unavailable(door, "GET", "/v1/directory/big")
+
+
+async def test_when_the_caller_leaves_the_service_is_left_too(door: Door) -> None:
+    headers = await door.bearer()
+    port = int(door.base_url.rpartition(":")[2])
+    async with instead(door, say_nothing) as service:
+        _reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        token = headers["Authorization"]
+        writer.write(f"GET /v1/directory/big HTTP/1.1\r\nhost: x\r\nauthorization: {token}\r\n\r\n".encode())
+        while not service.heads:  # noqa: ASYNC110 - it tells nobody
+            await asyncio.sleep(0.01)
+        writer.close()
+        await service.gone.wait()
+
+
+async def test_a_slow_reader_slows_the_service(door: Door) -> None:
+    headers = await door.bearer()
+    port = int(door.base_url.rpartition(":")[2])
+    sent = 0
+
+    async def pour(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal sent
+        writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n" % (BIG * 8))
+        for _ in range(BIG * 8 >> 16):
+            writer.write(b"x" * (1 << 16))
+            await writer.drain()
+            sent += 1 << 16
+
+    async with instead(door, pour):
+        reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=1 << 16)
+        token = headers["Authorization"]
+        writer.write(f"GET /v1/directory/big HTTP/1.1\r\nhost: x\r\nauthorization: {token}\r\n\r\n".encode())
+        await reader.readuntil(b"\r\n\r\n")
+        before = -1
+        # Nobody reads on: once nothing moves any more, what was taken stands in buffers, and they are small.
+        while sent != before:
+            before = sent
+            await asyncio.sleep(0.3)
+        assert sent < BIG * 8
+        rest = BIG * 8
+        while rest:
+            rest -= len(await reader.read(1 << 20))
+        assert sent == BIG * 8
+        writer.close()
+
+
+async def test_head_is_get_without_its_body(door: Door) -> None:
+    headers = await door.bearer()
+    answer = await door.ask("HEAD", "/v1/directory/big", headers=headers)
+    assert (answer.status_code, answer.content) == (200, b"")
+    again = await door.ask("HEAD", "/v1/traces", headers=await door.bearer(1))
+    assert (again.status_code, again.content) == (200, b"")
+    assert (await door.ask("GET", "/v1/directory/big", headers=headers)).status_code == 200
