@@ -131,7 +131,7 @@ def build_app(  # noqa: PLR0913 - the parts of a service, each by name
             if opened is not None:
                 await stack.enter_async_context(opened(app))
             yield
-        telemetry.flush()
+        telemetry.stop()
 
     app = FastAPI(
         title=title,

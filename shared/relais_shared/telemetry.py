@@ -25,7 +25,10 @@ EXPORT_EVERY_MS = 1_000
 """Spans leave once a second: an administrator who looks at once finds the trace (the SDK's default is 5 s)."""
 
 EXPORT_WITHIN_S = 2
-"""A receiver that does not take spans for this long loses them: a stopping service does not wait for it."""
+"""How long a receiver has to take spans: a stopping service waits no longer for it."""
+
+ATTEMPTS = 5
+"""How often a batch is sent: a receiver on a busy machine may miss one term. A stopping service tries once."""
 
 TOKEN_HEADER = "x-relais-telemetry-token"  # noqa: S105 - the header's name, not a token
 """What carries the token of a service to the gateway's own receiver."""
@@ -78,10 +81,18 @@ class AllowListExporter(SpanExporter):
 
     def __init__(self, onward: SpanExporter) -> None:
         self._onward = onward
+        self.stopping = False
+        """The service ends: a batch that is not taken is not sent again."""
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
-        """Cut every span to what may leave, then pass them on."""
-        return self._onward.export([_cut(span) for span in spans])
+        """Cut every span to what may leave, then pass them on; again where they were not taken."""
+        cut = [_cut(span) for span in spans]
+        result = SpanExportResult.FAILURE
+        for _attempt in range(ATTEMPTS):
+            result = self._onward.export(cut)
+            if result is SpanExportResult.SUCCESS or self.stopping:
+                break
+        return result
 
     def shutdown(self) -> None:
         """Close the onward exporter."""
@@ -114,6 +125,7 @@ QUIET = frozenset({"/healthz", "/readyz", "/metrics", "/openapi.json"})
 """Paths that leave no trace of their own."""
 
 _provider: TracerProvider | None = None
+_exporter: AllowListExporter | None = None
 
 
 def set_up(settings: ServiceSettings, exporter: SpanExporter | None = None) -> None:
@@ -126,7 +138,7 @@ def set_up(settings: ServiceSettings, exporter: SpanExporter | None = None) -> N
         settings: Of the service that this process runs.
         exporter: Takes the place of the OTLP exporter (tests).
     """
-    global _provider  # noqa: PLW0603 - OpenTelemetry's providers are of the process
+    global _provider, _exporter  # noqa: PLW0603 - OpenTelemetry's providers are of the process
     if _provider is not None:
         return
     set_up_logs(settings.service)
@@ -134,9 +146,8 @@ def set_up(settings: ServiceSettings, exporter: SpanExporter | None = None) -> N
     provider = TracerProvider(resource=resource)
     exporter = exporter or _otlp_exporter(settings)
     if exporter is not None:
-        provider.add_span_processor(
-            BatchSpanProcessor(AllowListExporter(exporter), schedule_delay_millis=EXPORT_EVERY_MS)
-        )
+        _exporter = AllowListExporter(exporter)
+        provider.add_span_processor(BatchSpanProcessor(_exporter, schedule_delay_millis=EXPORT_EVERY_MS))
     trace.set_tracer_provider(provider)
     metrics.set_meter_provider(MeterProvider([PrometheusMetricReader()], resource=resource))
     # The stable names of the semantic conventions: without this word the instrumentation still says the old ones.
@@ -161,8 +172,15 @@ def _otlp_exporter(settings: ServiceSettings) -> SpanExporter | None:
     )
 
 
+def stop() -> None:
+    """Send the spans still held, once: the process ends."""
+    if _exporter is not None:
+        _exporter.stopping = True
+    flush()
+
+
 def flush() -> None:
-    """Send the spans still held; a stopping process calls it, and so does a test that looks at once."""
+    """Send the spans still held."""
     if _provider is not None:
         _provider.force_flush(EXPORT_WITHIN_S * 1_000)
 

@@ -2,10 +2,11 @@
 
 import json
 import logging
+from collections.abc import Sequence
 
 import pytest
-from opentelemetry.sdk.trace import TracerProvider
-from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor, SpanExporter, SpanExportResult
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import StatusCode
 
@@ -48,3 +49,26 @@ def test_an_exception_is_logged_without_its_text(capsys: pytest.CaptureFixture[s
 def test_allowed_cuts_long_texts() -> None:
     cut = telemetry.allowed({"db.query.text": "x" * 5_000, "enduser.id": "x"})
     assert cut == {"db.query.text": "x" * telemetry.TEXT_LIMIT}
+
+
+class Deaf(SpanExporter):
+    """Takes a batch at the third attempt only."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+
+    def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
+        """Take or refuse a batch."""
+        del spans
+        self.asked += 1
+        return SpanExportResult.SUCCESS if self.asked % 3 == 0 else SpanExportResult.FAILURE
+
+
+def test_spans_that_were_not_taken_are_sent_again_until_the_process_ends() -> None:
+    deaf = Deaf()
+    exporter = telemetry.AllowListExporter(deaf)
+    assert exporter.export([]) is SpanExportResult.SUCCESS
+    assert deaf.asked == 3
+    exporter.stopping = True
+    assert exporter.export([]) is SpanExportResult.FAILURE
+    assert deaf.asked == 4
