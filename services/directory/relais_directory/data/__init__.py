@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
+    from pathlib import Path
 
 Language = Literal["fr", "nl", "de", "en"]
 
@@ -75,12 +76,68 @@ def audiences() -> Mapping[str, Audience]:
 
 
 @cache
-def words() -> Mapping[str, Mapping[Language, tuple[str, ...]]]:
-    """Every word that people use for a theme, by theme and language, spelt as it is written."""
-    return {
-        slug: {language: tuple(spelt) for language, spelt in by_language.items()}
-        for slug, by_language in _read("words.json")["words"].items()
-    }
+def words(extra: Path | None = None) -> Mapping[str, Mapping[Language, tuple[str, ...]]]:
+    """Every word that people use for a theme, by theme and language, spelt as it is written.
+
+    Args:
+        extra: A territory's own file of the same form (docs/words.md): its words come after ours, and ours that it
+            names among its `lookalikes` are left out.
+
+    Raises:
+        ValueError: The file names a theme or a language that is not, or is not of this form.
+    """
+    ours = _read("words.json")["words"]
+    theirs = _words_of(extra)
+    if strange := sorted(set(theirs["words"]) - set(ours)):
+        raise ValueError(f"{extra}: no such theme: {', '.join(strange)}.")
+    left_out = {word.casefold() for group in theirs["lookalikes"].values() for word in group}
+    found: dict[str, dict[Language, tuple[str, ...]]] = {}
+    for slug, told in ours.items():
+        own = theirs["words"].get(slug, {})
+        if strange := sorted(set(own) - set(told)):
+            raise ValueError(f"{extra}: no such language: {', '.join(strange)}.")
+        found[slug] = {
+            language: tuple(
+                dict.fromkeys(
+                    [*(word for word in spelt if word.casefold() not in left_out), *own.get(language, ())],
+                )
+            )
+            for language, spelt in told.items()
+        }
+    return found
+
+
+@cache
+def lookalikes(extra: Path | None = None) -> tuple[str, ...]:
+    """Every word that is near to one of `words` and means something else; never taken for a mistyped one.
+
+    Args:
+        extra: As for `words`.
+
+    Raises:
+        ValueError: As for `words`.
+    """
+    groups = (*_read("words.json")["lookalikes"].values(), *_words_of(extra)["lookalikes"].values())
+    return tuple(dict.fromkeys(word for group in groups for word in group))
+
+
+def _words_of(file: Path | None) -> dict[str, dict[str, Any]]:
+    """Answer a territory's words, their form looked at: `words` and `lookalikes`, each of which may be absent."""
+    told = {} if file is None else json.loads(file.read_text(encoding="utf-8"))
+    if not isinstance(told, dict):
+        raise ValueError(f"{file}: an object with `words` and `lookalikes` is expected.")  # noqa: TRY004 - as documented
+    found = {"words": told.get("words", {}), "lookalikes": told.get("lookalikes", {})}
+    lists = [found["lookalikes"]]
+    if isinstance(found["words"], dict):
+        lists += found["words"].values()
+    for group in lists:
+        if not isinstance(group, dict) or not all(
+            isinstance(spelt, list) and all(isinstance(word, str) for word in spelt) for spelt in group.values()
+        ):
+            raise ValueError(f"{file}: each language has a list of words.")
+    if not isinstance(found["words"], dict):
+        raise ValueError(f"{file}: `words` are by theme.")  # noqa: TRY004 - as documented
+    return found
 
 
 def themes_of(thematiques: Iterable[str]) -> list[str]:
