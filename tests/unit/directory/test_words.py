@@ -1,11 +1,14 @@
 """Words: what people write means what they need."""
 
+import json
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relais_directory.data import themes, words
-from relais_directory.domain.words import EMPTY, Lexicon, Meaning, one_apart, plain, stem, stems
+from relais_directory.data import lookalikes, themes, words
+from relais_directory.domain.words import EMPTY, ROOT, Lexicon, Meaning, one_apart, plain, root, stem, stems
 
 LEXICON = Lexicon(
     {
@@ -48,6 +51,8 @@ def test_plain_is_plain_already(text: str) -> None:
         ("bus", "bus"),
         ("aux", "aux"),
         ("bois", "boi"),
+        ("travaux", "travail"),
+        ("taux", "tau"),
     ],
 )
 def test_a_stem_is_without_plural(word: str, singular: str) -> None:
@@ -108,3 +113,87 @@ def test_two_letters_wrong_are_not(word: str, data: st.DataObject) -> None:
 @pytest.mark.parametrize(("one", "other"), [("bus", "bis"), ("abcde", "edcba"), ("abcde", "abcdefg"), ("", "")])
 def test_short_or_distant_words_are_not_one_apart(one: str, other: str) -> None:
     assert not one_apart(one, other)
+
+
+@pytest.mark.parametrize(
+    ("text", "flat"),
+    [
+        ("C.P.A.S.", "cpas"),
+        ("l'O.N.E de Gilly", "l one de gilly"),
+        ("S. Dupont", "s dupont"),
+        ("fin.Début", "fin debut"),
+        ("№ 5, ﬁn", "no 5 fin"),
+    ],
+)
+def test_letters_with_full_stops_are_one_word(text: str, flat: str) -> None:
+    assert plain(text) == flat
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("fiets", "fietsen"),
+        ("brief", "brieven"),
+        ("rijbewijs", "rijbewijzen"),
+        ("krippe", "krippen"),
+        ("wohnung", "wohnungen"),
+        ("independant", "independantes"),
+        ("appartement", "apartements"),
+        ("nanny", "nannies"),
+        ("adresse", "adressen"),
+    ],
+)
+def test_forms_of_a_word_have_one_root(one: str, other: str) -> None:
+    assert root(one) == root(other) != ""
+
+
+@pytest.mark.parametrize("word", ["bus", "les", "auto", "lees"])
+def test_what_is_left_of_a_short_word_is_no_root(word: str) -> None:
+    assert len(root(word)) in {0, ROOT}
+
+
+@given(st.text("abcdefghijklmnopqrstuvwxyz", max_size=20))
+def test_a_root_is_long_enough_or_none(word: str) -> None:
+    assert not root(word) or len(root(word)) >= ROOT
+
+
+def test_a_territory_adds_words_and_takes_some_away(tmp_path: Path) -> None:
+    own = tmp_path / "words.json"
+    told = {
+        "words": {"mobility": {"fr": ["zembrouk", "nounou"]}},
+        "lookalikes": {"fr": ["NOUNOU"], "names": ["Formatin"]},
+    }
+    own.write_text(json.dumps(told), encoding="utf-8")
+    assert words(own)["mobility"]["fr"][-2:] == ("zembrouk", "nounou")
+    assert "nounou" not in words(own)["childcare"]["fr"]
+    assert words(own)["childcare"]["nl"] == words()["childcare"]["nl"]
+    assert set(lookalikes(own)) == {*lookalikes(), "NOUNOU", "Formatin"}
+    whole = Lexicon({slug: [word for group in by.values() for word in group] for slug, by in words(own).items()})
+    assert whole.meaning("nounou").themes == ("mobility",)
+
+
+def test_a_territory_needs_to_add_nothing(tmp_path: Path) -> None:
+    own = tmp_path / "words.json"
+    own.write_text("{}", encoding="utf-8")
+    assert words(own) == words()
+    assert lookalikes(own) == lookalikes()
+
+
+@pytest.mark.parametrize(
+    ("told", "why"),
+    [
+        ({"words": {"cooking": {"fr": ["soupe"]}}}, "no such theme: cooking"),
+        ({"words": {"mobility": {"es": ["coche"]}}}, "no such language: es"),
+        ({"words": {"mobility": ["coche"]}}, "a list of words"),
+        ({"words": {"mobility": {"fr": "coche"}}}, "a list of words"),
+        ({"words": {"mobility": {"fr": [1]}}}, "a list of words"),
+        ({"words": ["coche"]}, "by theme"),
+        ({"lookalikes": ["coche"]}, "a list of words"),
+        (["coche"], "an object"),
+    ],
+)
+def test_a_file_of_another_form_is_refused(tmp_path: Path, told: object, why: str) -> None:
+    own = tmp_path / "words.json"
+    own.write_text(json.dumps(told), encoding="utf-8")
+    with pytest.raises(ValueError, match=why):
+        words(own)

@@ -71,7 +71,7 @@ LONG_ENOUGH_TO_ERR: Final = 5
 """Letters from which one wrong letter is forgiven: shorter words have too many neighbours."""
 
 LONG_ENOUGH_TO_BEGIN_WRONG: Final = 7
-"""Letters from which the one wrong letter may be the first: in shorter words it mostly makes another word.
+"""Letters of a known word from which the first may be the wrong one: in shorter ones that mostly makes another word.
 
 (loyer and foyer, train and grain; two first letters swapped are forgiven from five on.)
 """
@@ -143,11 +143,19 @@ def root(word: str) -> str:
     brieven is brief, indépendante is indépendant. Empty where fewer than four letters would be left: too many words
     share so little.
     """
-    for ending in ("s", "en", "e", "s"):
-        if len(word) > ROOT:
-            word = word.removesuffix(ending)
-    single = "".join([sign for sign, before in zip(word, " " + word, strict=False) if sign != before])
-    return single[:-1] + single[-1:].translate(_HARDENED) if len(single) >= ROOT else ""
+    word = _without("s", word)
+    if (shorter := _without("en", word)) != word:
+        word = shorter[:-1] + shorter[-1].translate(_HARDENED)
+    word = _without("e", word)
+    word = "".join([sign for sign, before in zip(word, " " + word, strict=False) if sign != before])
+    word = _without("s", word)
+    # nannies, nanny: the e has gone already.
+    word = word[:-1] + "i" if word.endswith("y") else word
+    return word if len(word) >= ROOT else ""
+
+
+def _without(ending: str, word: str) -> str:
+    return word.removesuffix(ending) if len(word) > ROOT else word
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,6 +197,10 @@ class _Begun(NamedTuple):
     """Words of asking passed over."""
 
 
+_Meant = tuple[tuple[str, float], ...]
+"""What one written word stands for: stems of known words, and minus its errors."""
+
+
 class Lexicon:
     """The words that people use, ready to be looked up.
 
@@ -220,6 +232,7 @@ class Lexicon:
         )
         self._roots: dict[str, set[str]] = {}
         self._near: dict[str, set[str]] = {}
+        self._alike: dict[str, _Meant] = {}
         self._beginnings = frozenset(form[:BEGINNING] for form in self._forms if len(form) >= LONG_ENOUGH_TO_ERR_TWICE)
         for form in {*self._forms, *self._known}:
             known = self._forms.get(form, form)
@@ -227,6 +240,9 @@ class Lexicon:
             if len(form) >= LONG_ENOUGH_TO_ERR:
                 for shorter in _shortened(form):
                     self._near.setdefault(shorter, set()).add(form)
+        for known in self._known:
+            others = self._roots.get(root(known) or known, set()) - {known}
+            self._alike[known] = ((known, 0.0), *((one, ANOTHER_FORM) for one in sorted(others)))
 
     def meaning(self, query: str) -> Meaning:
         """Answer what a query means, the longest phrases first, typing errors forgiven in long words."""
@@ -257,13 +273,13 @@ class Lexicon:
             said = left
         return Meaning(tuple(themes), tuple(by), tuple(map(stem, said)), tuple(said))
 
-    def _phrases(self, written: list[str], meant: list["_Meant"], begun: _Begun) -> Iterator[_Found]:
+    def _phrases(self, written: list[str], meant: list[_Meant], begun: _Begun) -> Iterator[_Found]:
         """Find every known phrase that begins so."""
         end, key, right, words, between = begun
         if end == len(written):
             return
         word = written[end]
-        steps = [(known, end + 1, meant[end].right) for known in meant[end].stems]
+        steps = [(known, end + 1, less) for known, less in meant[end]]
         if end + 1 < len(written):
             # Compound words are often written apart: "kinder opvang", "baby sitting".
             joined = word + written[end + 1]
@@ -278,33 +294,36 @@ class Lexicon:
         if key and word in ASKING and between < BETWEEN:
             yield from self._phrases(written, meant, _Begun(end + 1, key, right, words, between + 1))
 
-    def _meant(self, word: str) -> "_Meant":
-        """Answer the known words that a written one stands for: those with the fewest errors, or none."""
+    def _meant(self, word: str) -> _Meant:
+        """Answer the known words that a written one stands for: those with the fewest errors, or none.
+
+        A known word stands for its other forms too, so that a phrase is found by any of them.
+        """
         known = self._forms.get(word)
         if known is None and (singular := stem(word)) in self._known and word not in self._apart:
             known = singular
         if known is not None:
-            return _Meant((known,), 0.0)
+            return self._alike[known]
         if word in ASKING or word in self._apart or not word.isalpha():
-            return _NOTHING
+            return ()
         if found := self._roots.get(root(word) or word):
-            return _Meant(tuple(sorted(found)), ANOTHER_FORM)
-        return self._nearly(word) if len(word) >= LONG_ENOUGH_TO_ERR else _NOTHING
+            return tuple((one, ANOTHER_FORM) for one in sorted(found))
+        return self._nearly(word) if len(word) >= LONG_ENOUGH_TO_ERR else ()
 
-    def _nearly(self, word: str) -> "_Meant":
-        found: dict[str, None] = {}
+    def _nearly(self, word: str) -> _Meant:
+        found: set[str] = set()
         for form in self._neighbours(word, 1):
             first = word[0] == form[0] or word[:2] == form[1::-1]
-            if (first or min(len(word), len(form)) >= LONG_ENOUGH_TO_BEGIN_WRONG) and one_apart(word, form):
-                found[self._forms.get(form, form)] = None
+            if (first or len(form) >= LONG_ENOUGH_TO_BEGIN_WRONG) and one_apart(word, form):
+                found.add(self._forms.get(form, form))
         if found:
-            return _Meant(tuple(sorted(found)), -1.0)
+            return tuple((one, -1.0) for one in sorted(found))
         if len(word) >= LONG_ENOUGH_TO_ERR_TWICE and word[:BEGINNING] in self._beginnings:
             for form in self._neighbours(word, 2):
                 long = len(form) >= LONG_ENOUGH_TO_ERR_TWICE
                 if long and word[:BEGINNING] == form[:BEGINNING] and _apart(word, form, 2):
-                    found[self._forms.get(form, form)] = None
-        return _Meant(tuple(sorted(found)), -2.0) if found else _NOTHING
+                    found.add(self._forms.get(form, form))
+        return tuple((one, -2.0) for one in sorted(found))
 
     def _neighbours(self, word: str, errors: int) -> set[str]:
         """Answer the known forms that share a shortened form with a word: all that are so near, and some others.
@@ -317,16 +336,6 @@ class Lexicon:
             if forms := self._near.get(shorter):
                 found.update(forms)
         return found
-
-
-class _Meant(NamedTuple):
-    """What one written word stands for."""
-
-    stems: tuple[str, ...]
-    right: float
-
-
-_NOTHING: Final = _Meant((), 0.0)
 
 
 def _spellings(phrase: str) -> set[str]:
