@@ -285,6 +285,7 @@ MEANT = """
     Lesen und Schreiben                                 training--literacy-numeracy
     Anerkennung von Diplomen                            training--recognition-of-skills
     ÖSHZ                                                support
+    OeSHZ                                               support
     Arbeit suchen                                       support--employment
     ich suche Arbeit                                    support--employment
     Wohnungen                                           support--housing
@@ -346,6 +347,7 @@ LEFT = """
     Martin                  martin
     Peeters                 peeter
     Hoarau                  hoarau
+    Boyer                   boyer
     Schmitz                 schmitz
     Camille François        camille francoi
     # One letter from a word that we know, and another word
@@ -359,6 +361,7 @@ LEFT = """
     cour                    cour
     courbe                  courbe
     foyer                   foyer
+    grain                   grain
     tours                   tour
     ville                   ville
     taille                  taille

@@ -207,7 +207,7 @@ class Lexicon:
     A word means the first of these that is known: itself or its plural; another form of it (`root`); words with one
     letter more, less, changed or swapped; in long words, with two. Where several known words are equally near, all of
     them are meant: a counsellor sees which in `why`, and too much is easier to narrow than nothing. Words that are one
-    letter away by chance (transfert and transport, information and formation) stand in `lookalikes`, as data.
+    or two letters away by chance (ville and viol, transfert and transport) stand in `lookalikes`, as data.
 
     Args:
         words: Spelt words and phrases by theme.
@@ -231,7 +231,7 @@ class Lexicon:
             word for phrase in lookalikes for word in plain(phrase).split() if word not in self._forms
         )
         self._roots: dict[str, set[str]] = {}
-        self._near: dict[str, set[str]] = {}
+        near: dict[str, tuple[str, ...]] = {}  # tuples, not sets: a hundred thousand of these take half the room
         self._alike: dict[str, _Meant] = {}
         self._beginnings = frozenset(form[:BEGINNING] for form in self._forms if len(form) >= LONG_ENOUGH_TO_ERR_TWICE)
         for form in {*self._forms, *self._known}:
@@ -239,7 +239,8 @@ class Lexicon:
             self._roots.setdefault(root(form) or form, set()).add(known)
             if len(form) >= LONG_ENOUGH_TO_ERR:
                 for shorter in _shortened(form):
-                    self._near.setdefault(shorter, set()).add(form)
+                    near[shorter] = (*near.get(shorter, ()), form)
+        self._near = near
         for known in self._known:
             others = self._roots.get(root(known) or known, set()) - {known}
             self._alike[known] = ((known, 0.0), *((one, ANOTHER_FORM) for one in sorted(others)))
