@@ -211,7 +211,7 @@ def service(offer: Json, place: Locality, number: int, as_of: date) -> Json:
     if area := service_area(offer, place):
         record["service_area"] = area
     record |= {
-        "phone": phone("service", record_id),
+        "phones": [{"number": phone("service", record_id)}],
         "email": f"{place.key}@{offer['organisation']}.example",
         "website": f"https://{offer['organisation']}.example/",
     }
@@ -240,7 +240,7 @@ def organisation_of(key: str) -> Json:
         "name": row["name"],
         "description": row["description"],
         "email": f"contact@{key}.example",
-        "phone": phone("organisation", key),
+        "phones": [{"number": phone("organisation", key)}],
         "website": f"https://{key}.example/",
     }
 

@@ -1,8 +1,8 @@
-"""The verbs of the directory that prepare it: its vocabularies and its gazetteer."""
+"""The verbs of the directory that prepare it: its vocabularies, its gazetteer, its cards."""
 
 import json
 
-from relais_directory import gazetteer
+from relais_directory import cards, gazetteer, writing
 from relais_directory.data import audiences, themes
 from relais_directory.domain.geo import position
 from relais_directory.domain.words import plain
@@ -75,6 +75,26 @@ async def load_gazetteer(connection: Connection) -> int:
         )
     await connection.execute("analyze place")
     return len(rows)
+
+
+CARDS_AT_ONCE = 500
+"""Services whose cards are made anew in one transaction."""
+
+
+async def renew_cards(connection: Connection) -> int:
+    """Make every card anew where they are of another version; answer of how many services."""
+    there = await connection.fetchval("select version from loaded where name = 'cards'")
+    if there == cards.VERSION:
+        return 0
+    ids = [row["id"] for row in await connection.fetch("select id from service where status <> 'retired' order by id")]
+    for start in range(0, len(ids), CARDS_AT_ONCE):
+        async with connection.transaction():
+            await writing.rebuild(connection, ids[start : start + CARDS_AT_ONCE])
+    await connection.execute(
+        "insert into loaded values ('cards', $1) on conflict (name) do update set version = excluded.version",
+        cards.VERSION,
+    )
+    return len(ids)
 
 
 def _names(place: gazetteer.Place) -> str:

@@ -11,8 +11,9 @@ from fastapi import FastAPI
 
 from relais_directory import actions, store
 from relais_directory.models import OrganisationCopy
+from relais_directory.openings import Openings
 from relais_directory.problems import TABLE
-from relais_directory.routes import places, search, services
+from relais_directory.routes import following, places, records, search, services, upkeep
 from relais_directory.settings import DirectorySettings
 from relais_shared import registry
 from relais_shared.client import open_client
@@ -23,7 +24,11 @@ MIGRATIONS: Final = Path(__file__).with_name("migrations")
 READING: Final = {"jit": "off", "max_parallel_workers_per_gather": "0"}
 """A search takes a millisecond: compiling it or parting it among workers would cost more than it."""
 
-SCOPES: Final = {"directory:read": "search and read the directory, export it"}
+SCOPES: Final = {
+    "directory:read": "search and read the directory, export it",
+    "directory:write": "write its own organisations, services and locations; run imports under its own source name",
+    "directory:capacity": "tell the open places and waiting time of its own services",
+}
 
 
 async def _as_it_is(connection: asyncpg.Connection) -> None:
@@ -37,6 +42,8 @@ def create_app(settings: DirectorySettings | None = None) -> FastAPI:
         settings: Read from the environment where absent.
     """
     settings = settings or DirectorySettings.load()
+    # A territory's file of words that cannot be read stops the start, not the first search.
+    search.lexicon(settings.words)
 
     @asynccontextmanager
     async def opened(app: FastAPI) -> AsyncIterator[None]:
@@ -53,9 +60,11 @@ def create_app(settings: DirectorySettings | None = None) -> FastAPI:
             app.state.pool = pool
             async with pool.acquire() as connection:
                 await actions.load_vocabularies(connection)
-                known = await store.terms(connection, "themes")
+                known = await store.terms(connection)
             app.state.terms = {row["code"]: row["id"] for row in known}
             app.state.slugs = {row["id"]: row["code"] for row in known}
+            app.state.audiences = [row["code"] for row in known if row["taxonomy"] == "audiences"]
+            app.state.openings = Openings()
             pulling = asyncio.create_task(
                 registry.keep_pulling(app.state.database, OrganisationCopy, gateway, app.state.keyring)
             )
@@ -67,7 +76,15 @@ def create_app(settings: DirectorySettings | None = None) -> FastAPI:
         title="Relais directory",
         description="Local resources, found by place and need.",
         table=TABLE,
-        routers=[search.router, places.router, services.router, registry.router(OrganisationCopy)],
+        routers=[
+            search.router,
+            places.router,
+            services.router,
+            records.router,
+            upkeep.router,
+            following.router,
+            registry.router(OrganisationCopy),
+        ],
         migrations=MIGRATIONS,
         opened=opened,
         database_options=READING,

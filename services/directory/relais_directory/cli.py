@@ -14,10 +14,11 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeR
 
 from relais_directory import actions, importing
 from relais_directory.app import MIGRATIONS, create_app
-from relais_directory.formats import reading
 from relais_directory.formats.reading import UnreadableFile
 from relais_directory.settings import DirectorySettings
+from relais_directory.writing import Author
 from relais_shared import service
+from relais_shared.clock import utc_now
 from relais_shared.migrations import upgrade
 
 app = typer.Typer(help="The directory.", no_args_is_help=True)
@@ -36,8 +37,11 @@ def serve() -> None:
 
 @app.command()
 def migrate() -> None:
-    """Bring the schema to the newest version."""
+    """Bring the schema to the newest version, and the cards that search finds to the newest form."""
     upgrade(DirectorySettings.load(), MIGRATIONS)
+    made = asyncio.run(_connected(actions.renew_cards))
+    if made:
+        console.print(f"The cards of {made} services were made anew.")
 
 
 @app.command()
@@ -61,10 +65,9 @@ def import_file(
     report: Annotated[Path | None, typer.Option(help="Write the whole report to this JSON file.")] = None,
 ) -> None:
     """Import a file of services: all of it or, where it cannot be read, nothing; twice is as once."""
+    options = importing.Options(mapping, source, str(structures) if structures else None)
+    size = file.stat().st_size if file.is_file() else None
     try:
-        beside = reading.rows(structures) if structures else ()
-        known = {str(row.values.get("id")): row.values for row in beside if isinstance(row.values, dict)}
-        size = file.stat().st_size if file.exists() else 0
         with Progress(
             TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn(),
             console=console, disable=not sys.stderr.isatty(),
@@ -72,13 +75,13 @@ def import_file(
             task = bar.add_task(file.name, total=size)
 
             async def run(connection: asyncpg.Connection) -> importing.Report:
+                author = Author(f"import of {file.name}", utc_now())
                 return await importing.run(
                     connection,
                     file,
-                    mapping_name=mapping,
-                    source=source,
-                    structures=known,
-                    progress=lambda done: bar.update(task, completed=done),
+                    options,
+                    author,
+                    lambda phase, done: bar.update(task, completed=done, description=f"{phase} {file.name}"),
                 )
 
             done = asyncio.run(_connected(run))
@@ -93,7 +96,8 @@ def import_file(
 def _tell(done: importing.Report, report: Path | None) -> None:
     console.print(f"Source {done.source}: " + ", ".join(f"{count} {name}" for name, count in done.summary().items()))
     for remark in done.refusals[:SHOWN]:
-        console.print(f"  line {remark.line}, {remark.record or 'no record id'}, {remark.field}: {remark.reason}")
+        where = f"{remark.file}, line {remark.line}" if remark.file else f"line {remark.line}"
+        console.print(f"  {where}, {remark.record or 'no record id'}, {remark.field}: {remark.reason}")
     if done.refused > SHOWN:
         console.print(f"  … {done.refused - SHOWN} more; --report FILE writes them all.")
     if report is not None:

@@ -13,6 +13,10 @@ ZONES: Final = {
     "be": "Europe/Brussels",
     "fr": "Europe/Paris",
     "lu": "Europe/Luxembourg",
+    "nl": "Europe/Amsterdam",
+    "de": "Europe/Berlin",
+    "ch": "Europe/Zurich",
+    "gb": "Europe/London",
     "fr:971": "America/Guadeloupe",
     "fr:972": "America/Martinique",
     "fr:973": "America/Cayenne",
@@ -54,7 +58,7 @@ def parse(text: str, zone: str, country: str) -> OpeningHours:
 
 @lru_cache(maxsize=REMEMBERED)
 def _parsed(text: str, zone: str, country: str) -> OpeningHours:
-    return OpeningHours(text, timezone=ZoneInfo(zone), country=country.upper())
+    return OpeningHours(text, timezone=ZoneInfo(zone), country=country.upper() or None)
 
 
 def opening(text: str | None, zone: str, country: str, now: datetime) -> Opening:
@@ -71,6 +75,16 @@ def opening(text: str | None, zone: str, country: str, now: datetime) -> Opening
     if hours.is_unknown(at):
         return Opening(None)
     return Opening(False, hours.next_change(at))
+
+
+def is_open(text: str, zone: str, country: str, at: datetime) -> bool:
+    """Answer whether a place is open at an instant; a naive moment is one on the place's own clock."""
+    try:
+        hours = parse(text, zone, country)
+    except ValueError:
+        return False
+    here = ZoneInfo(zone)
+    return hours.is_open(at.astimezone(here) if at.tzinfo else at.replace(tzinfo=here))
 
 
 def week(text: str, zone: str, country: str, now: datetime) -> list[dict[str, str]]:

@@ -1,28 +1,34 @@
-"""The import: records into the directory, all or nothing, repeatable, with a reason for every refusal."""
+"""The import: a file's records into the directory, a reason for every refusal; repeatable, resumed after a kill.
+
+A file is read twice. First to its end, without writing: one that breaks off, or is none, changes nothing. Then record
+by record, in batches that stand or fall alone; the job beside them says how far it came, so that whoever goes on goes
+on there. What the file no longer holds is retired at the end.
+"""
 
 import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from hashlib import sha256
-from math import dist
+from itertools import islice
 from pathlib import Path
 from typing import Any, Final, Self
-from uuid import UUID, uuid4, uuid5
+from uuid import UUID, uuid5
 
 import asyncpg
 from pydantic import ValidationError
 
-from relais_directory import hours, store
-from relais_directory.data import themes
-from relais_directory.domain.geo import geodesic_m, position
-from relais_directory.domain.words import plain, stems
+from relais_directory import store, writing
 from relais_directory.formats import data_inclusion, mapping, reading
-from relais_directory.formats.canonical import LocationRecord, Record, unstorable
 from relais_directory.formats.reading import Row, UnreadableFile
-from relais_directory.gazetteer import Place, read_places
+
+try:
+    from relais_directory.formats import hsds, tabular
+except ImportError:
+    hsds = tabular = None
+from relais_directory.judging import Judged, Points, Remark, faults, judge
+from relais_directory.records import OrganisationRecord
+from relais_directory.writing import Author, Outcome
 
 BATCH: Final = 500
 """Records written at once: enough to make each statement worth its way, few enough to hold."""
@@ -30,41 +36,24 @@ BATCH: Final = 500
 NAMESPACE: Final = UUID("6f0f3a3e-6d3c-5b47-9c5e-3f2a3c1d9b10")
 """The root of our imported ids: the same source and record have the same id in every directory."""
 
-FLAGGED_BEYOND_M: Final = 30_000
-"""A point this far from its municipality's is told: the largest communes of our territories reach 20 km."""
-
-REFUSED_BEYOND_M: Final = 150_000
-"""A point this far away is wrong (a lost sign, swapped axes): its row is refused, never moved."""
-
-AREA_DIGITS: Final = 3
-"""Digits of a postcode that name its area: an overseas department by three, the others by two."""
-
 TOLD: Final = 1_000
 """Refusals and remarks kept in the report; the rest is counted."""
 
-REASON_LENGTH: Final = 200
-"""Characters of a reason: enough for a sentence."""
-
-
-@dataclass(frozen=True, slots=True)
-class Remark:
-    """One thing about one row: refused, or taken with a flag."""
-
-    line: int
-    record: str | None
-    field: str
-    reason: str
+COUNTS: Final = ("read", "new", "changed", "unchanged", "kept", "retired", "refused", "flagged")
 
 
 @dataclass(slots=True)
 class Report:
-    """What came of an import."""
+    """What came of an import: read = new + changed + unchanged + kept + refused."""
 
     source: str
+    file: Mapping[str, Any] = field(default_factory=dict)
     read: int = 0
     new: int = 0
     changed: int = 0
     unchanged: int = 0
+    kept: int = 0
+    """Left as they are: their organisations keep them themselves."""
     retired: int = 0
     refused: int = 0
     flagged: int = 0
@@ -84,22 +73,38 @@ class Report:
         """Note a row that was taken, with something to look at."""
         self.flagged += 1
         if len(self.flags) < TOLD:
-            self.flags.append(remark)
+            self.flags.append(_storable(remark))
+
+    def count(self, outcome: Outcome) -> None:
+        """Note what became of a row."""
+        setattr(self, outcome, getattr(self, outcome) + 1)
 
     def summary(self) -> dict[str, int]:
         """Answer the counts."""
-        names = ("read", "new", "changed", "unchanged", "retired", "refused", "flagged")
-        return {name: getattr(self, name) for name in names}
+        return {name: getattr(self, name) for name in COUNTS}
 
     def as_json(self) -> dict[str, Any]:
         """Answer the report as JSON-able values."""
         return {
             "source": self.source,
+            "file": dict(self.file),
             **self.summary(),
             "reasons": dict(self.reasons.most_common()),
             "refusals": [_remark(one) for one in self.refusals],
             "flags": [_remark(one) for one in self.flags],
         }
+
+    @classmethod
+    def restored(cls, told: Mapping[str, Any]) -> Self:
+        """Answer the report of an import that goes on."""
+        return cls(
+            told["source"],
+            told.get("file", {}),
+            **{name: told[name] for name in COUNTS},
+            refusals=[Remark(**one) for one in told["refusals"]],
+            flags=[Remark(**one) for one in told["flags"]],
+            reasons=Counter(told["reasons"]),
+        )
 
 
 def _storable(one: Remark) -> Remark:
@@ -107,99 +112,118 @@ def _storable(one: Remark) -> Remark:
     record, where = (
         text and text.encode(errors="replace").decode().replace("\0", "?") for text in (one.record, one.field)
     )
-    return Remark(one.line, record, where or "row", one.reason)
+    return Remark(one.line, record, where or "row", one.reason, one.file)
 
 
 def _remark(one: Remark) -> dict[str, Any]:
-    return {"line": one.line, "record": one.record, "field": one.field, "reason": one.reason}
-
-
-class Points:
-    """The gazetteer in memory: the point of a municipality, by code or by postcode and name."""
-
-    def __init__(self, places: Iterable[Place]) -> None:
-        self._by_code: dict[str, Place] = {}
-        self._by_name: dict[tuple[str, str], list[Place]] = {}
-        self._by_postcode: dict[tuple[str, str], list[Place]] = {}
-        for place in places:
-            self._by_code[place.code] = place
-            names = {place.name, place.name_fr, place.name_nl, place.name_de, *place.other_names} - {""}
-            for name in {plain(name) for name in names}:
-                self._by_name.setdefault((place.country, name), []).append(place)
-            for postcode in place.postcodes if place.kind == "municipality" else ():
-                self._by_postcode.setdefault((place.country, postcode), []).append(place)
-
-    @classmethod
-    def load(cls) -> Self:
-        """Read the gazetteer that comes with the directory."""
-        return cls(read_places())
-
-    def municipality(self, location: LocationRecord) -> Place | None:
-        """Answer the municipality (or locality) that a location declares, where the gazetteer knows it."""
-        address = location.address
-        if address.municipality_code and address.municipality_code in self._by_code:
-            return self._by_code[address.municipality_code]
-        country, postcode = address.country.lower(), address.postcode or ""
-        namesakes = self._by_name.get((country, plain(address.municipality or "")), [])
-        if not postcode:
-            return namesakes[0] if len(namesakes) == 1 else None
-        for size in (len(postcode), AREA_DIGITS, AREA_DIGITS - 1):
-            # There are many Saint-Pierre: the postcode, or at least its area, says which one is meant.
-            near = [one for one in namesakes if any(code[:size] == postcode[:size] for code in one.postcodes)]
-            if near:
-                return near[0]
-        # The name is spelt in a way we do not know; never a namesake at the other end of the country.
-        alone = self._by_postcode.get((country, postcode), [])
-        return alone[0] if len(alone) == 1 else None
-
-    def parent(self, place: Place) -> Place:
-        """Answer the municipality of a place; itself, where it is one."""
-        return self._by_code.get(place.parent, place)
+    told = {"line": one.line, "record": one.record, "field": one.field, "reason": one.reason}
+    return told | ({"file": one.file} if one.file else {})
 
 
 @dataclass(frozen=True, slots=True)
-class Judged:
-    """A record that can be taken, with the municipality of each location and what to look at."""
+class Options:
+    """How a file is to be read.
 
-    record: Record
-    places: tuple[Place | None, ...]
-    flags: tuple[Remark, ...]
-    hash: bytes
-
-
-def canonical(
-    rows: Iterator[Row], chosen: "mapping.Mapping_ | None", structures: Mapping[str, Any], report: Report
-) -> Iterator[tuple[Row, dict[str, Any] | list[Remark], str | None]]:
-    """Answer each row, its canonical record not yet judged (or why it cannot be read), and its record's id, if told.
-
-    Args:
-        rows: Of the file.
-        chosen: The mapping; None for data.inclusion v1 and for records that are canonical already.
-        structures: data.inclusion's structures by id, where they came in a file of their own.
-        report: Counts the rows.
+    Attributes:
+        mapping: `canonical`, the name of a shipped mapping, or the path of one; chosen by the columns where absent.
+        source: The name under which its entries stand.
+        structures: data.inclusion's file of structures beside the services.
+        organisation_id: The only registered organisation whose services the file may tell of; None: any.
     """
-    for row in rows:
-        report.read += 1
-        values = row.values
-        name = record_id(values, chosen)
-        made: dict[str, Any] | list[Remark]
-        try:
-            if not isinstance(values, dict):
-                raise mapping.FaultyValue("row: not an object")  # noqa: TRY301 - one way to refuse a row
-            if chosen is not None:
-                made = chosen.apply(values)
-            elif values.keys() >= data_inclusion.KEYS:
-                beside = values.get("structure") or structures.get(str(values["structure_id"]))
-                structure = beside if isinstance(beside, dict) else None
-                made = data_inclusion.record(values, structure)
-            else:
-                made = values
-        except mapping.FaultyValue as fault:
-            column, _, reason = str(fault).rpartition(": ")
-            made = [Remark(row.line, name, column, reason)]
-        except ValidationError as fault:
-            made = _faults(row.line, name, fault)
-        yield row, made, name
+
+    mapping: str | None = None
+    source: str | None = None
+    structures: str | None = None
+    organisation_id: UUID | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        """Answer the options as JSON-able values."""
+        return {
+            "mapping": self.mapping,
+            "source": self.source,
+            "structures": self.structures,
+            "organisation_id": str(self.organisation_id) if self.organisation_id else None,
+        }
+
+    @classmethod
+    def restored(cls, told: Mapping[str, Any]) -> Self:
+        """Answer the options of a job."""
+        organisation = told.get("organisation_id")
+        return cls(
+            told.get("mapping"),
+            told.get("source"),
+            told.get("structures"),
+            UUID(organisation) if organisation else None,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """One row of a file as a canonical record, not yet judged, or why it cannot be read; and its id, if told."""
+
+    row: Row
+    record: dict[str, Any] | list[Remark]
+    name: str | None
+
+
+def made_of(path: Path, options: Options, progress: Callable[[int], None] | None = None) -> Iterator[Made]:
+    """Answer the records of a file, whatever its format.
+
+    Raises:
+        UnreadableFile: Says where and why.
+    """
+    if tabular and tabular.is_package(path):
+        for row in tabular.documents(path, progress):
+            yield _of_hsds(row)
+        return
+    chosen = chosen_mapping(path, options.mapping)
+    structures = _structures(options.structures)
+    for row in reading.rows(path, progress):
+        if chosen is None and isinstance(row.values, dict) and hsds and hsds.is_document(row.values):
+            yield _of_hsds(row)
+        else:
+            yield _of_row(row, chosen, structures)
+
+
+def _structures(path: str | None) -> Mapping[str, Any]:
+    beside = reading.rows(Path(path)) if path else ()
+    return {str(row.values.get("id")): row.values for row in beside if isinstance(row.values, dict)}
+
+
+def _of_hsds(row: Row) -> Made:
+    name = str(row.values.get("id"))[:100] if isinstance(row.values, dict) else None
+    faulty = getattr(row, "faults", None)
+    if faulty:
+        return Made(
+            row, [Remark(row.line, name, where, reason, getattr(row, "sheet", None)) for where, reason in faulty], name
+        )
+    try:
+        return Made(row, hsds.record(row.values), name)
+    except mapping.FaultyValue as fault:
+        where, _, reason = str(fault).rpartition(": ")
+        return Made(row, [Remark(row.line, name, where or "row", reason, getattr(row, "sheet", None))], name)
+
+
+def _of_row(row: Row, chosen: "mapping.Mapping_ | None", structures: Mapping[str, Any]) -> Made:
+    values = row.values
+    name = record_id(values, chosen)
+    made: dict[str, Any] | list[Remark]
+    try:
+        if not isinstance(values, dict):
+            raise mapping.FaultyValue("row: not an object")  # noqa: TRY301 - one way to refuse a row
+        if chosen is not None:
+            made = chosen.apply(values)
+        elif values.keys() >= data_inclusion.KEYS:
+            beside = values.get("structure") or structures.get(str(values.get("structure_id")))
+            made = data_inclusion.record(values, beside if isinstance(beside, dict) else None)
+        else:
+            made = values
+    except mapping.FaultyValue as fault:
+        column, _, reason = str(fault).rpartition(": ")
+        made = [Remark(row.line, name, column, reason, getattr(row, "sheet", None))]
+    except ValidationError as fault:
+        made = faults(row.line, name, fault)
+    return Made(row, made, name)
 
 
 def record_id(values: Any, chosen: "mapping.Mapping_ | None") -> str | None:  # noqa: ANN401 - a row of any shape
@@ -209,72 +233,6 @@ def record_id(values: Any, chosen: "mapping.Mapping_ | None") -> str | None:  # 
         with suppress(mapping.FaultyValue):
             told = chosen.id_of(values) if chosen else values.get("record_id", values.get("id"))
     return told.strip() or None if isinstance(told, str) else None
-
-
-def judge(  # noqa: C901, PLR0912 - every reason in one pass, so that each is told
-    made: Mapping[str, Any], line: int, points: Points
-) -> Judged | list[Remark]:
-    """Answer a record that can be taken, or every reason why it cannot."""
-    name = str(made.get("record_id"))[:100] if made.get("record_id") else None
-    if where := unstorable(made):
-        return [Remark(line, name, where, "Holds a sign or number that cannot be stored.")]
-    try:
-        record = Record.model_validate(made)
-    except ValidationError as fault:
-        return _faults(line, name, fault)
-    refused, flags, places = [], [], []
-    for number, location in enumerate(record.locations):
-        at = f"locations.{number}"
-        place = points.municipality(location)
-        places.append(place)
-        if location.opening_hours is not None:
-            zone = hours.zone_of(place.code if place else None, location.address.country)
-            try:
-                hours.parse(location.opening_hours, zone, location.address.country)
-            except ValueError as fault:
-                refused.append(Remark(line, name, f"{at}.opening_hours", str(fault)))
-        if (location.latitude is None) != (location.longitude is None):
-            refused.append(Remark(line, name, f"{at}.latitude", "A point needs latitude and longitude."))
-        elif location.latitude is None or location.longitude is None:
-            if place is None and record.modes == ["on_site"]:
-                refused.append(Remark(line, name, at, "Neither a point nor a municipality that the gazetteer knows."))
-            elif place is not None:
-                flags.append(Remark(line, name, at, "No point: placed at the centre of its municipality."))
-        elif place is not None:
-            away = _away(location.latitude, location.longitude, place)
-            if away > REFUSED_BEYOND_M:
-                told = f"The point lies {away / 1000:.0f} km from its municipality."
-                refused.append(Remark(line, name, at, told))
-            elif away > FLAGGED_BEYOND_M:
-                told = f"The point lies {away / 1000:.0f} km from its municipality: to be looked at."
-                flags.append(Remark(line, name, at, told))
-        if location.confidential and place is None and record.modes == ["on_site"]:
-            # Its point is never indexed, and there is no centre to index instead.
-            refused.append(Remark(line, name, at, "Confidential, in no municipality that the gazetteer knows."))
-    if not record.locations and record.modes == ["on_site"]:
-        refused.append(Remark(line, name, "locations", "Given on site, and no site is told."))
-    if not record.themes:
-        flags.append(Remark(line, name, "themes", "No theme that we know: found by place and words alone."))
-    if refused:
-        return refused
-    said = record.model_dump_json(exclude_defaults=True)
-    return Judged(record, tuple(places), tuple(flags), sha256(said.encode()).digest())
-
-
-def _away(latitude: float, longitude: float, place: Place) -> float:
-    return geodesic_m(dist(position(latitude, longitude), position(place.latitude, place.longitude)))
-
-
-def _faults(line: int, record: str | None, fault: ValidationError) -> list[Remark]:
-    return [
-        Remark(line, record, ".".join(str(step) for step in one["loc"]) or "row", _cut(one["msg"]))
-        for one in fault.errors(include_input=False, include_url=False)
-    ]
-
-
-def _cut(reason: str) -> str:
-    # An unknown term is answered with every known one: the beginning says enough.
-    return reason if len(reason) <= REASON_LENGTH else f"{reason[:REASON_LENGTH]}…"
 
 
 def chosen_mapping(path: Path, name: str | None) -> "mapping.Mapping_ | None":
@@ -290,8 +248,11 @@ def chosen_mapping(path: Path, name: str | None) -> "mapping.Mapping_ | None":
     first = next(reading.rows(path), None)
     if first is None or not isinstance(first.values, dict):
         raise UnreadableFile(f"{path.name} holds no record.")
-    columns = frozenset(first.values)
-    if columns >= data_inclusion.KEYS or {"record_id", "organisation", "name"} <= columns:
+    values = first.values
+    if values.keys() >= data_inclusion.KEYS or (hsds and hsds.is_document(values)):
+        return None
+    columns = frozenset(values)
+    if {"record_id", "organisation", "name"} <= columns or columns == {"organisation"}:
         return None
     found = mapping.fitting(columns)
     if found is None:
@@ -300,70 +261,122 @@ def chosen_mapping(path: Path, name: str | None) -> "mapping.Mapping_ | None":
     return found
 
 
-async def run(  # noqa: PLR0913 - an import is made of these
+def source_of(path: Path, options: Options) -> str:
+    """Answer the name under which a file's entries stand.
+
+    Raises:
+        UnreadableFile: No mapping fits, or the file cannot be read.
+    """
+    if options.source:
+        return options.source
+    chosen = None if (tabular and tabular.is_package(path)) else chosen_mapping(path, options.mapping)
+    return chosen.source if chosen else path.name.partition(".")[0]
+
+
+async def run(
     connection: asyncpg.Connection,
     path: Path,
-    *,
-    mapping_name: str | None = None,
-    source: str | None = None,
-    structures: Mapping[str, Any] | None = None,
-    progress: Callable[[int], None] | None = None,
+    options: Options,
+    author: Author,
+    progress: Callable[[str, int], None] | None = None,
 ) -> Report:
-    """Import a file in one transaction: an unreadable one leaves the directory as it was.
+    """Import a file: an unreadable one leaves the directory as it was.
 
     Args:
-        connection: To the directory's database.
+        connection: To the directory's database, in no transaction.
         path: The file.
-        mapping_name: `canonical`, a shipped mapping or a path; chosen by the columns where absent.
-        source: The name of the source, whose other entries are retired.
-        structures: data.inclusion's structures by id.
-        progress: Told the bytes read.
+        options: How to read it.
+        author: Stands in the history.
+        progress: Told `checking` or `writing`, and the bytes read.
 
     Raises:
         UnreadableFile: Says where and why.
     """
-    started = datetime.now(UTC)
-    chosen = chosen_mapping(path, mapping_name)
-    report = Report(source or (chosen.source if chosen else path.stem))
-    points = Points.load()
-    async with connection.transaction():
-        await connection.execute("set local statement_timeout = 0; set local idle_in_transaction_session_timeout = 0")
-        # Two imports of one source would retire each other's entries.
-        await connection.execute("select pg_advisory_xact_lock(hashtext($1))", f"import:{report.source}")
-        await connection.execute("create temporary table seen (id uuid primary key) on commit drop")
-        batch: dict[UUID, tuple[int, Judged]] = {}
-        still_there: set[UUID] = set()
-        for row, made, name in canonical(reading.rows(path, progress), chosen, structures or {}, report):
-            judged = judge(made, row.line, points) if isinstance(made, dict) else made
-            if isinstance(judged, list):
-                report.refuse(judged)
-                if name:
-                    still_there.add(service_id(report.source, name))
-                continue
-            id_ = service_id(report.source, judged.record.record_id)
-            if id_ in batch:
-                report.refuse([Remark(row.line, judged.record.record_id, "record_id", "Twice in this file.")])
-                continue
-            batch[id_] = (row.line, judged)
-            if len(batch) >= BATCH:
-                await _write(connection, batch, points, report)
-                batch.clear()
-        await _write(connection, batch, points, report)
-        # A refused row has not left its source: what was known of it stays.
-        await connection.execute("insert into seen select unnest($1::uuid[]) on conflict do nothing", list(still_there))
-        if report.read > report.refused:
-            report.retired = await _retire(connection, report.source)
-        await connection.execute(
-            "insert into import_run values ($1, $2, $3, $4, $5, $6)",
-            uuid4(),
-            report.source,
-            path.name,
-            started,
-            datetime.now(UTC),
-            json.dumps(report.as_json()),
-        )
+    source = source_of(path, options)
+    job = await store.open_job(connection, path, source, options.as_json(), author.now, size=_size(path))
+    return await resume(connection, job, author, progress)
+
+
+async def resume(
+    connection: asyncpg.Connection,
+    job: UUID,
+    author: Author,
+    progress: Callable[[str, int], None] | None = None,
+) -> Report:
+    """Run a job, from where it stands; one that cannot be read has failed, and changed nothing.
+
+    Raises:
+        UnreadableFile: Says where and why.
+    """
+    row = await store.begin_job(connection, job, author.now)
+    path, options, source = Path(row["path"]), Options.restored(json.loads(row["options"])), row["source"]
+    # Two imports of one source would retire each other's entries.
+    await connection.execute("select pg_advisory_lock(hashtext($1))", f"import:{source}")
+    try:
+        await connection.execute("set statement_timeout = 0")
+        report = Report.restored(json.loads(row["report"])) if row["rows_done"] else Report(source, _described(path))
+        if not row["rows_done"]:
+            for _made in made_of(path, options, _telling(progress, "checking")):
+                pass
+        await _write_all(connection, job, path, options, author, report, row["rows_done"], progress)
+    except UnreadableFile as fault:
+        await store.end_job(connection, job, "failed", json.dumps(report.as_json()), author.now, str(fault))
+        raise
+    finally:
+        await connection.execute("select pg_advisory_unlock(hashtext($1))", f"import:{source}")
+        await connection.execute("reset statement_timeout")
     await connection.execute("analyze card, search_entry")
     return report
+
+
+def _size(path: Path) -> int:
+    return path.stat().st_size if path.is_file() else 0
+
+
+def _described(path: Path) -> Mapping[str, Any]:
+    return {"name": path.name} | (
+        {}
+        if (tabular and tabular.is_package(path))
+        else (reading.described(path).as_json() if hasattr(reading, "described") else {})
+    )
+
+
+def _telling(progress: Callable[[str, int], None] | None, phase: str) -> Callable[[int], None] | None:
+    return (lambda done: progress(phase, done)) if progress else None
+
+
+async def _write_all(  # noqa: PLR0913 - a run is made of these
+    connection: asyncpg.Connection,
+    job: UUID,
+    path: Path,
+    options: Options,
+    author: Author,
+    report: Report,
+    rows_done: int,
+    progress: Callable[[str, int], None] | None,
+) -> None:
+    terms = {row["code"]: row["id"] for row in await connection.fetch("select code, id from taxonomy_term")}
+    told: set[UUID] = set()
+    read = 0
+
+    def telling(done: int) -> None:
+        nonlocal read
+        read = done
+        if progress:
+            progress("writing", done)
+
+    rows = islice(made_of(path, options, telling), rows_done, None)
+    while batch := list(islice(rows, BATCH)):
+        rows_done += len(batch)
+        async with connection.transaction():
+            await _Batch(connection, job, options, author, report, terms, told).write(batch)
+            await store.note_job(connection, job, rows_done, read, json.dumps(report.as_json()))
+    async with connection.transaction():
+        if report.read > report.refused:
+            gone = await store.gone(connection, report.source, job)
+            for start in range(0, len(gone), BATCH):
+                report.retired += await writing.retire(connection, gone[start : start + BATCH], author)
+        await store.end_job(connection, job, "done", json.dumps(report.as_json()), author.now, None)
 
 
 def service_id(source: str, record: str) -> UUID:
@@ -372,230 +385,113 @@ def service_id(source: str, record: str) -> UUID:
     return uuid5(NAMESPACE, f"{source}|service|{record}".encode(errors="replace").decode())
 
 
-async def _retire(connection: asyncpg.Connection, source: str) -> int:
-    """Retire the entries of a source that were not seen in this run; answer how many."""
-    gone = await connection.fetch(
-        """
-        update service set retired_at = now(), status = 'inactive' where source = $1 and retired_at is null
-        and not exists (select from seen where seen.id = service.id) returning id
-        """,
-        source,
-    )
-    await store.refresh(connection, [row["id"] for row in gone])
-    return len(gone)
+def organisation_id(source: str, organisation: OrganisationRecord) -> UUID:
+    """Answer the id of an imported organisation: the registry's where the record tells one."""
+    return organisation.id or uuid5(NAMESPACE, f"{source}|organisation|{organisation.record_id}")
 
 
-async def _write(
-    connection: asyncpg.Connection, batch: dict[UUID, tuple[int, Judged]], points: Points, report: Report
-) -> None:
-    """Write one batch: what is new or changed is written anew with all that hangs on it."""
-    rows = await connection.fetch(
-        "insert into seen select unnest($1::uuid[]) on conflict do nothing returning id", list(batch)
-    )
-    for id_ in set(batch) - {row["id"] for row in rows}:
-        line, judged = batch.pop(id_)
-        report.refuse([Remark(line, judged.record.record_id, "record_id", "Twice in this file.")])
-    known = {
-        row["id"]: row
-        for row in await connection.fetch(
-            "select id, content_hash, retired_at from service where id = any($1::uuid[])", list(batch)
-        )
-    }
-    changed: dict[UUID, Judged] = {}
-    for id_, (_line, judged) in batch.items():
-        for flag in judged.flags:
-            report.flag(flag)
-        there = known.get(id_)
-        if there and bytes(there["content_hash"]) == judged.hash and there["retired_at"] is None:
-            report.unchanged += 1
-        else:
-            report.changed += there is not None
-            report.new += there is None
-            changed[id_] = judged
-    if not changed:
-        return
-    await _remove(connection, list(changed))
-    tables = _Tables(report.source, points)
-    for id_, judged in changed.items():
-        tables.add(id_, judged)
-    await tables.write(connection)
-    await store.refresh(connection, list(changed))
+class _Batch:
+    """Some rows, judged and written together."""
 
+    def __init__(  # noqa: PLR0913 - a batch of a run is made of these
+        self,
+        connection: asyncpg.Connection,
+        job: UUID,
+        options: Options,
+        author: Author,
+        report: Report,
+        terms: Mapping[str, int],
+        told: set[UUID],
+    ) -> None:
+        self._connection = connection
+        self._job = job
+        self._options = options
+        self._author = author
+        self._report = report
+        self._terms = terms
+        self._told = told
+        """Organisations of this file: what is told first of one holds, or services would change it in turn."""
+        self._points: Points = writing.points()
+        self._services: dict[UUID, tuple[Made, Judged]] = {}
+        self._organisations: dict[UUID, OrganisationRecord] = {}
+        self._alone: dict[UUID, OrganisationRecord] = {}
+        self._still_there: set[UUID] = set()
 
-async def _remove(connection: asyncpg.Connection, ids: list[UUID]) -> None:
-    for statement in (
-        "delete from location where id in (select location_id from service_at_location where service_id = any($1))",
-        "delete from contact where service_id = any($1)",
-        "delete from phone where service_id = any($1)",
-        "delete from language where service_id = any($1)",
-        "delete from service_area where service_id = any($1)",
-        "delete from service_capacity where service_id = any($1)",
-        "delete from attribute where service_id = any($1)",
-    ):
-        await connection.execute(statement, ids)
-
-
-class _Tables:
-    """The rows of a batch, by table."""
-
-    def __init__(self, source: str, points: Points) -> None:
-        self._source = source
-        self._points = points
-        self._organisations: dict[UUID, tuple[Any, ...]] = {}
-        self._services: list[tuple[Any, ...]] = []
-        self._rows: dict[str, list[tuple[Any, ...]]] = {}
-        self._terms: list[tuple[UUID, str]] = []
-
-    def add(self, id_: UUID, judged: Judged) -> None:
-        """Add the rows of one service."""
-        record = judged.record
-        organisation = record.organisation
-        owner = organisation.id or uuid5(NAMESPACE, f"{self._source}|organisation|{organisation.record_id}")
-        self._organisations[owner] = (
-            owner, self._source, organisation.record_id, organisation.name, organisation.description,
-            organisation.email, organisation.website,
-        )  # fmt: skip
-        self._services.append(
-            (
-                id_, owner, self._source, record.record_id, record.name, record.description, record.url,
-                record.website, record.email, "active", record.alert, record.free, record.fees, list(record.modes),
-                record.keywords, _json([one.model_dump() for one in record.conditions]), _json(record.reception),
-                record.can_receive, record.assured_at, record.assured_by, record.updated_at, _texts(judged),
-                judged.hash, None,
+    async def write(self, batch: Iterable[Made]) -> None:
+        """Judge and write the rows."""
+        for made in batch:
+            self._report.read += 1
+            self._judge(made)
+        await self._drop_known()
+        source = self._report.source
+        organisations = {
+            id_: writing.Organisation(id_, source, one.record_id, one)
+            for id_, one in (self._organisations | self._alone).items()
+        }
+        outcomes = await writing.write_organisations(self._connection, list(organisations.values()), self._author)
+        for id_ in self._alone:
+            self._report.count(outcomes[id_])
+        services = [
+            writing.Service(
+                id_,
+                organisation_id(source, judged.record.organisation),
+                judged.record.organisation.name,
+                source,
+                judged.record.record_id,
+                judged.record,
+                judged.places,
             )
-        )  # fmt: skip
-        if record.phone:
-            self._row("phone", id_, "service", None, id_, None, record.phone)
-        if record.relay_contact:
-            contact = record.relay_contact
-            contact_id = uuid5(id_, "relay")
-            self._rows.setdefault("contact", []).append(
-                (contact_id, id_, contact.name, contact.function, contact.email, contact.hours, True)
-            )
-            if contact.phone:
-                self._row("phone", id_, "relay", None, id_, contact_id, contact.phone)
-        for code in dict.fromkeys(record.languages):
-            self._row("language", id_, code, id_, code)
-        for code in dict.fromkeys(record.service_area):
-            self._row("service_area", id_, code, id_, code)
-        if record.capacity:
-            told = record.capacity
-            self._rows.setdefault("service_capacity", []).append(
-                (id_, told.available, told.waiting_days, told.updated_at)
-            )
-        self._terms += [(id_, slug) for slug in (*record.themes, *record.audiences)]
-        for location, place in zip(record.locations, judged.places, strict=True):
-            self._location(id_, owner, location, place)
+            for id_, (_made, judged) in self._services.items()
+        ]
+        written = await writing.write_services(self._connection, services, self._author, self._terms)
+        for id_, outcome in written.items():
+            self._report.count(outcome)
+            for flag in self._services[id_][1].flags:
+                self._report.flag(flag)
 
-    def _row(self, table: str, id_: UUID, name: str, *values: Any) -> None:  # noqa: ANN401 - columns of any type
-        self._rows.setdefault(table, []).append((uuid5(id_, f"{table}|{name}"), *values))
+    def _judge(self, made: Made) -> None:
+        line = made.row.line
+        judged = judge(made.record, line, self._points) if isinstance(made.record, dict) else made.record
+        if isinstance(judged, list):
+            self._report.refuse(judged)
+            if made.name:
+                # A refused row has not left its source: what was known of it stays.
+                self._still_there.add(service_id(self._report.source, made.name))
+                with suppress(ValueError):
+                    self._still_there.add(UUID(made.name))
+            return
+        organisation = judged if isinstance(judged, OrganisationRecord) else judged.record.organisation
+        mine = self._options.organisation_id
+        if mine is not None and organisation.id not in {None, mine}:
+            self._refuse(made, "organisation.id", "Another organisation's: its services are its own to tell of.")
+            return
+        owner = organisation_id(self._report.source, organisation)
+        if isinstance(judged, OrganisationRecord):
+            if owner in self._told:
+                self._refuse(made, "record_id", "Twice in this file.")
+            else:
+                self._told.add(owner)
+                self._alone[owner] = judged
+            return
+        id_ = judged.record.id or service_id(self._report.source, judged.record.record_id)
+        if id_ in self._services:
+            self._refuse(made, "record_id", "Twice in this file.")
+            return
+        self._services[id_] = (made, judged)
+        if owner not in self._told:
+            self._told.add(owner)
+            self._organisations[owner] = organisation
 
-    def _location(self, id_: UUID, owner: UUID, location: LocationRecord, place: Place | None) -> None:
-        address = location.address
-        key = uuid5(id_, f"location|{location.record_id}")
-        at_key = uuid5(key, "at")
-        latitude, longitude = location.latitude, location.longitude
-        exact = latitude is not None and longitude is not None
-        if not exact and place is not None:
-            latitude, longitude = place.latitude, place.longitude
-        index = None
-        if latitude is not None and longitude is not None:
-            index = list(position(latitude, longitude))
-        if location.confidential:
-            # Found at the centre of its municipality and nowhere else; without one it is not found by place.
-            centre = self._points.parent(place) if place else None
-            index = list(position(centre.latitude, centre.longitude)) if centre else None
-        self._rows.setdefault("location", []).append(
-            (
-                key, owner, location.name, "physical", latitude, longitude, index,
-                "exact" if exact else "municipality", address.municipality_code or (place.code if place else None),
-                location.confidential, location.nearest_stop,
-            )
-        )  # fmt: skip
-        city = address.municipality or (place.name if place else None)
-        self._rows.setdefault("address", []).append(
-            (uuid5(key, "address"), key, address.street, city, address.postcode, address.country, "physical")
-        )
-        self._rows.setdefault("service_at_location", []).append((at_key, id_, key))
-        if location.opening_hours:
-            zone = hours.zone_of(place.code if place else None, address.country)
-            self._rows.setdefault("schedule", []).append(
-                (uuid5(at_key, "schedule"), at_key, location.opening_hours, zone)
-            )
-        if location.wheelchair is not None:
-            told = "wheelchair" if location.wheelchair else "no wheelchair"
-            self._rows.setdefault("accessibility", []).append(
-                (uuid5(key, "wheelchair"), key, told, location.wheelchair)
-            )
+    def _refuse(self, made: Made, where: str, reason: str) -> None:
+        self._report.refuse([Remark(made.row.line, made.name, where, reason, getattr(made.row, "sheet", None))])
 
-    async def write(self, connection: asyncpg.Connection) -> None:
-        """Write the rows, owners first."""
-        await connection.executemany(
-            """
-            insert into organisation (id, source, record_id, name, description, email, website)
-            values ($1, $2, $3, $4, $5, $6, $7) on conflict (id) do update set name = excluded.name,
-            description = excluded.description, email = excluded.email, website = excluded.website
-            """,
-            list(self._organisations.values()),
-        )
-        await connection.executemany(UPSERT_SERVICE, self._services)
-        for table in (
-            "contact", "phone", "language", "service_area", "service_capacity", "location", "address",
-            "service_at_location", "schedule", "accessibility",
-        ):  # fmt: skip
-            if rows := self._rows.get(table):
-                await connection.copy_records_to_table(table, records=rows, columns=COLUMNS[table])
-        await connection.execute(
-            "insert into attribute select s, t.id from unnest($1::uuid[], $2::text[]) g (s, code)"
-            " join taxonomy_term t on t.code = g.code on conflict do nothing",
-            [service for service, _slug in self._terms],
-            [slug for _service, slug in self._terms],
-        )
-
-
-SERVICE_COLUMNS: Final = (
-    "id", "organisation_id", "source", "record_id", "name", "description", "url", "website", "email", "status",
-    "alert", "free", "fees_description", "modes", "keywords", "conditions", "reception", "can_receive",
-    "assured_date", "assurer", "last_modified", "texts", "content_hash", "retired_at",
-)  # fmt: skip
-UPSERT_SERVICE: Final = f"""
-    insert into service ({", ".join(SERVICE_COLUMNS)})
-    values ({", ".join(f"${number}" for number in range(1, len(SERVICE_COLUMNS) + 1))})
-    on conflict (id) do update set {", ".join(f"{name} = excluded.{name}" for name in SERVICE_COLUMNS[1:])}
-"""  # noqa: S608 - built of our own column names
-
-COLUMNS: Final[Mapping[str, tuple[str, ...]]] = {
-    "contact": ("id", "service_id", "name", "title", "email", "hours", "relay"),
-    "phone": ("id", "organisation_id", "service_id", "contact_id", "number"),
-    "language": ("id", "service_id", "code"),
-    "service_area": ("id", "service_id", "uri"),
-    "service_capacity": ("service_id", "available", "waiting_days", "updated"),
-    "location": (
-        "id", "organisation_id", "name", "location_type", "latitude", "longitude", "position", "precision",
-        "municipality_code", "confidential", "transportation",
-    ),
-    "address": ("id", "location_id", "address_1", "city", "postal_code", "country", "address_type"),
-    "service_at_location": ("id", "service_id", "location_id"),
-    "schedule": ("id", "service_at_location_id", "description", "time_zone"),
-    "accessibility": ("id", "location_id", "description", "wheelchair"),
-}  # fmt: skip
-
-
-def _texts(judged: Judged) -> list[str]:
-    """Answer the stems that a service is found by: its name, its themes, who and where, the rest."""
-    record = judged.record
-    labels = [label for slug in record.themes for label in themes()[slug].labels.values()]
-    where = [record.organisation.name]
-    where += [place.name for place in judged.places if place]
-    where += [location.address.municipality or "" for location in record.locations]
-    groups = (
-        [record.name],
-        [*labels, *record.keywords],
-        where,
-        [record.description or "", *(one.text for one in record.conditions)],
-    )
-    return [" ".join(word for text in texts for word in stems(text)) for texts in groups]
-
-
-def _json(value: Any) -> str | None:  # noqa: ANN401 - JSON-able
-    return json.dumps(value) if value else None
+    async def _drop_known(self) -> None:
+        """Refuse what an earlier batch held, and what is another source's."""
+        new = await store.see(self._connection, self._job, list(self._services))
+        await store.see(self._connection, self._job, list(self._still_there - self._services.keys()))
+        foreign = await store.of_other_source(self._connection, self._report.source, list(self._services))
+        for id_ in list(self._services):
+            if id_ in foreign:
+                self._refuse(self._services.pop(id_)[0], "id", "An entry of another source has this id.")
+            elif id_ not in new:
+                self._refuse(self._services.pop(id_)[0], "record_id", "Twice in this file.")

@@ -1,12 +1,12 @@
 """What travels: the query of a search, and what the directory answers."""
 
-from datetime import datetime
+from datetime import date, datetime
 from typing import Annotated, Any, Literal, Self
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator, model_validator
 
-from relais_directory.data import themes
+from relais_directory.data import audiences, themes
 
 Short = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200)]
 
@@ -30,7 +30,44 @@ class SearchQuery(BaseModel):
     radius_km: float = Field(default=15, gt=0, le=100)
     theme: list[str] = Field(default=[], description="Repeat for several; a parent takes its children.")
     q: Short | None = Field(default=None, description="What people say: accents, case and small errors do not matter.")
+    audience: list[str] = Field(default=[], description="Repeat for several; a service for everybody is for each.")
+    mode: list[Literal["on_site", "remote", "at_home"]] = Field(default=[], description="Repeat for several.")
+    language: list[Annotated[str, StringConstraints(to_lower=True, pattern=r"^[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*$")]] = (
+        Field(default=[], description="BCP 47, as in `fr`; repeat for several.")
+    )
+    reception: list[Literal["private_room", "children_welcome", "may_come_accompanied", "calm"]] = Field(
+        default=[], description="How one is received; repeat for several, each has to be so."
+    )
+    residence: Annotated[str, StringConstraints(pattern=r"^([a-z]{2}:)?[0-9A-Z]{4,6}$")] | None = Field(
+        default=None, description="Municipality where the person lives: only what is for its inhabitants."
+    )
+    wheelchair: Literal[True] | None = Field(default=None, description="Only places for wheelchairs.")
+    free: Literal[True] | None = Field(default=None, description="Only what costs nothing.")
+    has_capacity: Literal[True] | None = Field(
+        default=None, description="Only where an open place was told within 60 days."
+    )
+    open_at: datetime | None = Field(
+        default=None,
+        description="Only places open then; without an offset it is the time on each place's own clock.",
+        examples=["2026-11-24T08:30", "2026-11-24T08:30:00+01:00"],
+    )
+    reachable_by_transport_m: int | None = Field(
+        default=None, ge=50, le=1_500, description="Only places with a stop at most so many metres to walk away."
+    )
     organisation_id: UUID | None = None
+    facets: list[
+        Literal[
+            "theme",
+            "audience",
+            "mode",
+            "language",
+            "reception",
+            "free",
+            "wheelchair",
+            "has_capacity",
+            "organisation_id",
+        ]
+    ] = Field(default=[], description="Also answer how many services each value would find; repeat for several.")
     sort: Literal["relevance", "distance", "freshness"] | None = Field(
         default=None, description="Where absent: relevance with words, else distance with a place, else freshness."
     )
@@ -50,6 +87,21 @@ class SearchQuery(BaseModel):
             if abs(latitude) > 90 or abs(longitude) > 180:  # noqa: PLR2004 - the poles and the date line
                 raise ValueError("Latitude goes from -90 to 90, longitude from -180 to 180.")
         return given
+
+    @field_validator("open_at", mode="before")
+    @classmethod
+    def _no_number(cls, given: object) -> object:
+        if isinstance(given, str) and given.isdigit():
+            raise ValueError("A date and time as in 2026-11-24T08:30.")
+        # In an address a plus that was not escaped arrives as a blank.
+        return given.replace(" ", "+") if isinstance(given, str) and "T" in given else given
+
+    @field_validator("audience")
+    @classmethod
+    def _known_audience(cls, given: list[str]) -> list[str]:
+        if unknown := [slug for slug in given if slug not in audiences()]:
+            raise ValueError(f"Not among the audiences: {', '.join(unknown)[:200]}.")
+        return list(dict.fromkeys(given))
 
     @field_validator("theme")
     @classmethod
@@ -108,6 +160,9 @@ class SearchPage(BaseModel):
     items: list[Card]
     total: int = Field(description="Services that fit, counted up to 1,000.")
     total_is_exact: bool
+    facets: dict[str, dict[str, int]] | None = Field(
+        default=None, description="Where asked for: services that each value would find, other filters as they are."
+    )
     next_cursor: str | None
 
 
@@ -148,6 +203,19 @@ class ThemePage(BaseModel):
     items: list[ThemeView]
 
 
+class AudienceView(BaseModel):
+    """A kind of person that a service can be for."""
+
+    slug: str
+    labels: dict[str, str]
+
+
+class AudiencePage(BaseModel):
+    """Every audience."""
+
+    items: list[AudienceView]
+
+
 class ServiceView(BaseModel):
     """All that is known of a service."""
 
@@ -161,3 +229,99 @@ class ServiceView(BaseModel):
     sensitive: bool
     themes: list[str]
     locations: list[dict[str, Any]]
+
+
+class CapacityTold(BaseModel):
+    """What was told of open places."""
+
+    available: int
+    maximum: int | None
+    unit: str | None
+    waiting_days: int | None
+    description: str | None
+    updated_at: datetime
+
+
+class OwnService(BaseModel):
+    """A service as its owner sees it in a list."""
+
+    id: UUID
+    name: str
+    status: str
+    version: int
+    quality: float
+    assured_on: date | None
+    assured_by: str | None
+    updated_at: datetime
+    open_reports: int
+    asked: bool = Field(description="A review asks about it.")
+
+
+class OwnServices(BaseModel):
+    """One page of an owner's services."""
+
+    items: list[OwnService]
+    next_cursor: str | None
+
+
+class Change(BaseModel):
+    """One change of one field (HSDS metadata)."""
+
+    at: datetime
+    action: str
+    field_name: str
+    previous_value: Any
+    replacement_value: Any
+    updated_by: str
+
+
+class HistoryPage(BaseModel):
+    """Changes, the latest first."""
+
+    items: list[Change]
+    next_cursor: str | None
+
+
+class OrganisationView(BaseModel):
+    """What an organisation tells of itself."""
+
+    model_config = ConfigDict(extra="allow")
+
+    id: UUID
+    name: str
+    services: int = Field(description="Shown in search.")
+
+
+class ChangeOfService(BaseModel):
+    """A service at its last change."""
+
+    id: UUID
+    organisation_id: UUID
+    gone: bool = Field(description="It left search: inactive, retired, or another entry stands for it.")
+    status: str
+    merged_into: UUID | None
+    version: int
+    updated_at: datetime
+
+
+class ChangePage(BaseModel):
+    """Services by their last change."""
+
+    items: list[ChangeOfService]
+    more: bool = Field(description="There is more at once; else ask again later.")
+    next_cursor: str | None
+
+
+class ConditionOutcome(BaseModel):
+    """One condition, held against what was said."""
+
+    kind: str
+    text: str
+    outcome: Literal["holds", "fails", "to_ask"]
+
+
+class Checked(BaseModel):
+    """Every condition of a service, held against what was said; nothing of it was kept."""
+
+    outcome: Literal["holds", "fails", "to_ask"]
+    conditions: list[ConditionOutcome]

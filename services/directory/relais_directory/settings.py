@@ -1,5 +1,6 @@
 """Settings of the directory."""
 
+from pathlib import Path
 from typing import ClassVar
 
 from pydantic import Field
@@ -18,4 +19,7 @@ class DirectorySettings(ServiceSettings):
     gateway_url: str = Field(default="http://127.0.0.1:8000", description="Where the gateway answers.")
     country: str = Field(
         default="be", pattern="^[a-z]{2}$", description="Country of the territory: what a bare code is of."
+    )
+    words: Path | None = Field(
+        default=None, description="A JSON file with the territory's own words for themes, beside those that come along."
     )

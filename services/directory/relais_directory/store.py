@@ -1,26 +1,37 @@
 """Every query of the directory."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
-from datetime import date
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import date, datetime
+from pathlib import Path
 from typing import Any, Final
 from uuid import UUID
 
 import asyncpg
 
+from relais_directory.domain import freshness
 from relais_directory.domain.geo import chord_m
 
 COUNT_UP_TO: Final = 1_000
 """Counting stops here: an exact total of a large city costs more than the search (design 4)."""
 
-LONG_AGO: Final = date(2000, 1, 1)
-"""The freshness of what nobody ever assured."""
+WALK_UP_TO: Final = 10_000
+"""Services that the pages of a search by relevance or freshness lead through: nobody reads further."""
 
-NO_PLACE: Final = UUID(int=0)
-"""The location of a card that stands for a service which comes to the person."""
+WALK_MINUTES: Final = 30
+"""As long as somebody may take for all pages of a search."""
+
+CAPACITY_HELD_DAYS: Final = 60
+"""What was told longer ago is not counted on: two months are a term's change of places."""
+
+CAPACITY_HALF_LIFE_DAYS: Final = 14
+"""After two weeks what was told of open places is worth half in the order."""
 
 Connection = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy
 Position = tuple[float, float, float]
+Row = asyncpg.Record | Mapping[str, Any]
+"""A row, or what stands in for one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +58,20 @@ class Asked:
         limit: Rows of the page, at most.
         today: The day that freshness is judged on; the same on every page.
         phrases: What named the themes of `said`, as stems: a service may bear the word and another theme.
+        audiences: Ids; a service for everybody is for each of them.
+        modes: on_site, remote, at_home; one of them.
+        languages: One of them.
+        reception: Facts of the reception, all of them.
+        residence: Codes of the areas where the person lives; None where nobody asked.
+        wheelchair: Only places for wheelchairs.
+        free: Only what costs nothing.
+        has_capacity: Only where a place was told to be open, lately.
+        stop_m: Only places with a stop at most so many metres away.
+        open_ids: Only places with one of these opening hours; None where nobody asked.
+        reachable_ids: Hours of relay contacts who can be reached now: they come a little earlier.
+        every_place: Not only the nearest place of a service.
+        only: The services of this page in order, from a kept search.
+        since: Only services that came later.
     """
 
     where: Where | None
@@ -59,6 +84,30 @@ class Asked:
     limit: int
     today: date
     phrases: tuple[str, ...] = ()
+    audiences: tuple[int, ...] = ()
+    modes: tuple[str, ...] = ()
+    languages: tuple[str, ...] = ()
+    reception: tuple[str, ...] = ()
+    residence: tuple[str, ...] | None = None
+    wheelchair: bool = False
+    free: bool = False
+    has_capacity: bool = False
+    stop_m: int | None = None
+    open_ids: tuple[int, ...] | None = None
+    reachable_ids: tuple[int, ...] = ()
+    every_place: bool = False
+    only: tuple[UUID, ...] | None = None
+    since: datetime | None = None
+
+    @property
+    def walks(self) -> bool:
+        """Say whether pages follow the distance, which nothing changes but a move; else their order is kept."""
+        return self.sort == "distance" and self.where is not None and self.only is None
+
+    @property
+    def of_places(self) -> bool:
+        """Say whether a filter tells the places of one service apart: then the nearest may not be the one."""
+        return self.every_place or self.wheelchair or self.stop_m is not None or self.open_ids is not None
 
 
 @dataclass(slots=True)
@@ -76,37 +125,47 @@ async def search(connection: Connection, asked: Asked) -> Sequence[asyncpg.Recor
     """Answer one page of cards, one for each service, at its nearest place.
 
     Each row holds: key (what it is sorted by, rising), chord (metres, null where there is no distance), total (of
-    services, at most one more than `COUNT_UP_TO`), and the card's columns.
+    services, at most one more than `COUNT_UP_TO`), ids (the first row alone: the services of all pages in order,
+    unless they are walked by distance), and the card's columns.
     """
     query = _Query()
-    by_words = bool(asked.words or asked.said)
-    if asked.sort == "distance" and asked.where is not None:
+    # Sorted by distance, each branch stops at the page's end; sorted otherwise, all that fits is looked at.
+    walks = asked.walks
+    more = ""
+    if asked.only is not None:
+        key = f"array_position({query.bind(list(asked.only), 'uuid[]')}, f.service_id)::float8"
+    elif asked.sort == "distance" and asked.where is not None:
         key = "coalesce(f.chord, 'infinity')"
-    elif asked.sort == "relevance" and by_words:
+    elif asked.sort == "relevance":
         key = f"-({_score(query, asked)})"
-    elif asked.sort == "relevance" and asked.where is not None:
-        key = "coalesce(f.chord, 'infinity')"
     else:
         key = "-(c.freshness - date '2000-01-01')::float8"
-    # Sorted by distance, each branch stops at the page's end; sorted otherwise, all that fits is looked at.
-    walks = key.startswith("coalesce")
-    found = _found(query, asked, walks=walks)
-    more = ""
-    if asked.after is not None:
+    found = _found(query, asked, walks=walks and not asked.of_places)
+    if walks and asked.after is not None:
         place = query.bind(asked.after[0], "float8"), query.bind(asked.after[1], "uuid")
         more = f"where (k.key, k.service_id) > ({place[0]}, {place[1]})"
     limit = query.bind(asked.limit, "int")
+    ordered, total, ids = "k", _count(query, asked) if walks else "", "null::uuid[]"
+    if not walks:
+        # Everything was looked at: counting it and keeping its order costs nothing more.
+        ordered = f"(select * from k order by key, service_id limit {WALK_UP_TO})"  # noqa: S608 - our own number
+        total = "select count(*) from ordered"
+        if asked.only is None:
+            ids = """case when row_number() over (order by page.key, page.service_id) = 1
+                then (select array_agg(service_id order by key, service_id) from ordered) end"""
     text = f"""
         with k as (
             select {key} as key, f.chord, f.service_id, f.card_id
             from (select distinct on (service_id) * from ({found}) a order by service_id, chord nulls last) f
             join card c on c.id = f.card_id
+        ), ordered as {"not" if walks else ""} materialized (
+            select * from {ordered} o
         ), page as (
-            select * from k {more} order by key, service_id limit {limit}
+            select * from ordered k {more} order by key, service_id limit {limit}
         )
-        select page.key, page.chord, page.service_id, ({_count(query, asked)}) as total,
-            c.id, c.body, c.hours, c.time_zone, c.country, c.confidential, c.freshness, c.assured_by, c.themes,
-            c.has_email, c.organisation_id,
+        select page.key, page.chord, page.service_id, ({total}) as total, {ids} as ids,
+            c.id, c.body, c.opening_id, c.relay_opening_id, c.confidential, c.freshness, c.assured_by, c.themes,
+            c.available, c.waiting_days, c.capacity_at, c.stop_m, c.stops,
             case when c.can_receive <> 'relais' or (o.facts -> 'scopes') ? 'referral:receive' and
                 (o.facts -> 'active')::bool then c.can_receive
                 when c.has_email then 'guest' else 'phone_only' end as can_receive
@@ -116,6 +175,32 @@ async def search(connection: Connection, asked: Asked) -> Sequence[asyncpg.Recor
         order by page.key, page.service_id
     """  # noqa: S608 - built of our own words; every value is a parameter
     return await connection.fetch(text, *query.values)
+
+
+async def keep_walk(connection: Connection, ids: Sequence[UUID]) -> UUID:
+    """Keep the order of a search for its next pages: what is written meanwhile moves nothing in it."""
+    return UUID(
+        str(
+            await connection.fetchval(
+                f"""
+                with old as (delete from search_walk where at < now() - interval '{WALK_MINUTES} minutes')
+                insert into search_walk (ids) values ($1::uuid[]) returning id
+                """,  # noqa: S608 - our own number
+                list(ids),
+            )
+        )
+    )
+
+
+async def walk(connection: Connection, id_: UUID, offset: int, limit: int) -> tuple[int, list[UUID]] | None:
+    """Answer how many services a kept search found, and those of one page in order; None where it is forgotten."""
+    row = await connection.fetchrow(
+        "select cardinality(ids) as total, ids[$2::int : $3::int] as ids from search_walk where id = $1",
+        id_,
+        offset + 1,
+        offset + limit,
+    )
+    return (row["total"], list(row["ids"])) if row else None
 
 
 def _found(query: _Query, asked: Asked, *, walks: bool) -> str:
@@ -134,7 +219,7 @@ def _branch(query: _Query, asked: Asked, theme: int, *, walks: bool) -> str:
     if asked.where is None:
         return f"""(
             select e.card_id, e.service_id, null::float8 as chord from search_entry e {join}
-            where e.theme = {wanted} and e.lead {filters}
+            where e.theme = {wanted} {"" if asked.of_places else "and e.lead"} {filters}
         )"""  # noqa: S608 - built of our own words; every value is a parameter
     point = f"cube({query.bind(list(asked.where.position), 'float8[]')})"
     reach = query.bind(chord_m(asked.where.radius_m), "float8")
@@ -149,14 +234,18 @@ def _branch(query: _Query, asked: Asked, theme: int, *, walks: bool) -> str:
         order = f"{after} order by e.position <-> {point}, e.service_id limit {limit}"
     return f"""(
         select e.card_id, e.service_id, e.position <-> {point} as chord from search_entry e {join}
-        where {_near(point, reach, wanted)} {filters} {order}
+        where {_near(point, reach, wanted, asked)} {filters} {order}
     )"""  # noqa: S608 - built of our own words; every value is a parameter
 
 
-def _near(point: str, reach: str, theme: str) -> str:
-    """Answer the condition: within reach, and no nearer place of the same service."""
-    return f"""
+def _near(point: str, reach: str, theme: str, asked: Asked) -> str:
+    """Answer the condition: within reach, and no nearer place of the same service, where places are all alike."""
+    within = f"""
         e.theme = {theme} and e.position <@ cube_enlarge({point}, {reach}, 3) and e.position <-> {point} <= {reach}
+    """
+    if asked.of_places:
+        return within
+    return f"""{within}
         and (e.alone or not exists (
             select from search_entry n where n.theme = e.theme and n.service_id = e.service_id
             and (n.position <-> {point}, n.card_id) < (e.position <-> {point}, e.card_id)
@@ -181,7 +270,7 @@ def _coming(query: _Query, asked: Asked) -> str:
     )"""  # noqa: S608 - built of our own words; every value is a parameter
 
 
-def _filters(query: _Query, asked: Asked) -> str:
+def _filters(query: _Query, asked: Asked) -> str:  # noqa: C901, PLR0912 - one line for each filter
     """Answer the conditions on a card beside place and theme."""
     found = ""
     if asked.organisation_id is not None:
@@ -192,6 +281,32 @@ def _filters(query: _Query, asked: Asked) -> str:
         )
     elif asked.words:
         found += f" and c.document @@ {_words(query, asked)}"
+    if asked.audiences:
+        # A service for everybody is never hidden: it names no audience.
+        found += f" and (c.audiences = '{{}}' or c.audiences && {query.bind(list(asked.audiences), 'smallint[]')})"
+    for column, wanted in (("modes", asked.modes), ("languages", asked.languages)):
+        if wanted:
+            found += f" and c.{column} && {query.bind(list(wanted), 'varchar[]')}"
+    if asked.reception:
+        found += f" and c.reception @> {query.bind(list(asked.reception), 'varchar[]')}"
+    if asked.residence is not None:
+        found += f" and c.areas && {query.bind(list(asked.residence), 'varchar[]')}"
+    if asked.wheelchair:
+        found += " and c.wheelchair"
+    if asked.free:
+        found += " and c.free"
+    if asked.has_capacity:
+        held = f"{query.bind(asked.today, 'date')} - {CAPACITY_HELD_DAYS}"
+        found += f" and c.available > 0 and c.capacity_at >= {held}"
+    if asked.stop_m is not None:
+        found += f" and c.stop_m <= {query.bind(asked.stop_m, 'int')}"
+    if asked.open_ids is not None:
+        found += f" and c.opening_id = any({query.bind(list(asked.open_ids), 'int[]')})"
+    if asked.since is not None:
+        newer = query.bind(asked.since, "timestamptz")
+        found += f" and exists (select from service s where s.id = c.service_id and s.created_at > {newer})"
+    if asked.only is not None:
+        found += f" and c.service_id = any({query.bind(list(asked.only), 'uuid[]')})"
     return found
 
 
@@ -205,42 +320,118 @@ def _words(query: _Query, asked: Asked) -> str:
 
 
 def _score(query: _Query, asked: Asked) -> str:
-    """Answer relevance from 0 to 1: half words, a third nearness, the rest freshness (docs/search.md)."""
+    """Answer relevance from 0 to 1; docs/search.md explains the weights, a test holds them."""
     parts = ["0"]
     if asked.said:
         parts.append(f"0.5 * (c.themes && {query.bind(list(asked.said), 'smallint[]')})::int")
     if asked.words or asked.phrases:
         parts.append(f"ts_rank(c.document, {_words(query, asked)}, 32)")
-    said = f"least(1, {' + '.join(parts)})"
-    fresh = f"exp(-greatest(0, {query.bind(asked.today, 'date')} - c.freshness) * ln(2) / 180)"
+    today = query.bind(asked.today, "date")
+    age = f"greatest(0, {today} - c.capacity_at::date)"
+    terms = {
+        "words": f"least(1, {' + '.join(parts)})",
+        "near": "0.5",
+        "fresh": f"exp(-greatest(0, {today} - c.freshness) * ln(2) / {freshness.HALF_LIFE_DAYS})",
+        # Told lately, an open place lifts and a full house sinks; told long ago or never, neither.
+        "capacity": f"coalesce(0.3 + case when c.available > 0 then 0.7 else -0.3 end"
+        f" * exp(-{age} * ln(2) / {CAPACITY_HALF_LIFE_DAYS}), 0.3)",
+        "receives": "case c.can_receive when 'relais' then 0.6 when 'guest' then 0.3 else 0 end"
+        f" + 0.4 * coalesce(c.relay_opening_id = any({query.bind(list(asked.reachable_ids), 'int[]')}), false)::int",
+    }
+    weights = dict(WEIGHTS)
+    if len(parts) == 1:
+        del weights["words"]
     if asked.where is None:
-        return f"0.75 * {said} + 0.25 * {fresh}"
-    reach = query.bind(asked.where.radius_m, "float8")
-    return f"0.5 * {said} + 0.35 * (1 - least(1, coalesce(f.chord, {reach}) / {reach})) + 0.15 * {fresh}"
+        del weights["near"]
+    else:
+        reach = query.bind(asked.where.radius_m, "float8")
+        # What comes to the person is neither near nor far.
+        terms["near"] = f"coalesce(1 - least(1, f.chord / {reach}), 0.5)"
+    whole = sum(weights.values())
+    return " + ".join(f"{weight / whole:.6f} * ({terms[name]})" for name, weight in weights.items())
+
+
+WEIGHTS: Final = {"words": 0.45, "near": 0.30, "fresh": 0.10, "capacity": 0.10, "receives": 0.05}
+"""What relevance is made of; what a search does not ask for leaves its weight to the others."""
 
 
 def _count(query: _Query, asked: Asked) -> str:
     """Answer how many services fit, at most one more than `COUNT_UP_TO`."""
     enough = COUNT_UP_TO + 1
+    parts = _fitting(query, asked, f"limit {enough}" if not asked.of_places else "")
+    if len(parts) == 1 and not asked.of_places:
+        return f"select count(*) from {parts[0]} n"  # noqa: S608 - built of our own words; every value is a parameter
+    return f"select count(*) from (select distinct service_id from ({' union all '.join(parts)}) n limit {enough}) m"  # noqa: S608 - the same
+
+
+def _fitting(query: _Query, asked: Asked, limit: str) -> list[str]:
+    """Answer the selects of (card_id, service_id) that fit, one for each theme and one for what comes."""
     parts = []
     for theme in asked.themes or (0,):
         wanted = query.bind(theme, "smallint")
         filters = _filters(query, asked)
         join = "join card c on c.id = e.card_id" if filters else ""
-        fits = f"e.theme = {wanted} and e.lead"
+        fits = f"e.theme = {wanted}" + ("" if asked.of_places else " and e.lead")
         if asked.where is not None:
             point = f"cube({query.bind(list(asked.where.position), 'float8[]')})"
-            fits = _near(point, query.bind(chord_m(asked.where.radius_m), "float8"), wanted)
-        parts.append(
-            f"(select e.service_id from search_entry e {join} where {fits} {filters} limit {enough})"  # noqa: S608 - built of our own words; every value is a parameter
-        )
+            fits = _near(point, query.bind(chord_m(asked.where.radius_m), "float8"), wanted, asked)
+        parts.append(f"(select e.card_id, e.service_id from search_entry e {join} where {fits} {filters} {limit})")  # noqa: S608 - built of our own words; every value is a parameter
     if asked.where is not None:
-        parts.append(
-            f"(select service_id from ({_coming(query, asked)}) x (card_id, service_id, chord) limit {enough})"  # noqa: S608 - the same
-        )
-    if len(parts) == 1:
-        return f"select count(*) from {parts[0]} n"  # noqa: S608 - the same
-    return f"select count(*) from (select distinct service_id from ({' union all '.join(parts)}) n limit {enough}) m"  # noqa: S608 - the same
+        coming = _coming(query, asked)
+        parts.append(f"(select card_id, service_id from ({coming}) x (card_id, service_id, chord) {limit})")  # noqa: S608 - the same
+    return parts
+
+
+FACETS: Final[Mapping[str, tuple[str, dict[str, Any]]]] = {
+    "theme": ("unnest(c.themes)", {"themes": ()}),
+    "audience": ("unnest(c.audiences || case when c.audiences = '{}' then 0::smallint end)", {"audiences": ()}),
+    "mode": ("unnest(c.modes)", {"modes": ()}),
+    "language": ("unnest(c.languages)", {"languages": ()}),
+    "reception": ("unnest(c.reception)", {}),
+    "free": ("nullif(c.free, false)", {"free": False}),
+    "wheelchair": ("nullif(c.wheelchair, false)", {"wheelchair": False, "every_place": True}),
+    "has_capacity": ("nullif(c.available > 0 and c.capacity_at >= {held}, false)", {"has_capacity": False}),
+    "organisation_id": ("c.organisation_id", {"organisation_id": None}),
+}
+"""Each facet: where its values stand on a card, and what is not asked for while they are counted."""
+
+FACET_VALUES: Final = 100
+"""Values told of one facet, the most frequent ones."""
+
+
+async def facet(connection: Connection, asked: Asked, name: str) -> dict[str, int]:
+    """Answer how many services each value of a facet would find, all other filters as they are.
+
+    The count of a value is the total of the same search with that value alone in the place of the facet's filter.
+    """
+    values, without = FACETS[name]
+    asked = replace(asked, **without)
+    query = _Query()
+    if name == "has_capacity":
+        values = values.format(held=f"{query.bind(asked.today, 'date')} - {CAPACITY_HELD_DAYS}")
+    parts = _fitting(query, asked, "")
+    rows = await connection.fetch(
+        f"""
+        select v.value::text as value, count(distinct f.service_id) as services
+        from ({" union all ".join(parts)}) f join card c on c.id = f.card_id
+        cross join lateral (select {values} as value) v
+        where v.value is not null group by v.value order by services desc, value limit {FACET_VALUES}
+        """,  # noqa: S608 - built of our own words; every value is a parameter
+        *query.values,
+    )
+    return {row["value"]: row["services"] for row in rows}
+
+
+async def openings_around(connection: Connection, asked: Asked) -> list[int]:
+    """Answer the ids of all opening hours that places have which fit otherwise."""
+    query = _Query()
+    parts = _fitting(query, replace(asked, open_ids=None, every_place=True), "")
+    rows = await connection.fetch(
+        f"select distinct c.opening_id from ({' union all '.join(parts)}) f join card c on c.id = f.card_id"  # noqa: S608 - built of our own words; every value is a parameter
+        " where c.opening_id is not null",
+        *query.values,
+    )
+    return [row["opening_id"] for row in rows]
 
 
 LIKE_ENOUGH: Final = 0.4
@@ -312,143 +503,292 @@ async def nearest_municipality(connection: Connection, position: Position) -> as
     )
 
 
-async def terms(connection: Connection, taxonomy: str) -> Sequence[asyncpg.Record]:
-    """Answer the terms of a taxonomy, parents first."""
-    return await connection.fetch("select * from taxonomy_term where taxonomy = $1 order by id", taxonomy)
+async def terms(connection: Connection) -> Sequence[asyncpg.Record]:
+    """Answer the terms of our taxonomies, parents first."""
+    return await connection.fetch("select * from taxonomy_term order by id")
+
+
+SERVICE: Final = """
+    select s.*, s.record::text as record_text, coalesce(r.facts ->> 'name', o.name) as organisation_name,
+        o.record::text as organisation_record,
+        case when s.record ->> 'can_receive' is distinct from 'relais'
+                then coalesce(s.record ->> 'can_receive', 'phone_only')
+            when (r.facts -> 'scopes') ? 'referral:receive' and (r.facts -> 'active')::bool then 'relais'
+            when s.record ->> 'email' is not null then 'guest' else 'phone_only' end as receives,
+        p.available, p.maximum, p.unit, p.waiting_days, p.description as capacity_description,
+        p.updated_at as capacity_at
+    from service s join organisation o on o.id = s.organisation_id
+    left join registered_organisation r on r.id = o.id
+    left join service_capacity p on p.service_id = s.id
+    where s.id = $1
+"""
 
 
 async def service(connection: Connection, id_: UUID) -> asyncpg.Record | None:
-    """Answer all that is known of a service, with its organisation, places, contacts and terms."""
+    """Answer a service with its organisation, capacity, and whether it receives hand-overs now."""
+    return await connection.fetchrow(SERVICE, id_)
+
+
+async def lock_service(connection: Connection, id_: UUID, organisation_id: UUID | None) -> asyncpg.Record | None:
+    """Answer a service of an organisation, its row locked; nothing where it is another's."""
+    return await connection.fetchrow(
+        "select *, record::text as record_text from service"
+        " where id = $1 and organisation_id = $2 and merged_into is null for update",
+        id_,
+        organisation_id,
+    )
+
+
+async def organisation(connection: Connection, id_: UUID) -> asyncpg.Record | None:
+    """Answer what an organisation tells of itself (`record` as text), and how many services it shows."""
     return await connection.fetchrow(
         """
-        select s.*, coalesce(r.facts ->> 'name', o.name) as organisation_name,
-            o.description as organisation_description, o.website as organisation_website,
-            o.email as organisation_email,
-            case when s.can_receive <> 'relais' or (r.facts -> 'scopes') ? 'referral:receive' and
-                (r.facts -> 'active')::bool then s.can_receive
-                when s.email is not null then 'guest' else 'phone_only' end as receives,
-            array(select l.code from language l where l.service_id = s.id order by l.code) as languages,
-            array(select t.code from attribute a join taxonomy_term t on t.id = a.term_id
-                where a.service_id = s.id and t.taxonomy = 'themes' order by t.id) as themes,
-            exists (select from attribute a join taxonomy_term t on t.id = a.term_id
-                where a.service_id = s.id and t.sensitive) as sensitive,
-            array(select t.code from attribute a join taxonomy_term t on t.id = a.term_id
-                where a.service_id = s.id and t.taxonomy = 'audiences' order by t.id) as audiences,
-            array(select a.uri from service_area a where a.service_id = s.id order by a.uri) as area,
-            (select p.number from phone p where p.service_id = s.id limit 1) as phone,
-            (select jsonb_build_object('available', c.available, 'waiting_days', c.waiting_days,
-                'updated_at', c.updated) from service_capacity c where c.service_id = s.id)::text as capacity,
-            (select jsonb_build_object('id', c.id, 'name', c.name, 'function', c.title, 'email', c.email,
-                'hours', c.hours, 'phone', (select p.number from phone p where p.contact_id = c.id limit 1))
-                from contact c where c.service_id = s.id and c.relay limit 1)::text as relay_contact,
-            (select jsonb_agg(jsonb_build_object('id', l.id, 'name', l.name, 'street', a.address_1,
-                'postcode', a.postal_code, 'municipality', a.city, 'country', a.country,
-                'municipality_code', l.municipality_code, 'latitude', l.latitude, 'longitude', l.longitude,
-                'precision', l.precision, 'confidential', l.confidential, 'nearest_stop', l.transportation,
-                'wheelchair', (select w.wheelchair from accessibility w where w.location_id = l.id limit 1),
-                'hours', h.description, 'time_zone', h.time_zone) order by l.id)
-                from service_at_location sal join location l on l.id = sal.location_id
-                left join address a on a.location_id = l.id
-                left join schedule h on h.service_at_location_id = sal.id
-                where sal.service_id = s.id)::text as places
-        from service s join organisation o on o.id = s.organisation_id
-        left join registered_organisation r on r.id = o.id
-        where s.id = $1
+        select o.id, o.version, o.record::text as record, coalesce(r.facts ->> 'name', o.name) as name,
+            (select count(distinct c.service_id) from card c where c.organisation_id = o.id) as services
+        from organisation o left join registered_organisation r on r.id = o.id where o.id = $1
         """,
         id_,
     )
 
 
-REFRESH: Final = """
-    with s as (
-        select s.*, o.name as organisation_name,
-            array(select a.term_id from attribute a join taxonomy_term t on t.id = a.term_id
-                where a.service_id = s.id and t.taxonomy = 'themes' order by a.term_id) as own_themes,
-            array(select t.code from attribute a join taxonomy_term t on t.id = a.term_id
-                where a.service_id = s.id and t.taxonomy = 'themes' order by t.id) as slugs,
-            array(select a.uri from service_area a where a.service_id = s.id order by a.uri) as area,
-            (select jsonb_build_object('available', c.available, 'waiting_days', c.waiting_days,
-                'updated_at', to_char(c.updated at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"'))
-                from service_capacity c where c.service_id = s.id) as capacity,
-            (select jsonb_build_object('id', c.id, 'name', c.name, 'function', c.title, 'email', c.email,
-                'phone', (select p.number from phone p where p.contact_id = c.id limit 1), 'hours', c.hours)
-                from contact c where c.service_id = s.id and c.relay limit 1) as relay
-        from service s join organisation o on o.id = s.organisation_id
-        where s.id = any($1::uuid[]) and s.retired_at is null and s.status in ('active', 'temporarily closed')
-    ), made as (
-        insert into card (service_id, location_id, organisation_id, position, lead, areas, themes, confidential,
-            freshness, assured_by, hours, time_zone, country, has_email, can_receive, document, body)
-        select s.id, at.location_id, s.organisation_id, cube(at.position),
-            row_number() over (partition by s.id order by at.position is null, at.location_id) = 1,
-            -- A service that comes, and tells no area, comes everywhere.
-            case when at.position is not null then '{}' when s.area = '{}' then array['*']::varchar[]
-                else s.area end,
-            array(select distinct t.id from unnest(s.own_themes) own (id) join taxonomy_term u on u.id = own.id
-                join taxonomy_term t on t.id = own.id or t.code = u.parent order by t.id),
-            at.confidential, coalesce(s.assured_date, date '2000-01-01'), s.assurer, at.hours, at.time_zone,
-            at.country, s.email is not null, s.can_receive,
-            setweight(to_tsvector('simple', s.texts[1]), 'A') || setweight(to_tsvector('simple', s.texts[2]), 'B')
-                || setweight(to_tsvector('simple', s.texts[3]), 'C')
-                || setweight(to_tsvector('simple', s.texts[4]), 'D'),
-            regexp_replace(jsonb_build_object(
-                'id', s.id,
-                'service', jsonb_build_object('id', s.id, 'name', s.name, 'themes', s.slugs,
-                    'description', s.description),
-                'organisation', jsonb_build_object('id', s.organisation_id, 'name', s.organisation_name),
-                'location', jsonb_build_object(
-                    'id', case when at.position is null then null else at.location_id end,
-                    'type', case when at.position is null then 'virtual' else 'physical' end,
-                    'name', at.location_name,
-                    'address', jsonb_build_object('street', at.street, 'postcode', at.postcode,
-                        'municipality', at.city, 'country', nullif(at.country, '')),
-                    'latitude', at.latitude, 'longitude', at.longitude, 'precision', at.precision,
-                    'confidential', at.confidential, 'nearest_stop', at.stop, 'wheelchair', at.wheelchair),
-                'modes', s.modes, 'free', s.free, 'alert', s.alert, 'reception', s.reception,
-                'capacity', s.capacity, 'relay_contact', s.relay,
-                'source', jsonb_build_object('name', s.source, 'record_id', s.record_id, 'url', s.url)
-            )::text, '}$', '')
-        -- Each service looks for its own places: two whole lists joined would take the square of a batch.
-        from s cross join lateral (
-            select s.id as service_id, l.id as location_id, l.name as location_name, l.confidential, l.position,
-                case when l.confidential then null else l.latitude end as latitude,
-                case when l.confidential then null else l.longitude end as longitude,
-                case when l.confidential then null else a.address_1 end as street,
-                case when l.confidential then null else a.postal_code end as postcode,
-                a.city, coalesce(a.country, '') as country, l.municipality_code,
-                case when l.confidential then null else l.transportation end as stop,
-                case when l.confidential then null else h.description end as hours,
-                coalesce(h.time_zone, 'UTC') as time_zone,
-                (select w.wheelchair from accessibility w where w.location_id = l.id limit 1) as wheelchair,
-                l.precision
-            from service_at_location sal join location l on l.id = sal.location_id
-            left join address a on a.location_id = l.id
-            left join schedule h on h.service_at_location_id = sal.id
-            where sal.service_id = s.id and l.position is not null
-            union all
-            select s.id, '00000000-0000-0000-0000-000000000000'::uuid, null, false, null, null, null, null, null, null,
-                '', null, null, null, 'UTC', null, null
-            where s.modes && array['remote', 'at_home']::varchar[]
-        ) at
-        returning *
+async def own_services(  # noqa: PLR0913 - the filters of a list
+    connection: Connection,
+    organisation_id: UUID,
+    status: str | None,
+    stale_days: int | None,
+    today: date,
+    after: UUID | None,
+    limit: int,
+) -> Sequence[asyncpg.Record]:
+    """Answer the services of an organisation by id, with their open reports and whether a review asks about them."""
+    return await connection.fetch(
+        """
+        select s.id, s.name, s.status, s.version, s.quality, s.assured_on, s.assured_by, s.updated_at,
+            (select count(*) from remark r where r.service_id = s.id and r.kind = 'reported'
+                and r.answered_at is null) as open_reports,
+            exists (select from campaign_entry e join campaign c on c.id = e.campaign_id
+                where e.service_id = s.id and e.answered_at is null and c.ended_at is null) as asked
+        from service s
+        where s.organisation_id = $1 and s.merged_into is null and ($2::text is null or s.status = $2)
+            and ($3::int is null or coalesce(s.assured_on, date '2000-01-01') < $4::date - $3::int)
+            and ($5::uuid is null or s.id > $5)
+        order by s.id limit $6
+        """,
+        organisation_id,
+        status,
+        stale_days,
+        today,
+        after,
+        limit,
     )
-    insert into search_entry (theme, card_id, service_id, position, alone, lead, freshness)
-    select theme, made.id, made.service_id, made.position,
-        count(made.position) over (partition by made.service_id, theme) = 1, made.lead, made.freshness
-    from made cross join lateral unnest(made.themes || 0::smallint) theme
-"""
-"""Builds the cards and search entries of services from their tables, after those that stood were removed."""
 
 
-async def refresh(connection: Connection, service_ids: Sequence[UUID]) -> None:
-    """Build the cards and search entries of some services anew; a retired one has none."""
-    await connection.execute("delete from card where service_id = any($1::uuid[])", list(service_ids))
-    await connection.execute(REFRESH, list(service_ids))
+async def touch(connection: Connection, id_: UUID) -> None:
+    """Let the change feed tell of a service whose document did not change."""
+    await connection.execute("update service set changed_in = pg_current_xact_id()::text::bigint where id = $1", id_)
+
+
+async def sites(connection: Connection, id_: UUID) -> Sequence[asyncpg.Record]:
+    """Answer the indexed places of a service with their stops, as they stand in its record."""
+    return await connection.fetch(
+        """
+        select l.*, c.stop_m, c.stops, p.name as municipality
+        from service_at_location l
+        left join card c on c.service_id = l.service_id and c.location_id = l.location_id
+        left join place p on p.code = l.municipality_code
+        where l.service_id = $1 order by l.number
+        """,
+        id_,
+    )
+
+
+async def history(connection: Connection, id_: UUID, before: int | None, limit: int) -> Sequence[asyncpg.Record]:
+    """Answer the changes of a resource, the latest first."""
+    return await connection.fetch(
+        """
+        select id, at, action, field_name, previous_value::text as previous_value,
+            replacement_value::text as replacement_value, updated_by
+        from history where resource_id = $1 and ($2::bigint is null or id < $2) order by id desc limit $3
+        """,
+        id_,
+        before,
+        limit,
+    )
+
+
+async def openings(connection: Connection, ids: Sequence[int]) -> Sequence[asyncpg.Record]:
+    """Answer opening hours by their ids."""
+    return await connection.fetch("select id, text, zone, country from opening where id = any($1::int[])", ids)
+
+
+async def relay_openings(connection: Connection) -> list[int]:
+    """Answer the ids of all hours in which relay contacts can be reached."""
+    rows = await connection.fetch(
+        """
+        with recursive walk as (
+            (select relay_opening_id as id from card where relay_opening_id is not null order by 1 limit 1)
+            union all
+            select (select relay_opening_id from card where relay_opening_id > walk.id order by 1 limit 1)
+            from walk where walk.id is not null
+        )
+        select id from walk where id is not null
+        """
+    )
+    return [row["id"] for row in rows]
+
+
+async def changes(connection: Connection, after: tuple[int, UUID] | None, limit: int) -> Sequence[asyncpg.Record]:
+    """Answer services by their last change, only those whose transaction surely ended before every later one.
+
+    A change that commits late has an older number than one already passed on: so nothing is passed on that an open
+    transaction could still overtake.
+    """
+    return await connection.fetch(
+        """
+        select id, organisation_id, status, version, updated_at, merged_into, changed_in
+        from service
+        where changed_in < pg_snapshot_xmin(pg_current_snapshot())::text::bigint and status <> 'draft'
+            and ($1::bigint is null or (changed_in, id) > ($1, $2::uuid))
+        order by changed_in, id limit $3
+        """,
+        after[0] if after else None,
+        after[1] if after else None,
+        limit,
+    )
+
+
+async def open_job(  # noqa: PLR0913 - what is kept of a job
+    connection: Connection,
+    path: Path,
+    source: str,
+    options: Mapping[str, Any],
+    now: datetime,
+    *,
+    size: int,
+    file: str | None = None,
+    state: str = "waiting",
+) -> UUID:
+    """Keep an import that is to be run (`waiting`), or whose file is still to come (`receiving`); answer its id."""
+    id_: UUID = await connection.fetchval(
+        """
+        insert into import_job (id, organisation_id, source, file, path, options, state, created_at, bytes_total,
+            bytes_read, rows_done, report, attempts)
+        values (gen_random_uuid(), $1, $2, $3, $4, $5, $8, $6, $7, 0, 0, '{}', 0) returning id
+        """,
+        UUID(options["organisation_id"]) if options.get("organisation_id") else None,
+        source,
+        file or path.name,
+        str(path),
+        json.dumps(dict(options)),
+        now,
+        size,
+        state,
+    )
+    return id_
+
+
+async def begin_job(connection: Connection, id_: UUID, now: datetime) -> asyncpg.Record:
+    """Take a job up, anew or again, and answer it."""
+    row = await connection.fetchrow(
+        """
+        update import_job set state = 'running', started_at = coalesce(started_at, $2), attempts = attempts + 1
+        where id = $1
+        returning *, options::text as options, report::text as report
+        """,
+        id_,
+        now,
+    )
+    assert row is not None  # noqa: S101 - whoever begins a job has its id
+    return row
+
+
+async def note_job(connection: Connection, id_: UUID, rows_done: int, bytes_read: int, report: str) -> None:
+    """Keep how far a job came, with what it wrote."""
+    await connection.execute(
+        "update import_job set rows_done = $2, bytes_read = $3, report = $4 where id = $1",
+        id_,
+        rows_done,
+        bytes_read,
+        report,
+    )
+
+
+async def end_job(  # noqa: PLR0913 - what is kept of an end
+    connection: Connection, id_: UUID, state: str, report: str, now: datetime, reason: str | None
+) -> None:
+    """Keep how a job ended; what it met is forgotten."""
+    await connection.execute("delete from import_seen where job_id = $1", id_)
     await connection.execute(
         """
-        insert into vocabulary
-        select distinct w from card c, unnest(tsvector_to_array(c.document)) w
-        where c.service_id = any($1::uuid[]) and length(w) between 3 and 40
-        on conflict do nothing
+        update import_job set state = $2::text, report = $3, ended_at = $4, reason = $5,
+            bytes_read = case $2::text when 'done' then bytes_total else bytes_read end
+        where id = $1
         """,
-        list(service_ids),
+        id_,
+        state,
+        report,
+        now,
+        reason,
     )
+
+
+async def see(connection: Connection, job: UUID, ids: Sequence[UUID]) -> set[UUID]:
+    """Note the entries that a job met; answer those it meets for the first time."""
+    rows = await connection.fetch(
+        "insert into import_seen select $1, unnest($2::uuid[]) on conflict do nothing returning service_id", job, ids
+    )
+    return {row["service_id"] for row in rows}
+
+
+async def of_other_source(connection: Connection, source: str, ids: Sequence[UUID]) -> set[UUID]:
+    """Answer which of these entries stand under another source."""
+    rows = await connection.fetch("select id from service where id = any($1::uuid[]) and source <> $2", ids, source)
+    return {row["id"] for row in rows}
+
+
+async def gone(connection: Connection, source: str, job: UUID) -> list[UUID]:
+    """Answer the entries of a source that a job did not meet; what its organisation keeps itself has not gone."""
+    rows = await connection.fetch(
+        """
+        select s.id from service s where s.source = $1 and s.status <> 'retired' and not s.owned
+        and not exists (select from import_seen i where i.job_id = $2 and i.service_id = s.id) order by s.id
+        """,
+        source,
+        job,
+    )
+    return [row["id"] for row in rows]
+
+
+async def jobs(
+    connection: Connection, organisation_id: UUID, before: tuple[datetime, UUID] | None, limit: int
+) -> Sequence[asyncpg.Record]:
+    """Answer the imports of an organisation, the latest first."""
+    return await connection.fetch(
+        """
+        select *, report::text as report from import_job where organisation_id = $1
+            and ($2::timestamptz is null or (created_at, id) < ($2, $3::uuid))
+        order by created_at desc, id desc limit $4
+        """,
+        organisation_id,
+        before[0] if before else None,
+        before[1] if before else None,
+        limit,
+    )
+
+
+async def job(connection: Connection, id_: UUID, organisation_id: UUID) -> asyncpg.Record | None:
+    """Answer one import of an organisation."""
+    return await connection.fetchrow(
+        "select *, report::text as report from import_job where id = $1 and organisation_id = $2", id_, organisation_id
+    )
+
+
+async def next_job(connection: Connection) -> UUID | None:
+    """Answer the oldest job that is to be run: one that waits, or one whose runner is gone."""
+    id_: UUID | None = await connection.fetchval(
+        """
+        select id from import_job where state in ('waiting', 'running') and organisation_id is not null
+        order by created_at limit 1
+        """
+    )
+    return id_

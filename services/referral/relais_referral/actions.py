@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from relais_referral import store, views
 from relais_referral.directory import NamedService, Theme
-from relais_referral.domain import chain, texts
+from relais_referral.domain import chain
 from relais_referral.domain.consent import BOUND_ONLY, Consent, Purpose, Secrecy, Status, given_in_time
 from relais_referral.domain.handshake import Action, Party, State, Transition, decide
 from relais_referral.domain.refusals import (
@@ -43,6 +43,7 @@ from relais_referral.schemas import (
     Withdrawal,
 )
 from relais_referral.sealing import Seal, Sealer, Wrapped
+from relais_shared import texts
 from relais_shared.auth import Actor
 from relais_shared.refusals import Fault, InvalidInput, NotFound, StaleVersion
 from relais_shared.registry import Organisation, known

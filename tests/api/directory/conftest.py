@@ -3,7 +3,7 @@
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 import asyncpg
@@ -14,6 +14,7 @@ from joserfc.jwk import OKPKey
 from relais_directory import actions, importing
 from relais_directory.app import create_app
 from relais_directory.settings import DirectorySettings
+from relais_directory.writing import Author
 from relais_local.territory import generate
 from relais_shared.auth import Actor, Keyring
 from relais_shared.client import ASGITransport, open_client
@@ -43,7 +44,8 @@ async def _dsn(home: Path, databases: object, territory_file: Path) -> str:
     connection = await asyncpg.connect(dsn)
     await actions.load_vocabularies(connection)
     await actions.load_gazetteer(connection)
-    report = await importing.run(connection, territory_file, source="demo")
+    options = importing.Options(source="demo")
+    report = await importing.run(connection, territory_file, options, Author("test", datetime.now(UTC)))
     assert report.refused == 0
     await connection.close()
     return dsn

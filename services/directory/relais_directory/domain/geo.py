@@ -1,6 +1,7 @@
 """Where things are: positions on the WGS 84 ellipsoid, and how far they are from each other."""
 
-from math import asin, cos, radians, sin, sqrt
+from collections.abc import Sequence
+from math import asin, atan2, cos, degrees, hypot, radians, sin, sqrt
 from typing import Final
 
 SEMI_MAJOR_M: Final = 6_378_137.0
@@ -25,6 +26,14 @@ def position(latitude: float, longitude: float) -> tuple[float, float, float]:
         normal * cos(phi) * sin(lam),
         normal * (1 - ECCENTRICITY_SQUARED) * sin(phi),
     )
+
+
+def latitude_longitude(position_m: Sequence[float]) -> tuple[float, float]:
+    """Answer latitude and longitude of an earth-centred position on the ellipsoid, in degrees, seven decimals."""
+    x, y, z = position_m
+    # On the ellipsoid itself the normal's angle follows from the position without iterating.
+    latitude = atan2(z, (1 - ECCENTRICITY_SQUARED) * hypot(x, y))
+    return round(degrees(latitude), 7), round(degrees(atan2(y, x)), 7)
 
 
 def geodesic_m(chord_m: float) -> float:

@@ -1,21 +1,28 @@
 """Search: cards by place, theme and words. Finished JSON passes through as bytes; docs/search.md explains the order."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, date, datetime
-from functools import cache
+from functools import cache, lru_cache
 from math import inf
+from pathlib import Path
 from typing import Annotated, Any, Final
 from uuid import UUID
 
 import asyncpg
 import orjson
 from fastapi import Query, Request, Response
+from starlette.datastructures import State
 
-from relais_directory import hours, store
+from relais_directory import store
+from relais_directory.cards import LONG_AGO
+from relais_directory.data import lookalikes
 from relais_directory.data import words as spelt_words
 from relais_directory.domain import freshness
+from relais_directory.domain.areas import codes_of
 from relais_directory.domain.geo import geodesic_m, position
 from relais_directory.domain.words import Lexicon, Meaning, plain, stem
+from relais_directory.openings import Openings
 from relais_directory.schemas import SearchPage, SearchQuery
 from relais_shared import problems
 from relais_shared.auth import Actor, requires
@@ -30,10 +37,17 @@ NO_NEARER: Final = 0.5
 """Metres by which rounding may differ: an answer is cut at the radius itself."""
 
 
+Why = tuple[bytes, list[str], bytes]
+"""The words that led to the match as JSON, the themes asked for or said, and the filters as JSON."""
+
+
 @cache
-def lexicon() -> Lexicon:
-    """Answer the words that people use, by theme."""
-    return Lexicon({slug: [word for group in told.values() for word in group] for slug, told in spelt_words().items()})
+def lexicon(own: Path | None) -> Lexicon:
+    """Answer the words that people use, by theme; with those of a territory's own file."""
+    told = spelt_words(own)
+    return Lexicon(
+        {slug: [word for group in by.values() for word in group] for slug, by in told.items()}, lookalikes(own)
+    )
 
 
 @router.get(
@@ -53,62 +67,158 @@ async def search(
     """Find services near a place, for a need.
 
     One item for each service, at its nearest location. Services that come to the person there (at home, remote) are
-    found too, with `distance_m: null`. Without a place there is no distance.
+    found too, with `distance_m: null`. Without a place there is no distance. Several values of one filter are
+    alternatives, except of `reception`; several filters have to hold together.
     """
-    # A cursor goes on with the search that it came from, and with no other.
-    same = query.model_dump_json(exclude={"cursor", "limit"})
-    codec = CursorCodec(request.app.state.settings.secret_bytes(), f"search:{same}")
-    after, today = _position(codec, query.cursor, now)
     async with request.app.state.pool.acquire() as connection:
-        where = await _where(connection, query, request.app.state.settings.country)
-        meaning = lexicon().meaning(query.q) if query.q else Meaning()
-        words, meant = await _words(connection, meaning)
-        ids = request.app.state.terms
-        said = tuple(sorted({ids[slug] for slug in meaning.themes if slug in ids}))
-        if query.q and not words and not said:
-            # Only small words, or signs: nothing can be found by them, and everything would be no answer.
-            raise InvalidInput("Nothing to look for.", [Fault("?q", "Give a word that says what is needed.")])
-        sort = query.sort or ("relevance" if query.q else "distance" if where else "freshness")
-        asked = store.Asked(
-            where=where,
-            themes=tuple(ids[slug] for slug in query.theme),
-            said=said,
-            words=words,
-            organisation_id=query.organisation_id,
-            sort=sort,
-            after=after,
-            limit=query.limit + 1,
-            today=today,
-            phrases=tuple(" ".join(map(stem, phrase.split())) for phrase in meaning.by) if said else (),
-        )
-        rows = await store.search(connection, asked)
-    shown, more = rows[: query.limit], rows[query.limit :]
-    why = _why(query, meaning, meant)
-    items = b",".join(_card(row, where, today, now, why, request.app.state.slugs) for row in shown)
-    total = rows[0]["total"] if rows else 0
-    cursor, headers = None, {"Cache-Control": "no-store"}
-    if more:
+        return await answer(request, connection, query, now)
+
+
+async def answer(
+    request: Request, connection: store.Connection, query: SearchQuery, now: datetime, since: datetime | None = None
+) -> Response:
+    """Answer one page of a search; with `since`, only of services that are newer.
+
+    Raises:
+        InvalidInput: No such place, nothing to look for, or not a cursor of this search.
+    """
+    state = request.app.state
+    # A cursor goes on with the search that it came from, and with no other.
+    codec = CursorCodec(state.settings.secret_bytes(), "search:" + query.model_dump_json(exclude={"cursor", "limit"}))
+    moment, after, kept = _position(codec, query.cursor, now)
+    asked, why, where = await prepared(connection, state, query, moment)
+    asked = replace(asked, after=after, limit=query.limit + 1, since=since)
+    offset, total = 0, None
+    if kept is not None:
+        id_, offset = kept
+        there = await store.walk(connection, id_, offset, query.limit)
+        if there is None:
+            raise InvalidInput(
+                "This search was forgotten.", [Fault("?cursor", "Its pages are kept for half an hour: search again.")]
+            )
+        total, ids = there
+        asked = replace(asked, only=tuple(ids))
+    rows = await store.search(connection, asked)
+    openings = state.openings
+    await openings.know(connection, [row["opening_id"] for row in rows if row["opening_id"]])
+    await openings.know(connection, [row["relay_opening_id"] for row in rows if row["relay_opening_id"]])
+    shown = rows[: query.limit]
+    cursor = None
+    if kept is not None or (not asked.walks and len(rows) > query.limit):
+        if kept is None:
+            id_ = await store.keep_walk(connection, rows[0]["ids"])
+            total = len(rows[0]["ids"])
+        offset += query.limit
+        if offset < (total or 0):
+            cursor = codec.encode(["kept", str(id_), offset, moment.isoformat()])
+    elif len(rows) > query.limit:
         last = shown[-1]
-        key = None if last["key"] == inf else last["key"]
-        cursor = codec.encode([key, str(last["service_id"]), today.isoformat()])
+        cursor = codec.encode(
+            ["after", None if last["key"] == inf else last["key"], str(last["service_id"]), moment.isoformat()]
+        )
+    if total is None:
+        total = rows[0]["total"] if rows else 0
+    items = b",".join(_card(row, where, now, why, openings, state.slugs) for row in shown)
+    tail: dict[str, Any] = {"total": min(total, store.COUNT_UP_TO), "total_is_exact": total <= store.COUNT_UP_TO}
+    if query.facets:
+        tail["facets"] = await facets(connection, state, asked, query.facets)
+    tail["next_cursor"] = cursor
+    headers = {"Cache-Control": "no-store"}
+    if cursor:
         headers["Link"] = next_link(request, cursor)
-    tail = {
-        "total": min(total, store.COUNT_UP_TO),
-        "total_is_exact": total <= store.COUNT_UP_TO,
-        "next_cursor": cursor,
-    }
     body = b'{"items":[' + items + b"]," + orjson.dumps(tail)[1:]
     return Response(body, media_type="application/json", headers=headers)
 
 
-def _position(codec: CursorCodec, cursor: str | None, now: datetime) -> tuple[tuple[float, UUID] | None, date]:
+async def prepared(
+    connection: store.Connection, state: State, query: SearchQuery, moment: datetime
+) -> tuple[store.Asked, Why, store.Where | None]:
+    """Answer what a query asks of the store, which words, themes and filters it names, and its place.
+
+    Raises:
+        InvalidInput: No such place, or nothing to look for.
+    """
+    where = await _where(connection, query, state.settings.country)
+    meaning = lexicon(state.settings.words).meaning(query.q) if query.q else Meaning()
+    words, meant = await _words(connection, meaning)
+    ids = state.terms
+    said = tuple(sorted({ids[slug] for slug in meaning.themes if slug in ids}))
+    if query.q and not words and not said:
+        # Only small words, or signs: nothing can be found by them, and everything would be no answer.
+        raise InvalidInput("Nothing to look for.", [Fault("?q", "Give a word that says what is needed.")])
+    sort = query.sort or ("relevance" if query.q else "distance" if where else "freshness")
+    residence = None
+    if query.residence is not None:
+        code = query.residence if ":" in query.residence else f"{state.settings.country}:{query.residence}"
+        residence = codes_of(code)
+    asked = store.Asked(
+        where=where,
+        themes=tuple(ids[slug] for slug in query.theme),
+        said=said,
+        words=words,
+        organisation_id=query.organisation_id,
+        sort=sort,
+        after=None,
+        limit=query.limit,
+        today=moment.astimezone(UTC).date(),
+        phrases=tuple(" ".join(map(stem, phrase.split())) for phrase in meaning.by) if said else (),
+        # Asking for everybody asks for nobody in particular.
+        audiences=() if "everyone" in query.audience else tuple(ids[slug] for slug in query.audience),
+        modes=tuple(query.mode),
+        languages=tuple(query.language),
+        reception=tuple(query.reception),
+        residence=residence,
+        wheelchair=query.wheelchair is not None,
+        free=query.free is not None,
+        has_capacity=query.has_capacity is not None,
+        stop_m=query.reachable_by_transport_m,
+    )
+    if sort == "relevance":
+        relays = await store.relay_openings(connection)
+        await state.openings.know(connection, relays)
+        asked = replace(asked, reachable_ids=state.openings.open_ones(relays, moment))
+    if query.open_at is not None:
+        around = await store.openings_around(connection, asked)
+        await state.openings.know(connection, around)
+        asked = replace(asked, open_ids=state.openings.open_ones(around, query.open_at))
+    return asked, _why(query, meaning, meant), where
+
+
+async def facets(
+    connection: store.Connection, state: State, asked: store.Asked, names: Sequence[str]
+) -> dict[str, dict[str, int]]:
+    """Answer the counts of facets by the values that the search takes."""
+    found = {}
+    for name in dict.fromkeys(names):
+        counts = await store.facet(connection, replace(asked, only=None), name)
+        if name == "theme":
+            counts = {state.slugs[int(id_)]: count for id_, count in counts.items()}
+        elif name == "audience":
+            everybody = counts.pop("0", 0)
+            told = {state.slugs[int(id_)]: count for id_, count in counts.items()}
+            # Whoever is asked for, what is for everybody is found too.
+            counts = {slug: told.get(slug, 0) + everybody for slug in state.audiences if slug != "everyone"}
+        found[name] = {value: count for value, count in counts.items() if count}
+    return found
+
+
+Kept = tuple[UUID, int]
+
+
+def _position(
+    codec: CursorCodec, cursor: str | None, now: datetime
+) -> tuple[datetime, tuple[float, UUID] | None, Kept | None]:
+    """Answer the moment that a walk began, and where its next page does."""
     if cursor is None:
-        return None, now.astimezone(UTC).date()
-    key, id_, day = codec.decode(cursor)
-    return (inf if key is None else float(key), UUID(id_)), date.fromisoformat(day)
+        return now, None, None
+    way, *place, moment = codec.decode(cursor)
+    began = datetime.fromisoformat(moment)
+    if way == "kept":
+        return began, None, (UUID(place[0]), place[1])
+    return began, (inf if place[0] is None else float(place[0]), UUID(place[1])), None
 
 
-async def _where(connection: asyncpg.Connection, query: SearchQuery, country: str) -> store.Where | None:
+async def _where(connection: store.Connection, query: SearchQuery, country: str) -> store.Where | None:
     """Answer the point that a query names, and the codes of the areas around it.
 
     Raises:
@@ -118,7 +228,7 @@ async def _where(connection: asyncpg.Connection, query: SearchQuery, country: st
         latitude, longitude = map(float, query.near.split(","))
         at = position(latitude, longitude)
         home = await store.nearest_municipality(connection, at)
-        return store.Where(at, query.radius_km * 1000, _codes(home["code"] if home else None))
+        return store.Where(at, query.radius_km * 1000, codes_of(home["code"] if home else None))
     if query.municipality is not None:
         code = query.municipality if ":" in query.municipality else f"{country}:{query.municipality}"
         row = await store.place_by_code(connection, code)
@@ -145,21 +255,10 @@ def _at(query: SearchQuery, rows: Sequence[asyncpg.Record], name: str) -> store.
     latitude = sum(row["latitude"] for row in rows) / len(rows)
     longitude = sum(row["longitude"] for row in rows) / len(rows)
     codes = {row["parent"] or row["code"] for row in rows}
-    return store.Where(position(latitude, longitude), query.radius_km * 1000, _codes(*codes))
+    return store.Where(position(latitude, longitude), query.radius_km * 1000, codes_of(*codes))
 
 
-def _codes(*municipalities: str | None) -> tuple[str, ...]:
-    """Answer the codes by which a service area may cover a municipality: its own, its département's, everywhere."""
-    found = {"*"}
-    for code in municipalities:
-        if code:
-            found.add(code)
-            if code.startswith("fr:"):
-                found.add(code[:6] if code[3:5] in {"97", "98"} else code[:5])
-    return tuple(sorted(found))
-
-
-async def _words(connection: asyncpg.Connection, meaning: Meaning) -> tuple[tuple[str, ...], dict[str, str]]:
+async def _words(connection: store.Connection, meaning: Meaning) -> tuple[tuple[str, ...], dict[str, str]]:
     """Answer the words to find in texts; a mistyped one with its neighbours, and what it was taken for."""
     if not meaning.words:
         return (), {}
@@ -174,48 +273,74 @@ async def _words(connection: asyncpg.Connection, meaning: Meaning) -> tuple[tupl
     return tuple(words), meant
 
 
-def _why(query: SearchQuery, meaning: Meaning, meant: dict[str, str]) -> dict[str, list[str]]:
-    filters = [
-        name
-        for name in ("near", "postcode", "municipality", "place", "organisation_id")
-        if getattr(query, name) is not None
-    ]
-    return {
-        "words": [
-            *meaning.by,
-            *(meant.get(word, spelt) for word, spelt in zip(meaning.words, meaning.spelt, strict=True)),
-        ],
-        "themes": list(dict.fromkeys((*query.theme, *meaning.themes))),
-        "filters": filters,
-    }
+FILTERS: Final = (
+    "near", "postcode", "municipality", "place", "audience", "mode", "language", "reception", "residence", "wheelchair",
+    "free", "has_capacity", "open_at", "reachable_by_transport_m", "organisation_id",
+)  # fmt: skip
+
+
+def _why(query: SearchQuery, meaning: Meaning, meant: dict[str, str]) -> Why:
+    words = [*meaning.by, *(meant.get(word, spelt) for word, spelt in zip(meaning.words, meaning.spelt, strict=True))]
+    filters = [name for name in FILTERS if getattr(query, name)]
+    themes = list(dict.fromkeys((*query.theme, *meaning.themes)))
+    return orjson.dumps(words), themes, orjson.dumps(filters)
 
 
 def _card(
     row: asyncpg.Record,
     where: store.Where | None,
-    today: date,
     now: datetime,
-    why: dict[str, list[str]],
+    why: Why,
+    openings: Openings,
     slugs: dict[int, str],
 ) -> bytes:
-    """Answer a card: the finished JSON, and what depends on the moment, the place and the question."""
-    chord = row["chord"]
-    distance = None
-    if chord is not None and where is not None and not row["confidential"]:
-        distance = round(min(geodesic_m(chord), where.radius_m + NO_NEARER))
-    told = row["freshness"] if row["freshness"] != store.LONG_AGO else None
-    here = hours.opening(row["hours"], row["time_zone"], row["country"], now)
-    own = {slugs[id_] for id_ in row["themes"] if id_ in slugs}
-    added = {
-        "distance_m": distance,
-        "opening": {"open_now": here.open_now, "next_opening": here.next_opening},
-        "freshness": {
-            "assured_at": told,
-            "assured_by": row["assured_by"],
-            "score": freshness.score(told, today),
-        },
-        "can_receive": row["can_receive"],
-        "why": {**why, "themes": [slug for slug in why["themes"] if slug in own]},
-    }
-    finished: Any = row["body"]
-    return bytes(finished.encode()) + b"," + orjson.dumps(added)[1:]
+    """Answer a card: the finished JSON, and what depends on the moment, the place and the question.
+
+    Put together as text: an object and a serialiser for each card cost more than finding it.
+    """
+    body: str = row["body"]
+    reachable = "null"
+    if row["relay_opening_id"] is not None:
+        reachable = _JSON[openings.state(row["relay_opening_id"], now)[0]]
+    # The card was left open in its relay contact.
+    relay = f',"reachable_now":{reachable}}}' if not body.endswith("null") else ""
+    distance = "null"
+    if row["chord"] is not None and where is not None and not row["confidential"]:
+        distance = str(round(min(geodesic_m(row["chord"]), where.radius_m + NO_NEARER)))
+    words, themes, filters = why
+    matched = ""
+    if themes:
+        own = {slugs.get(id_) for id_ in row["themes"]}
+        matched = ",".join(f'"{slug}"' for slug in themes if slug in own)
+    return (
+        f'{body}{relay},"distance_m":{distance},"capacity":{_capacity(row, now)},'
+        f'"freshness":{_freshness(row["freshness"], row["assured_by"], now)},"can_receive":"{row["can_receive"]}",'
+        f'"nearest_stops":{row["stops"] or "[]"},"opening":{openings.state(row["opening_id"], now)[1].decode()},'
+        f'"why":{{"words":{words.decode()},"themes":[{matched}],"filters":{filters.decode()}}}}}'
+    ).encode()
+
+
+_JSON: Final = {True: "true", False: "false", None: "null"}
+
+
+def _capacity(row: asyncpg.Record, now: datetime) -> str:
+    told = row["capacity_at"]
+    if told is None:
+        return "null"
+    waiting = "null" if row["waiting_days"] is None else row["waiting_days"]
+    age = max(0, (now - told).days)
+    return (
+        f'{{"available":{row["available"]},"waiting_days":{waiting},'
+        f'"updated_at":"{told.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}","age_days":{age},'
+        f'"held":{_JSON[age <= store.CAPACITY_HELD_DAYS]}}}'
+    )
+
+
+@lru_cache(maxsize=10_000)
+def _freshness_on(day: date, by: str | None, today: date) -> str:
+    told = day if day != LONG_AGO else None
+    return orjson.dumps({"assured_at": told, "assured_by": by, "score": freshness.score(told, today)}).decode()
+
+
+def _freshness(day: date, by: str | None, now: datetime) -> str:
+    return _freshness_on(day, by, now.astimezone(UTC).date())

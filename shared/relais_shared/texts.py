@@ -63,6 +63,16 @@ def national_number(text: str) -> bool:
     )
 
 
+def email(text: str) -> bool:
+    """Answer whether a text holds an e-mail address."""
+    return _EMAIL.search(text) is not None
+
+
+def phone(text: str) -> bool:
+    """Answer whether a text holds a telephone number; days, years and hours are none."""
+    return _PHONE.search(_HARMLESS.sub(" : ", text)) is not None
+
+
 def telling(text: str, names: Iterable[str]) -> str | None:
     """Answer what in a text tells who she is or how she is reached, or nothing.
 
@@ -75,9 +85,9 @@ def telling(text: str, names: Iterable[str]) -> str | None:
     """
     if national_number(text):
         return "a national number"
-    if _EMAIL.search(text):
+    if email(text):
         return "an e-mail address"
-    if _PHONE.search(_HARMLESS.sub(" : ", text)):
+    if phone(text):
         return "a phone number"
     words = set(_words(text))
     hers = {word for name in names for word in _words(name) if len(word) >= _SHORTEST_NAME and word not in _NO_NAMES}

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relais_referral.domain.texts import national_number, telling
+from relais_shared.texts import national_number, telling
 
 HER = ["Éloïse", "Ben-Saïd", "Van den Berg"]
 

@@ -1,0 +1,55 @@
+"""What the routes ask for: who may do what, and a transaction on the directory's own connection."""
+
+from collections.abc import AsyncIterator
+from typing import Annotated
+from uuid import UUID
+
+import asyncpg
+from fastapi import Depends, Request
+
+from relais_shared.auth import Actor, requires
+from relais_shared.refusals import ScopeMissing, Unavailable
+
+MayRead = Annotated[Actor, requires("directory:read")]
+"""Whoever may search and read."""
+MayWrite = Annotated[Actor, requires("directory:write")]
+"""Whoever may write entries of its own organisation."""
+MayTell = Annotated[Actor, requires("directory:capacity", "directory:write")]
+"""Whoever may tell the open places of its own organisation."""
+Operator = Annotated[Actor, requires("platform:admin")]
+"""Whoever looks after the whole directory."""
+Owners = Annotated[Actor, requires("directory:write", "platform:admin")]
+"""Owners for what is theirs, operators for everything."""
+
+
+async def _reading(request: Request) -> AsyncIterator[asyncpg.pool.PoolConnectionProxy]:
+    try:
+        async with request.app.state.pool.acquire() as connection:
+            yield connection
+    except (asyncpg.InterfaceError, OSError, TimeoutError) as fault:
+        raise Unavailable("The database does not answer. Try again.") from fault
+
+
+async def _writing(request: Request) -> AsyncIterator[asyncpg.pool.PoolConnectionProxy]:
+    try:
+        async with request.app.state.pool.acquire() as connection, connection.transaction():
+            yield connection
+    except (asyncpg.InterfaceError, OSError, TimeoutError) as fault:
+        raise Unavailable("The database does not answer. Nothing was stored; try again.") from fault
+
+
+Reading = Annotated[asyncpg.pool.PoolConnectionProxy, Depends(_reading, scope="function")]
+"""A connection to read with."""
+Writing = Annotated[asyncpg.pool.PoolConnectionProxy, Depends(_writing, scope="function")]
+"""A connection in a transaction, committed before the answer leaves: a lost commit is no success."""
+
+
+def organisation_of(actor: Actor) -> UUID:
+    """Answer the organisation that an actor acts for.
+
+    Raises:
+        ScopeMissing: It acts for none.
+    """
+    if actor.organisation_id is None:
+        raise ScopeMissing("This is done in the name of an organisation.")
+    return actor.organisation_id

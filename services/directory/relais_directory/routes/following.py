@@ -1,0 +1,151 @@
+"""Following the directory: its change feed with deletions, saved searches that tell of new services."""
+
+from datetime import datetime
+from typing import Annotated, Any
+from uuid import UUID
+
+import orjson
+from fastapi import Query, Request, Response
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+from relais_directory import store, upkeep_store
+from relais_directory.problems import TABLE
+from relais_directory.routes import search
+from relais_directory.routes.dependencies import MayRead, Reading, Writing, organisation_of
+from relais_directory.schemas import ChangePage, SearchPage, SearchQuery
+from relais_shared import problems
+from relais_shared.clock import Now
+from relais_shared.http import CursorCodec
+from relais_shared.refusals import (
+    InvalidInput,
+    MalformedRequest,
+    NotFound,
+    ScopeMissing,
+    Unauthenticated,
+    Unavailable,
+)
+from relais_shared.service import Router
+
+router = Router(prefix="/v1/directory", tags=["directory: following"])
+
+_KNOWN = (Unauthenticated, ScopeMissing, InvalidInput, Unavailable)
+_READ = problems.responses(*_KNOWN, NotFound, table=TABLE)
+_SAY = problems.responses(MalformedRequest, *_KNOWN, NotFound, table=TABLE)
+
+
+@router.get("/changes", response_model=ChangePage, responses=problems.responses(*_KNOWN))
+async def changes(
+    request: Request,
+    _actor: MayRead,
+    connection: Reading,
+    since: Annotated[
+        str | None, Query(description="`next_cursor` of the last page; absent: from the beginning.")
+    ] = None,
+    limit: Annotated[int, Query(ge=1, le=1_000)] = 200,
+) -> dict[str, Any]:
+    """Follow every service: each stands once, at its last change; `gone` says that it left search.
+
+    Ask again with `next_cursor`, now or tomorrow: what changed meanwhile comes, nothing is left out. Read the service
+    itself for what it says now.
+    """
+    codec = CursorCodec(request.app.state.settings.secret_bytes(), "changes")
+    place = codec.decode(since) if since else None
+    rows = await store.changes(connection, (place[0], UUID(place[1])) if place else None, limit + 1)
+    shown = rows[:limit]
+    if shown:
+        place = [shown[-1]["changed_in"], str(shown[-1]["id"])]
+    return {
+        "items": [
+            {
+                "id": row["id"],
+                "organisation_id": row["organisation_id"],
+                "gone": row["status"] in {"inactive", "retired"} or row["merged_into"] is not None,
+                "status": row["status"],
+                "merged_into": row["merged_into"],
+                "version": row["version"],
+                "updated_at": row["updated_at"],
+            }
+            for row in shown
+        ],
+        "more": len(rows) > limit,
+        "next_cursor": codec.encode(place) if place else None,
+    }
+
+
+class SavedSearch(BaseModel):
+    """A search to be told of."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200)]
+    query: SearchQuery = Field(
+        description="As the search takes it; `cursor`, `limit` and `facets` have no meaning here."
+    )
+
+
+class SavedSearchView(BaseModel):
+    """A saved search."""
+
+    id: UUID
+    name: str
+    query: dict[str, Any]
+    created_at: datetime
+    seen_at: datetime
+
+
+class SavedSearches(BaseModel):
+    """Saved searches, by name."""
+
+    items: list[SavedSearchView]
+
+
+@router.post("/saved-searches", status_code=201, response_model=SavedSearchView, responses=_SAY)
+async def save_search(
+    request: Request, told: SavedSearch, actor: MayRead, connection: Writing, now: Now
+) -> dict[str, Any]:
+    """Save a search; it tells of services that are new from now on."""
+    # Whether it can be asked at all (a place that nobody knows) shows now, not next week.
+    await search.prepared(connection, request.app.state, told.query, now)
+    query = told.query.model_dump(mode="json", exclude_defaults=True, exclude={"cursor", "limit", "facets"})
+    id_ = await upkeep_store.save_search(
+        connection, organisation_of(actor), actor.id, told.name, orjson.dumps(query).decode(), now
+    )
+    return {"id": id_, "name": told.name, "query": query, "created_at": now, "seen_at": now}
+
+
+@router.get("/saved-searches", response_model=SavedSearches, responses=_READ)
+async def saved_searches(actor: MayRead, connection: Reading) -> dict[str, Any]:
+    """List the searches that you saved."""
+    rows = await upkeep_store.saved_searches(connection, actor.id)
+    return {"items": [{**row, "query": orjson.loads(row["query_text"])} for row in rows]}
+
+
+@router.get(
+    "/saved-searches/{search_id}/new",
+    response_class=Response,
+    responses={200: {"model": SearchPage, "description": "Cards of what is new."}, **_READ},
+)
+async def new_of_search(request: Request, search_id: UUID, actor: MayRead, connection: Reading, now: Now) -> Response:
+    """Read which services a saved search finds that were not there when you last marked it as seen."""
+    row = await upkeep_store.saved_search(connection, search_id, actor.id)
+    if row is None:
+        raise NotFound("You saved no such search.")
+    query = SearchQuery(**orjson.loads(row["query_text"]), limit=100)
+    return await search.answer(request, connection, query, now, since=row["seen_at"])
+
+
+@router.post("/saved-searches/{search_id}/seen", status_code=204, responses=_READ)
+async def see_search(search_id: UUID, actor: MayRead, connection: Writing, now: Now) -> Response:
+    """Mark a saved search as seen."""
+    if await upkeep_store.saved_search(connection, search_id, actor.id) is None:
+        raise NotFound("You saved no such search.")
+    await upkeep_store.see_search(connection, search_id, now)
+    return Response(status_code=204)
+
+
+@router.delete("/saved-searches/{search_id}", status_code=204, responses=_READ)
+async def drop_search(search_id: UUID, actor: MayRead, connection: Writing) -> Response:
+    """Forget a saved search."""
+    if not await upkeep_store.drop_search(connection, search_id, actor.id):
+        raise NotFound("You saved no such search.")
+    return Response(status_code=204)

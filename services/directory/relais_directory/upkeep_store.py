@@ -1,0 +1,426 @@
+"""The queries of upkeep: confirmations and reports, reviews, duplicates, tips, unmet needs, saved searches."""
+
+import json
+from collections.abc import Sequence
+from datetime import date, datetime
+from typing import Any, Final
+from uuid import UUID
+
+import asyncpg
+
+from relais_directory.store import Connection
+
+SHOWN_FROM: Final = 5
+"""Fewer unmet needs of one kind could point at somebody (design 4)."""
+
+
+async def confirm(connection: Connection, id_: UUID, day: date, by: str) -> bool:
+    """Note that an entry was assured on a day; answer whether there is such an entry."""
+    row = await connection.fetchrow(
+        """
+        update service set assured_on = greatest(assured_on, $2),
+            assured_by = case when assured_on > $2 then assured_by else $3 end,
+            changed_in = pg_current_xact_id()::text::bigint
+        where id = $1 and status not in ('draft', 'retired') and merged_into is null
+        returning assured_on, assured_by
+        """,
+        id_,
+        day,
+        by,
+    )
+    if row is None:
+        return False
+    await connection.execute(
+        "update card set freshness = $2, assured_by = $3 where service_id = $1",
+        id_,
+        row["assured_on"],
+        row["assured_by"],
+    )
+    await connection.execute("update search_entry set freshness = $2 where service_id = $1", id_, row["assured_on"])
+    return True
+
+
+async def remark(  # noqa: PLR0913 - what is kept of a remark
+    connection: Connection,
+    id_: UUID,
+    organisation_id: UUID,
+    kind: str,
+    at: datetime,
+    *,
+    field: str | None = None,
+    text: str | None = None,
+) -> UUID:
+    """Keep what a counsellor said of an entry; answer its id."""
+    found: UUID = await connection.fetchval(
+        """
+        insert into remark (id, service_id, organisation_id, kind, field, text, at)
+        values (gen_random_uuid(), $1, $2, $3, $4, $5, $6) returning id
+        """,
+        id_,
+        organisation_id,
+        kind,
+        field,
+        text,
+        at,
+    )
+    return found
+
+
+async def open_reports(connection: Connection, id_: UUID) -> Sequence[asyncpg.Record]:
+    """Answer what is reported of an entry and not answered yet, the latest first."""
+    return await connection.fetch(
+        """
+        select id, field, at from remark where service_id = $1 and kind = 'reported' and answered_at is null
+        order by at desc limit 20
+        """,
+        id_,
+    )
+
+
+async def reports(
+    connection: Connection, organisation_id: UUID, *, answered: bool, limit: int
+) -> Sequence[asyncpg.Record]:
+    """Answer the reports on an organisation's entries, the oldest first; and those it made itself."""
+    return await connection.fetch(
+        """
+        select r.id, r.service_id, s.name as service, r.field, r.text, r.at, r.answer, r.corrected, r.answered_at,
+            s.organisation_id = $1 as mine
+        from remark r join service s on s.id = r.service_id
+        where r.kind = 'reported' and (s.organisation_id = $1 or r.organisation_id = $1)
+            and (r.answered_at is not null) = $2
+        order by r.at, r.id limit $3
+        """,
+        organisation_id,
+        answered,
+        limit,
+    )
+
+
+async def answer_report(  # noqa: PLR0913 - what is kept of an answer
+    connection: Connection, id_: UUID, organisation_id: UUID, answer: str | None, now: datetime, *, corrected: bool
+) -> str | None:
+    """Keep an owner's answer; answer `done`, `answered` where it was already, or nothing where it is not its own."""
+    row = await connection.fetchrow(
+        "select r.answered_at from remark r join service s on s.id = r.service_id"
+        " where r.id = $1 and r.kind = 'reported' and s.organisation_id = $2 for update of r",
+        id_,
+        organisation_id,
+    )
+    if row is None:
+        return None
+    if row["answered_at"] is not None:
+        return "answered"
+    await connection.execute(
+        "update remark set answer = $2, corrected = $3, answered_at = $4 where id = $1", id_, answer, corrected, now
+    )
+    return "done"
+
+
+async def start_campaign(  # noqa: PLR0913 - what a review is
+    connection: Connection, name: str, older_than_days: int, due_on: date, organisation_id: UUID | None, now: datetime
+) -> UUID:
+    """Open a review of what nobody assured for so many days; answer its id."""
+    id_: UUID = await connection.fetchval(
+        "insert into campaign (id, name, older_than_days, started_at, due_on)"
+        " values (gen_random_uuid(), $1, $2, $3, $4) returning id",
+        name,
+        older_than_days,
+        now,
+        due_on,
+    )
+    await connection.execute(
+        """
+        insert into campaign_entry (campaign_id, service_id, organisation_id)
+        select $1, id, organisation_id from service
+        where status in ('active', 'temporarily_closed') and merged_into is null
+            and coalesce(assured_on, date '2000-01-01') < $2::date - $3::int
+            and ($4::uuid is null or organisation_id = $4)
+        """,
+        id_,
+        now.date(),
+        older_than_days,
+        organisation_id,
+    )
+    return id_
+
+
+async def campaigns(connection: Connection) -> Sequence[asyncpg.Record]:
+    """Answer the reviews, the latest first, with how many entries were asked about and answered."""
+    return await connection.fetch(
+        """
+        select c.*, count(e.service_id) as asked, count(e.answered_at) as answered,
+            count(distinct e.organisation_id) as organisations
+        from campaign c left join campaign_entry e on e.campaign_id = c.id
+        group by c.id order by c.started_at desc, c.id limit 100
+        """
+    )
+
+
+async def campaign_owners(connection: Connection, id_: UUID) -> Sequence[asyncpg.Record]:
+    """Answer the owners that a review asks, those with most left first, and whether each can answer here."""
+    return await connection.fetch(
+        """
+        select e.organisation_id, coalesce(r.facts ->> 'name', o.name) as organisation, count(*) as asked,
+            count(e.answered_at) as answered, r.id is not null as registered, o.record ->> 'email' as email
+        from campaign_entry e join organisation o on o.id = e.organisation_id
+        left join registered_organisation r on r.id = o.id
+        where e.campaign_id = $1 group by e.organisation_id, o.id, r.id
+        order by count(*) - count(e.answered_at) desc, 2 limit 1000
+        """,
+        id_,
+    )
+
+
+async def end_campaign(connection: Connection, id_: UUID, now: datetime) -> bool:
+    """End a review; answer whether it was open."""
+    return (
+        await connection.execute("update campaign set ended_at = $2 where id = $1 and ended_at is null", id_, now)
+        == "UPDATE 1"
+    )
+
+
+async def reviews(connection: Connection, organisation_id: UUID) -> Sequence[asyncpg.Record]:
+    """Answer the entries of an organisation that an open review asks about, the earliest due first."""
+    return await connection.fetch(
+        """
+        select c.id as campaign_id, c.name as campaign, c.due_on, s.id as service_id, s.name as service, s.assured_on
+        from campaign_entry e join campaign c on c.id = e.campaign_id join service s on s.id = e.service_id
+        where e.organisation_id = $1 and e.answered_at is null and c.ended_at is null
+        order by c.due_on, s.assured_on nulls first, s.id limit 500
+        """,
+        organisation_id,
+    )
+
+
+async def answer_reviews(connection: Connection, service_id: UUID, outcome: str, now: datetime) -> None:
+    """Note in every open review that the owner looked at an entry."""
+    await connection.execute(
+        "update campaign_entry set answered_at = $3, outcome = $2 where service_id = $1 and answered_at is null",
+        service_id,
+        outcome,
+        now,
+    )
+
+
+async def near_pairs(connection: Connection, within_m: float, limit: int) -> Sequence[asyncpg.Record]:
+    """Answer pairs of entries of different sources at one place, or with one number, whose names are a little alike.
+
+    Pairs on which somebody decided already are left out.
+    """
+    return await connection.fetch(
+        """
+        with numbered as (
+            select s.id, s.source, s.name, right(regexp_replace(p ->> 'number', '\\D', '', 'g'), 8) as number
+            from service s, jsonb_array_elements(s.record -> 'phones') p
+            where s.status <> 'retired' and s.merged_into is null
+        ), pairs as (
+            select least(a.service_id, b.service_id) as one, greatest(a.service_id, b.service_id) as other
+            from search_entry a
+            join search_entry b on b.theme = 0 and b.service_id <> a.service_id
+                and b.position <@ cube_enlarge(a.position, $1, 3)
+            join service s on s.id = a.service_id join service t on t.id = b.service_id and t.source <> s.source
+            where a.theme = 0 and a.position is not null and s.name % t.name
+            union
+            select least(a.id, b.id), greatest(a.id, b.id)
+            from numbered a join numbered b on b.number = a.number and b.source <> a.source
+            where length(a.number) = 8 and a.name % b.name
+        )
+        select p.one, p.other,
+            (select min(x.position <-> y.position) from search_entry x join search_entry y on y.theme = 0
+                and y.service_id = p.other and y.position is not null
+                where x.theme = 0 and x.service_id = p.one and x.position is not null) as distance_m
+        from pairs p
+        where not exists (select from duplicate d where d.first_id = p.one and d.second_id = p.other)
+        limit $2
+        """,
+        within_m,
+        limit,
+    )
+
+
+async def compared(connection: Connection, ids: Sequence[UUID]) -> dict[UUID, asyncpg.Record]:
+    """Answer the entries to compare by id."""
+    rows = await connection.fetch(
+        """
+        select s.id, s.name, s.record::text as record, o.name as organisation
+        from service s join organisation o on o.id = s.organisation_id where s.id = any($1::uuid[])
+        """,
+        ids,
+    )
+    return {row["id"]: row for row in rows}
+
+
+async def propose(  # noqa: PLR0913 - what is kept of a pair
+    connection: Connection, one: UUID, other: UUID, score: float, reasons: Sequence[Any], now: datetime
+) -> None:
+    """Propose two entries as one service."""
+    await connection.execute(
+        """
+        insert into duplicate (id, first_id, second_id, score, reasons, state, found_at)
+        values (gen_random_uuid(), $1, $2, $3, $4, 'proposed', $5) on conflict do nothing
+        """,
+        one,
+        other,
+        score,
+        json.dumps(reasons),
+        now,
+    )
+
+
+async def duplicates(
+    connection: Connection, state: str, after: tuple[float, UUID] | None, limit: int
+) -> Sequence[asyncpg.Record]:
+    """Answer pairs in a state, the likeliest first, with the names of both."""
+    return await connection.fetch(
+        """
+        select d.id, d.score, d.reasons::text as reasons, d.state, d.kept_id, d.found_at, d.decided_at, d.decided_by,
+            json_build_array(
+                json_build_object('id', a.id, 'name', a.name, 'source', a.source, 'organisation', x.name),
+                json_build_object('id', b.id, 'name', b.name, 'source', b.source, 'organisation', y.name)
+            )::text as entries
+        from duplicate d join service a on a.id = d.first_id join service b on b.id = d.second_id
+        join organisation x on x.id = a.organisation_id join organisation y on y.id = b.organisation_id
+        where d.state = $1 and ($2::float8 is null or (-d.score, d.id) > (-$2::float8, $3::uuid))
+        order by -d.score, d.id limit $4
+        """,
+        state,
+        after[0] if after else None,
+        after[1] if after else None,
+        limit,
+    )
+
+
+async def lock_duplicate(connection: Connection, id_: UUID) -> asyncpg.Record | None:
+    """Answer a pair, its row locked."""
+    query = "select *, before::text as before_text from duplicate where id = $1 for update"
+    return await connection.fetchrow(query, id_)
+
+
+async def decide(  # noqa: PLR0913 - what is kept of a decision
+    connection: Connection, id_: UUID, state: str, now: datetime, by: str, kept: UUID | None = None,
+    before: str | None = None,
+) -> None:  # fmt: skip
+    """Keep what was decided on a pair."""
+    await connection.execute(
+        "update duplicate set state = $2, decided_at = $3, decided_by = $4, kept_id = $5, before = $6 where id = $1",
+        id_,
+        state,
+        now,
+        by,
+        kept,
+        before,
+    )
+
+
+async def stand_for(connection: Connection, other: UUID, kept: UUID | None, now: datetime) -> None:
+    """Let one entry stand for another, or (None) let it stand for itself again."""
+    await connection.execute(
+        """
+        update service set merged_into = $2, updated_at = $3, version = version + 1,
+            changed_in = pg_current_xact_id()::text::bigint where id = $1
+        """,
+        other,
+        kept,
+        now,
+    )
+
+
+async def add_tip(connection: Connection, service_id: UUID, organisation_id: UUID, text: str, now: datetime) -> UUID:
+    """Keep a tip; answer its id."""
+    id_: UUID = await connection.fetchval(
+        "insert into tip (id, service_id, organisation_id, text, at) values (gen_random_uuid(), $1, $2, $3, $4)"
+        " returning id",
+        service_id,
+        organisation_id,
+        text,
+        now,
+    )
+    return id_
+
+
+async def tips(connection: Connection, service_id: UUID) -> Sequence[asyncpg.Record]:
+    """Answer the tips on a service, the latest first, with who gave them."""
+    return await connection.fetch(
+        """
+        select t.id, t.text, t.at, t.organisation_id, coalesce(r.facts ->> 'name', o.name) as organisation
+        from tip t left join organisation o on o.id = t.organisation_id
+        left join registered_organisation r on r.id = t.organisation_id
+        where t.service_id = $1 and t.withdrawn_at is null order by t.at desc, t.id limit 100
+        """,
+        service_id,
+    )
+
+
+async def withdraw_tip(connection: Connection, id_: UUID, organisation_id: UUID, now: datetime) -> bool:
+    """Withdraw a tip of an organisation; answer whether it was there."""
+    return (
+        await connection.execute(
+            "update tip set withdrawn_at = $3, text = ''"
+            " where id = $1 and organisation_id = $2 and withdrawn_at is null",
+            id_,
+            organisation_id,
+            now,
+        )
+        == "UPDATE 1"
+    )
+
+
+async def signal(  # noqa: PLR0913 - what is kept of a need
+    connection: Connection, theme: str, municipality: str, hours: str | None, reason: str, day: date
+) -> None:
+    """Keep a need that found no place, by its day alone."""
+    await connection.execute(
+        "insert into unmet_need values (gen_random_uuid(), $1, $2, $3, $4, $5)", theme, municipality, hours, reason, day
+    )
+
+
+async def unmet(connection: Connection, since: date) -> Sequence[asyncpg.Record]:
+    """Answer needs that found no place, by theme, municipality and hours, only where they are many enough."""
+    return await connection.fetch(
+        f"""
+        select u.theme, u.municipality_code, p.name as municipality, u.hours, u.reason, count(*) as needs
+        from unmet_need u left join place p on p.code = u.municipality_code
+        where u."on" >= $1 group by u.theme, u.municipality_code, p.name, u.hours, u.reason
+        having count(*) >= {SHOWN_FROM} order by needs desc, 1, 2 limit 1000
+        """,  # noqa: S608 - our own number
+        since,
+    )
+
+
+async def save_search(  # noqa: PLR0913 - what is kept of a search
+    connection: Connection, organisation_id: UUID, owner: str, name: str, query: str, now: datetime
+) -> UUID:
+    """Keep a search; answer its id."""
+    id_: UUID = await connection.fetchval(
+        "insert into saved_search values (gen_random_uuid(), $1, $2, $3, $4, $5, $5) returning id",
+        organisation_id,
+        owner,
+        name,
+        query,
+        now,
+    )
+    return id_
+
+
+async def saved_searches(connection: Connection, owner: str) -> Sequence[asyncpg.Record]:
+    """Answer the searches that somebody saved, by name."""
+    return await connection.fetch(
+        "select *, query::text as query_text from saved_search where owner = $1 order by name, id limit 200", owner
+    )
+
+
+async def saved_search(connection: Connection, id_: UUID, owner: str) -> asyncpg.Record | None:
+    """Answer a saved search of somebody."""
+    return await connection.fetchrow(
+        "select *, query::text as query_text from saved_search where id = $1 and owner = $2", id_, owner
+    )
+
+
+async def drop_search(connection: Connection, id_: UUID, owner: str) -> bool:
+    """Forget a saved search; answer whether it was there."""
+    return await connection.execute("delete from saved_search where id = $1 and owner = $2", id_, owner) == "DELETE 1"
+
+
+async def see_search(connection: Connection, id_: UUID, now: datetime) -> None:
+    """Note that what a saved search found was seen."""
+    await connection.execute("update saved_search set seen_at = $2 where id = $1", id_, now)
