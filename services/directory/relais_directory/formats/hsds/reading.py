@@ -1,0 +1,784 @@
+"""A service, or organisation, as HSDS tells it becomes a canonical record; every fault keeps its HSDS path."""
+
+import json
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cache
+from typing import Any, Final
+from uuid import UUID, uuid5
+
+from relais_directory.data import audiences, audiences_of, themes, themes_of, words
+from relais_directory.domain.words import Lexicon, plain
+from relais_directory.formats import naming
+from relais_directory.formats.hsds.terms import (
+    AUDIENCES,
+    MANY,
+    NAMESPACE,
+    OBJECT,
+    OBJECTS,
+    OWN,
+    OWN_FIELDS,
+    STATUSES,
+    THEMES,
+    join,
+    listed,
+    location_id,
+    service_at_location_id,
+    shape_of,
+    unit_id,
+)
+from relais_directory.formats.schedules import clock, opening_hours
+from relais_directory.records import (
+    AccessibilityRecord,
+    AddressRecord,
+    AreaRecord,
+    Attribute,
+    CapacityRecord,
+    ContactRecord,
+    LanguageRecord,
+    LocationRecord,
+    OrganisationProfile,
+    Part,
+    PhoneRecord,
+    ScheduleRecord,
+    ServiceRecord,
+    Taxonomy,
+    TaxonomyTerm,
+    UrlRecord,
+)
+
+UNTOLD: Final = frozenset({"-", "--", "n/a", "na", "none", "null", "unknown", "."})
+"""What others write into a required member that they do not know."""
+
+LINKS: Final = frozenset(
+    {
+        "service_id", "location_id", "organization_id", "program_id", "contact_id", "phone_id",
+        "service_at_location_id", "link_id", "link_entity", "taxonomy_term_id", "unit_id",
+    }
+)  # fmt: skip
+"""Members that say again on what a part hangs."""
+
+NUMBERS: Final = frozenset(
+    {
+        "latitude", "longitude", "extension", "timezone", "count", "interval", "amount", "minimum_age", "maximum_age",
+        "year_incorporated", "available", "maximum",
+    }
+)  # fmt: skip
+"""Members that hold a number; a number anywhere else (a postcode, an identifier) is a text."""
+
+DATES: Final = frozenset({"assured_date", "valid_from", "valid_to", "dtstart", "until"})
+"""Members that hold a day; many write a moment there."""
+
+_CODE: Final = re.compile(r"[a-z]{2}:[0-9A-Z]{2,6}")
+
+WHEELCHAIR_WORDS: Final = frozenset(
+    {"wheelchair", "wheelchair accessible", "wheelchair access", "accessible by wheelchair"}
+)
+"""How others say, in one word, that a wheelchair gets in."""
+
+NOT_A_NEED: Final = re.compile(r"eligib|audience|public|population|people|target", re.IGNORECASE)
+"""Kinds of attributes that say for whom a service is, not what it is."""
+
+FOREIGN_NAMES: Final = {
+    "12 step": "support--addiction",
+    "afterschool care": "childcare--after-school",
+    "benefits and tax": "support--rights",
+    "birth control": "support--health",
+    "care at home": "support--home-help",
+    "community transport": "mobility--accompanied-transport",
+    "credit counseling": "support--debt",
+    "education": "training",
+    "emergency cash": "support--debt",
+    "english as a second language": "training--languages",
+    "english as a second language esl": "training--languages",
+    "esol": "training--languages",
+    "financial aid loans": "training--funding",
+    "financial assistance": "support--debt",
+    "foreclosure counseling": "support--housing",
+    "ged high school equivalency": "training",
+    "help fill out forms": "support--rights",
+    "help find work": "support--employment",
+    "help pay for food": "support--food-clothing",
+    "help pay for gas": "mobility--cost",
+    "help pay for housing": "support--housing",
+    "help pay for school": "training--funding",
+    "help pay for transit": "mobility--cost",
+    "help pay for utilities": "support--housing",
+    "identification recovery": "support--rights",
+    "independent living": "support--housing",
+    "long term housing": "support--housing",
+    "maternity care": "support--health",
+    "meals": "support--food-clothing",
+    "mediation": "support--legal",
+    "navigating the system": "support--rights",
+    "one on one support": "support--social-link",
+    "preschool": "childcare",
+    "primary care": "support--health",
+    "representation": "support--legal",
+    "residential housing": "support--housing",
+    "resume development": "support--employment",
+    "short term housing": "support--shelter",
+    "skills assessment": "training--recognition-of-skills",
+    "transit": "mobility--public-transport",
+    "transportation": "mobility",
+    "understand government programs": "support--rights",
+    "work": "support--employment",
+}
+"""Terms of Open Eligibility and of British directories, plain, that our own words do not have."""
+
+
+class Node(dict[str, Any]):
+    """A part of a record in the making, which knows where in the document it and its fields stood.
+
+    Args:
+        at: Path of the HSDS object, as in `service_at_locations.0.location`; empty for the document itself.
+        kind: The part that it is to become.
+    """
+
+    __slots__ = ("at", "kind", "names")
+
+    def __init__(self, at: str, kind: type[Part]) -> None:
+        super().__init__()
+        self.at = at
+        self.kind = kind
+        self.names: dict[str, str] = {}
+
+    def where(self, field: str) -> str:
+        """Answer where a field of the record stood in the document: `locations.0.latitude` is not HSDS's word."""
+        steps = field.split(".")
+        at, here = self.at, self
+        for number, step in enumerate(steps):
+            if isinstance(here, Node):
+                at = here.names.get(step) or join(here.at, shape_of(here.kind).theirs.get(step, step))
+            else:
+                at = join(at, step)
+            here = _child(here, step)
+            if isinstance(here, Node):
+                at = here.at
+            elif not isinstance(here, list):
+                # Below this nothing is ours: the steps are those of the document.
+                return join(at, *steps[number + 1 :])
+        return at
+
+
+class Made(Node):
+    """A record in the making, with what is to be said of its document.
+
+    Attributes:
+        remarks: Paths of the document, and what came of what stood there.
+    """
+
+    __slots__ = ("remarks",)
+
+    def __init__(self, kind: type[Part]) -> None:
+        super().__init__("", kind)
+        self.remarks: list[tuple[str, str]] = []
+
+
+def record(
+    document: Mapping[str, Any], *, organisation: Mapping[str, Any] | None = None, country: str | None = None
+) -> Made:
+    """Answer the canonical record of a service, not yet judged.
+
+    Args:
+        document: A full HSDS service.
+        organisation: The HSDS organization, where the service names it by `organization_id` alone.
+        country: ISO code of the country of addresses that name none.
+    """
+    made = Made(ServiceRecord)
+    reading = _Reading(_uuid(document.get("id")), made.remarks, country)
+    reading.service(document, organisation, made)
+    return made
+
+
+def organisation(document: Mapping[str, Any]) -> Made:
+    """Answer an HSDS organization as a canonical record without a service: `{"organisation": {...}}`."""
+    made = Made(ServiceRecord)
+    made["organisation"] = _Reading(None, made.remarks, None).organisation(document, "")
+    return made
+
+
+class _Reading:
+    """One document on its way in.
+
+    Args:
+        root: The id of the document: ids that were made of it are not kept, for they can be made again.
+        remarks: Where what is to be said goes.
+        country: Of addresses that name none.
+    """
+
+    def __init__(self, root: UUID | None, remarks: list[tuple[str, str]], country: str | None) -> None:
+        self._root = root
+        self._remarks = remarks
+        self._country = country
+        self._ours = False
+        """The document came out of a directory like this one: nothing in it has to be guessed."""
+
+    def service(self, given: Mapping[str, Any], organisation: Mapping[str, Any] | None, made: Made) -> None:
+        """Fill a record from a service."""
+        own, _foreign = _parted(given.get("attributes"))
+        self._ours = any(code == "modes" for code, _value in own)
+        by_hand = {
+            "status", "fees", "organization", "organization_id", "service_at_locations", "service_areas", "capacities",
+            "assurer_email", "last_modified",
+        }  # fmt: skip
+        self._fill(made, given, "", by_hand)
+        made.pop("id", None)
+        if (id_ := _told(given.get("id"))) is not None:
+            made["record_id"] = str(id_)
+            if self._root:
+                made["id"] = str(self._root)
+        self._status(given, made)
+        owner = given.get("organization") or organisation
+        if isinstance(owner, Mapping):
+            nested = _Reading(None, self._remarks, self._country)
+            nested._ours = self._ours
+            made["organisation"] = nested.organisation(owner, "organization")
+        elif owner is not None:
+            made["organisation"] = owner
+        self._fees(given, made)
+        self._assurance(given, made)
+        self._areas(given, made)
+        self._capacity(given.get("capacities"), made)
+        self._places(given, made)
+        self._classified(given, made)
+        if not self._ours:
+            self._guess(made)
+
+    def organisation(self, given: Mapping[str, Any], at: str) -> Node:
+        """Answer an organisation, and where it stood."""
+        id_ = _told(given.get("id"))
+        self._root = _uuid(id_)
+        node = Node(at, OrganisationProfile)
+        self._fill(node, given, "", {"locations", "services"})
+        node.pop("id", None)
+        if id_ is not None:
+            node["record_id"] = str(id_)
+        if self._root:
+            node["id"] = str(self._root)
+        if _list(given.get("locations")):
+            self._remark(join(at, "locations"), "Places of an organisation are told by its services.")
+        return node
+
+    def _status(self, given: Mapping[str, Any], made: Made) -> None:
+        told = _told(given.get("status"))
+        if told is None:
+            self._remark("status", "No status: taken as active.")
+            return
+        ours = {theirs: name for name, theirs in STATUSES.items()}
+        spelt = told.lower().replace("_", " ") if isinstance(told, str) else told
+        made["status"] = ours.get(spelt, told) if isinstance(spelt, str) else spelt
+
+    def _fees(self, given: Mapping[str, Any], made: Made) -> None:
+        """Keep the older member `fees` where it says more than `fees_description`."""
+        older, newer = _told(given.get("fees")), made.get("fees")
+        if older is not None and newer is None:
+            made["fees"] = older
+            made.names["fees"] = "fees"
+        elif isinstance(older, str) and isinstance(newer, str) and older not in newer:
+            made["fees"] = f"{newer}\n{older}"
+
+    def _assurance(self, given: Mapping[str, Any], made: Made) -> None:
+        if (assurer := _told(given.get("assurer_email"))) is not None and "assured_by" not in made:
+            made["assured_by"] = assurer
+        changed = _told(given.get("last_modified"))
+        if changed is not None and not self._ours:
+            made["updated_at"] = self._moment(changed, "last_modified")
+
+    def _moment(self, told: Any, at: str) -> Any:  # noqa: ANN401 - whatever stood there
+        """Answer a moment with its offset; a day begins at midnight, and both are UTC where nothing else is said."""
+        if not isinstance(told, str):
+            return told
+        if re.fullmatch(r"\d{4}-\d{2}-\d{2}", told):
+            told += "T00:00:00"
+        if re.search(r"(Z|[+-]\d{2}:?\d{2})$", told, re.IGNORECASE):
+            return told
+        self._remark(at, "A moment without its offset: taken as UTC.")
+        return f"{told}Z"
+
+    def _areas(self, given: Mapping[str, Any], made: Made) -> None:
+        codes: list[str] = []
+        others: list[Any] = []
+        told = [(f"service_areas.{number}", area) for number, area in enumerate(_list(given.get("service_areas")))]
+        for place, entry in enumerate(_list(given.get("service_at_locations"))):
+            if isinstance(entry, Mapping):
+                below = f"service_at_locations.{place}.service_areas"
+                told += [(f"{below}.{number}", area) for number, area in enumerate(_list(entry.get("service_areas")))]
+        for at, area in told:
+            code = str(area.get("uri") or "") if isinstance(area, Mapping) else ""
+            if _CODE.fullmatch(code):
+                codes.append(code)
+            else:
+                others.append(self._one(AreaRecord, area, at, f"other_areas.{len(others)}"))
+        if codes:
+            made["service_area"] = list(dict.fromkeys(codes))
+        if others:
+            made["other_areas"] = others
+
+    def _capacity(self, given: Any, made: Made) -> None:  # noqa: ANN401 - whatever stood there
+        told = _list(given)
+        if not told:
+            return
+        if len(told) > 1:
+            self._remark("capacities.1", "One capacity of a service is kept: the first.")
+        capacity = self._one(CapacityRecord, told[0], "capacities.0", "capacity", {"unit"})
+        made["capacity"] = capacity
+        if not isinstance(capacity, Node):
+            return
+        capacity.pop("id", None)
+        unit = told[0].get("unit")
+        if isinstance(unit, Mapping):
+            if _uuid(unit.get("id")) != unit_id(None) and (name := _told(unit.get("name"))) is not None:
+                capacity["unit"] = name
+        elif unit is not None:
+            capacity["unit"] = unit
+        if "updated_at" in capacity:
+            capacity["updated_at"] = self._moment(capacity["updated_at"], "capacities.0.updated")
+
+    def _places(self, given: Mapping[str, Any], made: Made) -> None:
+        if (told := given.get("service_at_locations")) is not None and not isinstance(told, list):
+            made["locations"] = told
+            made.setdefault("modes", ["on_site"])
+            return
+        places: list[Any] = []
+        remote = False
+        for number, entry in enumerate(told or ()):
+            at = f"service_at_locations.{number}"
+            location = entry.get("location") if isinstance(entry, Mapping) else None
+            if isinstance(location, Mapping) and location.get("location_type") in ("virtual", "postal"):
+                remote = remote or location["location_type"] == "virtual"
+                self._fold(location, entry, at, made)
+            elif isinstance(entry, Mapping):
+                places.append(self._place(entry, given, at, len(places)))
+            else:
+                places.append(entry)
+        if places:
+            made["locations"] = places
+        if self._ours:
+            return
+        modes = [mode for mode, there in (("on_site", places), ("remote", remote)) if there]
+        if not modes:
+            self._remark("service_at_locations", "No place is told: taken as given at a distance.")
+        made["modes"] = modes or ["remote"]
+        made.names["modes"] = "service_at_locations"
+
+    def _fold(self, location: Mapping[str, Any], entry: Mapping[str, Any], at: str, made: Made) -> None:
+        """Keep of a place where nobody goes what belongs to the service: its numbers, people, hours and address."""
+        for outer, given in ((at, entry), (f"{at}.location", location)):
+            for theirs, kind in (("phones", PhoneRecord), ("contacts", ContactRecord), ("schedules", ScheduleRecord)):
+                parts = self._many(kind, _list(given.get(theirs)), f"{outer}.{theirs}", f"{at}.{theirs}")
+                if parts and isinstance(made.setdefault(theirs, []), list):
+                    made[theirs] = _together(made[theirs], parts)
+        link = _told(location.get("url"))
+        if link is not None and link != made.get("website"):
+            url = Node(f"{at}.location", UrlRecord)
+            url["url"] = link
+            if isinstance(made.setdefault("additional_urls", []), list):
+                made["additional_urls"].append(url)
+        if _list(location.get("addresses")):
+            self._remark(f"{at}.location.addresses", "An address where nobody goes: not taken.")
+
+    def _place(self, entry: Mapping[str, Any], service: Mapping[str, Any], at: str, number: int) -> Node:
+        """Answer a place of the service; what is told of the pair is told of the place."""
+        given, below, made = entry.get("location"), f"{at}.location", f"locations.{number}"
+        node = Node(below, LocationRecord)
+        if not isinstance(given, Mapping):
+            node.names["address"] = below
+            return node
+        own, _foreign = _parted(given.get("attributes"))
+        told = dict(own)
+        self._fill(node, given, made, {"location_type", "addresses", "accessibility", "schedules"})
+        id_ = _told(given.get("id"))
+        if _uuid(id_) is None and id_ is not None and "record_id" not in node:
+            node["record_id"] = str(id_)
+        elif self._root and _uuid(id_) == location_id(self._root, node, number):
+            node.pop("id", None)
+        elif (given_id := _uuid(id_)) is not None:
+            node["id"] = str(given_id)
+        at_id = _uuid(entry.get("id"))
+        if at_id and self._root:
+            whole = _uuid(node.get("id")) or location_id(self._root, node, number)
+            if at_id != service_at_location_id(self._root, whole):
+                node["at_id"] = str(at_id)
+        self._addresses(given, node, below, made)
+        self._accessibility(given, node, below, made)
+        self._pair(entry, node, at, made)
+        hours = self._many(ScheduleRecord, _list(given.get("schedules")), f"{below}.schedules", f"{made}.schedules")
+        if not self._ours:
+            pairs = _list(entry.get("schedules"))
+            hours = _together(self._many(ScheduleRecord, pairs, f"{at}.schedules", f"{made}.at.schedules"), hours)
+            if "opening_hours" not in told:
+                self._hours(
+                    node,
+                    (f"{at}.schedules", pairs),
+                    ("schedules", _list(service.get("schedules"))),
+                    (f"{below}.schedules", _list(given.get("schedules"))),
+                )
+        if hours:
+            node["schedules"] = hours
+        return node
+
+    def _pair(self, entry: Mapping[str, Any], node: Node, at: str, made: str) -> None:
+        """Add to a place what is told of the service there."""
+        known = {"id", "location", "phones", "contacts", "schedules", "service_areas", "description", "service", *LINKS}
+        for name in entry.keys() - known:
+            self._unknown(join(at, name), name)
+        for theirs, kind in (("phones", PhoneRecord), ("contacts", ContactRecord)):
+            parts = self._many(kind, _list(entry.get(theirs)), f"{at}.{theirs}", f"{made}.at.{theirs}")
+            if parts and isinstance(node.setdefault(theirs, []), list):
+                node[theirs] = _together(parts, node[theirs])
+        about, more = node.get("description"), _told(entry.get("description"))
+        if more is not None and about is None:
+            node["description"] = more
+            node.names["description"] = f"{at}.description"
+        elif isinstance(more, str) and isinstance(about, str) and more not in about:
+            node["description"] = f"{about}\n\n{more}"
+
+    def _addresses(self, given: Mapping[str, Any], node: Node, at: str, made: str) -> None:
+        told = given.get("addresses")
+        if told is not None and not isinstance(told, list):
+            node["address"] = told
+            return
+        addresses = [(f"{at}.addresses.{number}", address) for number, address in enumerate(told or ())]
+        if not self._ours:
+            # The one where people go stands first.
+            addresses.sort(key=lambda one: not isinstance(one[1], Mapping) or one[1].get("address_type") == "postal")
+        parts = [
+            self._address(address, where, f"{made}.{'address' if not number else f'other_addresses.{number - 1}'}")
+            for number, (where, address) in enumerate(addresses)
+        ]
+        if parts:
+            node["address"], *others = parts
+            if others:
+                node["other_addresses"] = others
+        elif self._country:
+            node["address"] = Node(f"{at}.addresses", AddressRecord)
+            node["address"]["country"] = self._country
+
+    def _address(self, given: Any, at: str, made: str) -> Any:  # noqa: ANN401 - whatever stood there
+        node = self._one(AddressRecord, given, at, made)
+        if not isinstance(node, Node):
+            return node
+        for name, value in list(node.items()):
+            if isinstance(value, str) and value.lower() in UNTOLD and not self._ours:
+                del node[name]
+        if node.get("type") == "physical":
+            del node["type"]
+        code = str(node.get("municipality_code") or "")
+        if "country" not in node and (told := code[:2].upper() or self._country):
+            node["country"] = told
+        return node
+
+    def _accessibility(self, given: Mapping[str, Any], node: Node, at: str, made: str) -> None:
+        kept: list[Any] = []
+        for number, entry in enumerate(_list(given.get("accessibility"))):
+            own, _foreign = _parted(entry.get("attributes") if isinstance(entry, Mapping) else None)
+            if wheelchair := [value for code, value in own if code == "wheelchair"]:
+                node["wheelchair"] = wheelchair[0]
+                node.names["wheelchair"] = f"{at}.accessibility.{number}.attributes"
+                continue
+            part = self._one(
+                AccessibilityRecord, entry, f"{at}.accessibility.{number}", f"{made}.accessibility.{len(kept)}"
+            )
+            kept.append(part)
+            if not self._ours and isinstance(part, Node) and plain(str(part.get("description"))) in WHEELCHAIR_WORDS:
+                node["wheelchair"] = True
+        if kept:
+            node["accessibility"] = kept
+
+    def _hours(self, node: Node, *told: tuple[str, list[Any]]) -> None:
+        """Translate the schedules that are nearest to the service at the place, where they are simple enough."""
+        for at, given in told:
+            if given:
+                hours = opening_hours(one for one in given if isinstance(one, Mapping))
+                if hours is not None:
+                    node["opening_hours"] = hours
+                    node.names["opening_hours"] = at
+                else:
+                    self._remark(at, "Schedules that are no weekly hours: shown, not searched.")
+                return
+
+    def _classified(self, given: Mapping[str, Any], made: Made) -> None:
+        """Read our own themes and audiences, and keep what is of other taxonomies."""
+        known = {THEMES: ("themes", themes()), AUDIENCES: ("audiences", audiences())}
+        found: dict[str, list[str]] = {}
+        kept: list[Any] = []
+        for number, attribute in enumerate(_list(given.get("attributes"))):
+            taxonomy, code, _value = _of_ours(attribute)
+            if taxonomy in known and code in known[taxonomy][1]:
+                found.setdefault(known[taxonomy][0], []).append(code)
+            elif taxonomy != OWN:
+                if taxonomy in known:
+                    self._remark(
+                        f"attributes.{number}", "A term that this directory does not have: kept, not searched."
+                    )
+                kept.append(self._attribute(attribute, f"attributes.{number}", f"attributes.{len(kept)}"))
+        made |= {name: list(dict.fromkeys(codes)) for name, codes in found.items()}
+        kept = [one for one in kept if one is not None]
+        made.pop("attributes", None)
+        if kept:
+            made["attributes"] = kept
+
+    def _guess(self, made: Made) -> None:
+        """Say in our words what a document of another house says in its own."""
+        found: list[str] = list(made.get("themes", ()))
+        whom: list[str] = list(made.get("audiences", ()))
+        for attribute in _list(made.get("attributes")):
+            term = attribute.get("taxonomy_term") if isinstance(attribute, Mapping) else None
+            if isinstance(term, Mapping):
+                code, name = str(term.get("code") or ""), str(term.get("name") or "")
+                taxonomy = str(term.get("taxonomy") or "").lower().replace("open eligibility", "")
+                kind = f"{attribute.get('link_type') or ''} {taxonomy}"
+                found += themes_of([code]) if "--" in code else ()
+                whom += audiences_of([code])
+                found += () if NOT_A_NEED.search(kind) else themes_named(name)
+        if found:
+            made["themes"] = list(dict.fromkeys(found))
+            made.names["themes"] = "attributes"
+        if whom:
+            made["audiences"] = list(dict.fromkeys(whom))
+        amounts = [one.get("amount") for one in _list(made.get("cost_options")) if isinstance(one, Mapping)]
+        if amounts and None not in amounts and "free" not in made:
+            made["free"] = all(str(amount) in {"0", "0.0", "0.00"} for amount in amounts)
+            made.names["free"] = "cost_options"
+        if made.get("email") and "can_receive" not in made:
+            made["can_receive"] = "guest"
+
+    def _fill(self, node: Node, given: Mapping[str, Any], made: str, by_hand: set[str] | frozenset[str]) -> None:
+        """Fill a part with the plain members and nested parts of an object.
+
+        Args:
+            node: The part.
+            given: The HSDS object.
+            made: Its path in the record, of which its id is made where it has none.
+            by_hand: Members that the caller reads.
+        """
+        shape = shape_of(node.kind)
+        own, _foreign = _parted(given.get("attributes"))
+        stand_ins = [value for code, value in own if code == "not_told"]
+        for name, value in given.items():
+            told = _told(value)
+            if told is None or name in by_hand or name in stand_ins:
+                continue
+            if name in shape.scalars:
+                node[shape.scalars[name]] = _scalar(name, told)
+            elif name in shape.parts:
+                ours, kind, many = shape.parts[name]
+                at, path = join(node.at, name), join(made, ours)
+                node[ours] = self._many(kind, told, at, path) if many else self._one(kind, told, at, path)
+            elif name == "id":
+                self._id(node, told, made)
+            elif name == "attributes":
+                self._attributes(node, told, made)
+            elif name not in LINKS:
+                self._unknown(join(node.at, name), name)
+        self._own(node, own)
+
+    def _unknown(self, at: str, name: str) -> None:
+        if name == "metadata":
+            self._remark(at, "The history of its source: not taken.")
+        else:
+            self._remark(at, "Not a member that this directory knows: left out.")
+
+    def _id(self, node: Node, told: Any, made: str) -> None:  # noqa: ANN401 - whatever stood there
+        id_ = _uuid(told)
+        if node.kind in {Taxonomy, TaxonomyTerm}:
+            node["id"] = str(id_ or uuid5(NAMESPACE, f"{node.kind.__name__}|{told}"))
+        elif id_ is None:
+            if node.kind not in {ServiceRecord, OrganisationProfile, LocationRecord}:
+                self._remark(join(node.at, "id"), "Not a UUID: left out.")
+        elif self._root is None or id_ != uuid5(self._root, made):
+            node["id"] = str(id_)
+
+    def _own(self, node: Node, own: Sequence[tuple[str, Any]]) -> None:
+        """Read the fields that travel as attributes."""
+        kinds = OWN_FIELDS.get(ServiceRecord if isinstance(node, Made) else node.kind, {})
+        for code, value in own:
+            kind = kinds.get(code)
+            if kind in {MANY, OBJECTS}:
+                node.setdefault(code, []).append(_parsed(value) if kind == OBJECTS else value)
+            elif kind is not None:
+                node[code] = _parsed(value) if kind == OBJECT else value
+            elif code == "as_told" and isinstance(told := _parsed(value), Mapping):
+                theirs = str(told.get("field"))
+                node[shape_of(node.kind).scalars.get(theirs, theirs)] = told.get("value")
+                continue
+            else:
+                continue
+            node.names[code] = join(node.at, "attributes")
+        if isinstance(node.get("conditions"), list) and node.get("eligibility_description") == listed(
+            node["conditions"]
+        ):
+            # It was made of them for those who read HSDS alone.
+            del node["eligibility_description"]
+
+    def _attributes(self, node: Node, given: Any, made: str) -> None:  # noqa: ANN401 - whatever stood there
+        """Keep the attributes of a part that are not ours."""
+        if "attributes" not in node.kind.model_fields:
+            return
+        if not isinstance(given, list):
+            node["attributes"] = given
+            return
+        kept: list[Any] = []
+        for number, attribute in enumerate(given):
+            if _of_ours(attribute)[0] != OWN:
+                at = join(node.at, f"attributes.{number}")
+                part = self._attribute(attribute, at, join(made, f"attributes.{len(kept)}"))
+                kept += [part] if part is not None else []
+        if kept:
+            node["attributes"] = kept
+
+    def _attribute(self, given: Any, at: str, made: str) -> Any:  # noqa: ANN401 - whatever stood there
+        node = self._one(Attribute, given, at, made)
+        if not isinstance(node, Node):
+            return node
+        term = node.get("taxonomy_term")
+        if isinstance(term, Node):
+            term.setdefault("name", term.get("code") or node.get("label") or node.get("value"))
+            term.setdefault("description", term["name"])
+            for name in ("parent_id", "taxonomy_id"):
+                if name in term and _uuid(term[name]) is None:
+                    kind = TaxonomyTerm if name == "parent_id" else Taxonomy
+                    term[name] = str(uuid5(NAMESPACE, f"{kind.__name__}|{term[name]}"))
+            if "id" not in term:
+                term["id"] = str(uuid5(NAMESPACE, f"{term.get('taxonomy')}|{term.get('code') or term['name']}"))
+            detail = term.get("taxonomy_detail")
+            if isinstance(detail, Node):
+                detail.setdefault("name", term.get("taxonomy"))
+                detail.setdefault("description", detail["name"])
+                detail.setdefault("id", str(uuid5(NAMESPACE, f"Taxonomy|{detail['name']}")))
+                if detail["name"] is None:
+                    del term["taxonomy_detail"]
+            if term["name"] is None:
+                self._remark(join(at, "taxonomy_term"), "A term without name or code: left out.")
+                del node["taxonomy_term"]
+        elif isinstance(given, Mapping) and given.get("taxonomy_term_id"):
+            self._remark(at, "An attribute whose term is not told.")
+        return node if any(name != "id" for name in node) else None
+
+    def _one(self, kind: type[Part], given: Any, at: str, made: str, by_hand: Iterable[str] = ()) -> Any:  # noqa: ANN401 - the part, or what stood there for the judgement to refuse
+        """Answer a part of an object."""
+        if not isinstance(given, Mapping):
+            return given
+        node = Node(at, kind)
+        self._fill(node, given, made, frozenset(by_hand))
+        if kind is LanguageRecord and not self._ours:
+            told = str(node.get("code") or node.get("name") or "")
+            if code := naming.language(told):
+                node["code"] = code
+        return node
+
+    def _many(self, kind: type[Part], given: Any, at: str, made: str) -> Any:  # noqa: ANN401 - as `_one`
+        if not isinstance(given, list):
+            return given
+        return [self._one(kind, each, f"{at}.{number}", f"{made}.{number}") for number, each in enumerate(given)]
+
+    def _remark(self, at: str, what: str) -> None:
+        self._remarks.append((at, what))
+
+
+def themes_named(name: str) -> tuple[str, ...]:
+    """Answer the themes that the name of another taxonomy's term says; none where it says more than we understand."""
+    if theme := FOREIGN_NAMES.get(plain(name)):
+        return (theme,)
+    meaning = _lexicon().meaning(name)
+    return meaning.themes if len(meaning.words) <= len(meaning.by) else ()
+
+
+@cache
+def _lexicon() -> Lexicon:
+    return Lexicon({slug: [word for group in told.values() for word in group] for slug, told in words().items()})
+
+
+def _parted(given: Any) -> tuple[list[tuple[str, Any]], list[Any]]:  # noqa: ANN401 - whatever stood there
+    """Answer the attributes of our taxonomy `relais` as code and value, and the others."""
+    own, others = [], []
+    for attribute in _list(given):
+        taxonomy, code, value = _of_ours(attribute)
+        if taxonomy == OWN:
+            own.append((code, value))
+        else:
+            others.append(attribute)
+    return own, others
+
+
+def _of_ours(attribute: Any) -> tuple[str, str, Any]:  # noqa: ANN401 - whatever stood there
+    """Answer the taxonomy of ours that an attribute is of (empty: none), its code, and its value."""
+    term = attribute.get("taxonomy_term") if isinstance(attribute, Mapping) else None
+    if not isinstance(term, Mapping):
+        return "", "", None
+    detail = term.get("taxonomy_detail")
+    taxonomy = term.get("taxonomy") or (detail.get("name") if isinstance(detail, Mapping) else None)
+    if not isinstance(taxonomy, str) or taxonomy not in {THEMES, AUDIENCES, OWN}:
+        return "", "", None
+    return taxonomy, str(term.get("code")), attribute.get("value")
+
+
+def _parsed(value: Any) -> Any:  # noqa: ANN401 - JSON of any shape
+    """Answer what a JSON text says; the text itself, for the judgement to refuse, where it is none."""
+    try:
+        return json.loads(value)
+    except (TypeError, ValueError, RecursionError):
+        return value
+
+
+def _together(first: list[Any], second: list[Any]) -> list[Any]:
+    """Answer two lists of parts as one, each part once: publishers repeat a place's phone for the service there."""
+    kept: list[Any] = []
+    for part in (*first, *second):
+        id_ = part.get("id") if isinstance(part, Mapping) else None
+        if part not in kept and not (id_ and any(isinstance(one, Mapping) and one.get("id") == id_ for one in kept)):
+            kept.append(part)
+    return kept
+
+
+def _told(value: Any) -> Any:  # noqa: ANN401 - JSON of any shape
+    """Answer a value without blanks around it; None where it is empty."""
+    if isinstance(value, str):
+        value = value.strip()
+    return None if value in ("", None, [], {}) else value
+
+
+def _scalar(name: str, value: Any) -> Any:  # noqa: ANN401 - JSON of any shape
+    """Answer a plain member in the spelling of the record; what cannot be read stays, for the judgement to refuse."""
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return value if name in NUMBERS else str(value)
+    if not isinstance(value, str):
+        return value
+    if name in DATES and value[10:11] in {"T", " "}:
+        return value[:10]
+    return _SPELT[name](value) or value if name in _SPELT else value
+
+
+def _time(text: str) -> str | None:
+    return text if re.fullmatch(r"\d{2}:\d{2}.*", text) else clock(text)
+
+
+_SPELT: Final[Mapping[str, Callable[[str], str | None]]] = {
+    "opens_at": _time,
+    "closes_at": _time,
+    "freq": str.upper,
+    "wkst": str.upper,
+    "byday": str.upper,
+    "country": naming.country,
+}
+"""How members that others spell in many ways are read; None where they cannot be."""
+
+
+def _list(value: Any) -> list[Any]:  # noqa: ANN401 - JSON of any shape
+    return value if isinstance(value, list) else []
+
+
+def _uuid(value: Any) -> UUID | None:  # noqa: ANN401 - JSON of any shape
+    try:
+        return value if isinstance(value, UUID) else UUID(value)
+    except (ValueError, TypeError, AttributeError):
+        return None
+
+
+def _child(parent: Any, step: str) -> Any:  # noqa: ANN401 - a part, a list, or neither
+    if isinstance(parent, Mapping):
+        return parent.get(step)
+    if isinstance(parent, list) and step.isdigit() and int(step) < len(parent):
+        return parent[int(step)]
+    return None
