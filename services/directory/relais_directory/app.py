@@ -9,11 +9,11 @@ from typing import Final
 import asyncpg
 from fastapi import FastAPI
 
-from relais_directory import actions, store
+from relais_directory import actions, jobs, store
 from relais_directory.models import OrganisationCopy
 from relais_directory.openings import Openings
 from relais_directory.problems import TABLE
-from relais_directory.routes import following, places, records, search, services, upkeep
+from relais_directory.routes import exports, following, imports, places, records, search, services, upkeep
 from relais_directory.settings import DirectorySettings
 from relais_shared import registry
 from relais_shared.client import open_client
@@ -58,6 +58,7 @@ def create_app(settings: DirectorySettings | None = None) -> FastAPI:
             ) as pool,
         ):
             app.state.pool = pool
+            app.state.uploads = settings.home / "uploads"
             async with pool.acquire() as connection:
                 await actions.load_vocabularies(connection)
                 known = await store.terms(connection)
@@ -68,8 +69,11 @@ def create_app(settings: DirectorySettings | None = None) -> FastAPI:
             pulling = asyncio.create_task(
                 registry.keep_pulling(app.state.database, OrganisationCopy, gateway, app.state.keyring)
             )
+            importing = asyncio.create_task(jobs.keep_running(pool))
             yield
             pulling.cancel()
+            importing.cancel()
+            await asyncio.gather(pulling, importing, return_exceptions=True)
 
     return build_app(
         settings,
@@ -83,6 +87,8 @@ def create_app(settings: DirectorySettings | None = None) -> FastAPI:
             records.router,
             upkeep.router,
             following.router,
+            imports.router,
+            exports.router,
             registry.router(OrganisationCopy),
         ],
         migrations=MIGRATIONS,

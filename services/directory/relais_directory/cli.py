@@ -2,18 +2,22 @@
 
 import asyncio
 import json
+import os
 import sys
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any
+from uuid import UUID
 
 import asyncpg
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
-from relais_directory import actions, importing
+from relais_directory import actions, importing, store
 from relais_directory.app import MIGRATIONS, create_app
+from relais_directory.formats import exporting
 from relais_directory.formats.reading import UnreadableFile
 from relais_directory.settings import DirectorySettings
 from relais_directory.writing import Author
@@ -23,6 +27,9 @@ from relais_shared.migrations import upgrade
 
 app = typer.Typer(help="The directory.", no_args_is_help=True)
 console = Console(stderr=True, soft_wrap=True)
+
+GENTLY = 10
+"""How much an import that the API was asked for stands back (nice)."""
 
 SHOWN = 20
 """Refusals printed; the report file holds the rest."""
@@ -91,6 +98,48 @@ def import_file(
     _tell(done, report)
     if done.read and done.refused == done.read:
         raise typer.Exit(1)
+
+
+@app.command("export")
+def export_file(
+    file: Annotated[Path, typer.Argument(help="Where to write; - for standard output.")],
+    *,
+    kind: Annotated[
+        str, typer.Option("--format", help="hsds, hsds-ndjson, data-inclusion, csv, geojson or canonical.")
+    ] = "hsds",
+    source: Annotated[str | None, typer.Option(help="Only this source's entries.")] = None,
+) -> None:
+    """Write the directory to a file, without what is for professionals alone."""
+    if kind not in exporting.MEDIA:
+        console.print(f"There is no format {kind}: {', '.join(exporting.MEDIA)}.")
+        raise typer.Exit(2)
+
+    async def run(connection: asyncpg.Connection) -> None:
+        with sys.stdout.buffer if str(file) == "-" else file.open("wb") as out:
+            async for piece in exporting.written(store.exported(connection, None, None, source), kind):
+                out.write(piece)
+
+    asyncio.run(_connected(run))
+
+
+@app.command("run-job", hidden=True)
+def run_job(job: UUID) -> None:
+    """Run one import that the API was asked for; the directory starts this itself."""
+
+    async def run(connection: asyncpg.Connection) -> None:
+        # Two directories may look at once: one of them takes it.
+        if not await connection.fetchval("select pg_try_advisory_lock(hashtext($1))", f"job:{job}"):
+            return
+        row = await connection.fetchrow("select organisation_id, path from import_job where id = $1", job)
+        if row is None:
+            return
+        with suppress(UnreadableFile):
+            await importing.resume(connection, job, Author(f"import {job}", utc_now()))
+        await asyncio.to_thread(Path(row["path"]).unlink, missing_ok=True)
+
+    # An import stands back behind searches on the same cores.
+    os.nice(GENTLY)
+    asyncio.run(_connected(run))
 
 
 def _tell(done: importing.Report, report: Path | None) -> None:

@@ -19,13 +19,13 @@ import asyncpg
 from pydantic import ValidationError
 
 from relais_directory import store, writing
-from relais_directory.formats import data_inclusion, mapping, reading
-from relais_directory.formats.reading import Row, UnreadableFile
+from relais_directory.formats import data_inclusion, hsds, mapping, reading
 
 try:
-    from relais_directory.formats import hsds, tabular
+    from relais_directory.formats import tabular
 except ImportError:
-    hsds = tabular = None
+    tabular = None
+from relais_directory.formats.reading import Row, UnreadableFile
 from relais_directory.judging import Judged, Points, Remark, faults, judge
 from relais_directory.records import OrganisationRecord
 from relais_directory.writing import Author, Outcome
@@ -179,7 +179,7 @@ def made_of(path: Path, options: Options, progress: Callable[[int], None] | None
     chosen = chosen_mapping(path, options.mapping)
     structures = _structures(options.structures)
     for row in reading.rows(path, progress):
-        if chosen is None and isinstance(row.values, dict) and hsds and hsds.is_document(row.values):
+        if chosen is None and isinstance(row.values, dict) and _is_hsds(row.values):
             yield _of_hsds(row)
         else:
             yield _of_row(row, chosen, structures)
@@ -190,18 +190,21 @@ def _structures(path: str | None) -> Mapping[str, Any]:
     return {str(row.values.get("id")): row.values for row in beside if isinstance(row.values, dict)}
 
 
-def _of_hsds(row: Row) -> Made:
-    name = str(row.values.get("id"))[:100] if isinstance(row.values, dict) else None
-    faulty = getattr(row, "faults", None)
-    if faulty:
-        return Made(
-            row, [Remark(row.line, name, where, reason, getattr(row, "sheet", None)) for where, reason in faulty], name
-        )
-    try:
-        return Made(row, hsds.record(row.values), name)
-    except mapping.FaultyValue as fault:
-        where, _, reason = str(fault).rpartition(": ")
-        return Made(row, [Remark(row.line, name, where or "row", reason, getattr(row, "sheet", None))], name)
+def _of_hsds(row: Row, organisation: Mapping[str, Any] | None = None) -> Made:
+    values = row.values
+    name = str(values.get("id"))[:100] if isinstance(values, dict) and values.get("id") else None
+    if "organization" in values or "organization_id" in values or "status" in values:
+        return Made(row, hsds.record(values, organisation=organisation), name)
+    return Made(row, hsds.organisation(values), name)
+
+
+def _is_hsds(values: Mapping[str, Any]) -> bool:
+    """Say whether an object is an HSDS service, or an organization: both have what no other format has together."""
+    service = {"id", "name", "status"} <= values.keys() and bool({"organization", "organization_id"} & values.keys())
+    organisation = {"id", "name", "description"} <= values.keys() and bool(
+        {"organization_identifiers", "funding", "legal_status", "year_incorporated", "programs"} & values.keys()
+    )
+    return (service or organisation) and "record_id" not in values
 
 
 def _of_row(row: Row, chosen: "mapping.Mapping_ | None", structures: Mapping[str, Any]) -> Made:
@@ -244,12 +247,12 @@ def chosen_mapping(path: Path, name: str | None) -> "mapping.Mapping_ | None":
     if name == "canonical":
         return None
     if name is not None:
-        return mapping.named(name)
+        return mapping.Mapping_.parse("of this import", name) if "\n" in name else mapping.named(name)
     first = next(reading.rows(path), None)
     if first is None or not isinstance(first.values, dict):
         raise UnreadableFile(f"{path.name} holds no record.")
     values = first.values
-    if values.keys() >= data_inclusion.KEYS or (hsds and hsds.is_document(values)):
+    if values.keys() >= data_inclusion.KEYS or _is_hsds(values):
         return None
     columns = frozenset(values)
     if {"record_id", "organisation", "name"} <= columns or columns == {"organisation"}:
@@ -357,6 +360,7 @@ async def _write_all(  # noqa: PLR0913 - a run is made of these
 ) -> None:
     terms = {row["code"]: row["id"] for row in await connection.fetch("select code, id from taxonomy_term")}
     told: set[UUID] = set()
+    registered = {row["id"] for row in await connection.fetch("select id from registered_organisation")}
     read = 0
 
     def telling(done: int) -> None:
@@ -369,7 +373,7 @@ async def _write_all(  # noqa: PLR0913 - a run is made of these
     while batch := list(islice(rows, BATCH)):
         rows_done += len(batch)
         async with connection.transaction():
-            await _Batch(connection, job, options, author, report, terms, told).write(batch)
+            await _Batch(connection, job, options, author, report, terms, told, registered).write(batch)
             await store.note_job(connection, job, rows_done, read, json.dumps(report.as_json()))
     async with connection.transaction():
         if report.read > report.refused:
@@ -402,6 +406,7 @@ class _Batch:
         report: Report,
         terms: Mapping[str, int],
         told: set[UUID],
+        registered: set[UUID],
     ) -> None:
         self._connection = connection
         self._job = job
@@ -411,6 +416,7 @@ class _Batch:
         self._terms = terms
         self._told = told
         """Organisations of this file: what is told first of one holds, or services would change it in turn."""
+        self._registered = registered
         self._points: Points = writing.points()
         self._services: dict[UUID, tuple[Made, Judged]] = {}
         self._organisations: dict[UUID, OrganisationRecord] = {}
@@ -452,8 +458,11 @@ class _Batch:
     def _judge(self, made: Made) -> None:
         line = made.row.line
         judged = judge(made.record, line, self._points) if isinstance(made.record, dict) else made.record
+        if isinstance(made.record, hsds.Made):
+            for where, reason in made.record.remarks:
+                self._report.flag(Remark(line, made.name, where, reason, made.row.sheet))
         if isinstance(judged, list):
-            self._report.refuse(judged)
+            self._report.refuse(self._located(made, judged))
             if made.name:
                 # A refused row has not left its source: what was known of it stays.
                 self._still_there.add(service_id(self._report.source, made.name))
@@ -462,7 +471,7 @@ class _Batch:
             return
         organisation = judged if isinstance(judged, OrganisationRecord) else judged.record.organisation
         mine = self._options.organisation_id
-        if mine is not None and organisation.id not in {None, mine}:
+        if mine is not None and organisation.id != mine and organisation.id in self._registered:
             self._refuse(made, "organisation.id", "Another organisation's: its services are its own to tell of.")
             return
         owner = organisation_id(self._report.source, organisation)
@@ -481,6 +490,13 @@ class _Batch:
         if owner not in self._told:
             self._told.add(owner)
             self._organisations[owner] = organisation
+
+    @staticmethod
+    def _located(made: Made, remarks: Iterable[Remark]) -> Iterator[Remark]:
+        """Answer remarks with the words of the file's own format, and its sheet."""
+        for one in remarks:
+            where = made.record.where(one.field) if isinstance(made.record, hsds.Made) else one.field
+            yield Remark(one.line, one.record, where, one.reason, one.file or made.row.sheet)
 
     def _refuse(self, made: Made, where: str, reason: str) -> None:
         self._report.refuse([Remark(made.row.line, made.name, where, reason, getattr(made.row, "sheet", None))])

@@ -1,7 +1,7 @@
 """Every query of the directory."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from pathlib import Path
@@ -760,31 +760,65 @@ async def gone(connection: Connection, source: str, job: UUID) -> list[UUID]:
 
 
 async def jobs(
-    connection: Connection, organisation_id: UUID, before: tuple[datetime, UUID] | None, limit: int
+    connection: Connection, organisation_id: UUID, before: UUID | None, limit: int
 ) -> Sequence[asyncpg.Record]:
     """Answer the imports of an organisation, the latest first."""
     return await connection.fetch(
         """
         select *, report::text as report from import_job where organisation_id = $1
-            and ($2::timestamptz is null or (created_at, id) < ($2, $3::uuid))
-        order by created_at desc, id desc limit $4
+            and ($2::uuid is null or (created_at, id) < (select created_at, id from import_job where id = $2))
+        order by created_at desc, id desc limit $3
         """,
         organisation_id,
-        before[0] if before else None,
-        before[1] if before else None,
+        before,
         limit,
     )
 
 
 async def job(connection: Connection, id_: UUID, organisation_id: UUID) -> asyncpg.Record | None:
-    """Answer one import of an organisation."""
+    """Answer one import of an organisation, its row locked."""
     return await connection.fetchrow(
-        "select *, report::text as report from import_job where id = $1 and organisation_id = $2", id_, organisation_id
+        "select *, report::text as report from import_job where id = $1 and organisation_id = $2 for update",
+        id_,
+        organisation_id,
     )
 
 
-async def next_job(connection: Connection) -> UUID | None:
-    """Answer the oldest job that is to be run: one that waits, or one whose runner is gone."""
+async def open_jobs(connection: Connection, organisation_id: UUID) -> int:
+    """Answer how many imports of an organisation have not ended."""
+    found: int = await connection.fetchval(
+        "select count(*) from import_job where organisation_id = $1 and ended_at is null", organisation_id
+    )
+    return found
+
+
+async def place_job(connection: Connection, id_: UUID, path: str) -> None:
+    """Note where the bytes of a job stand."""
+    await connection.execute("update import_job set path = $2 where id = $1", id_, path)
+
+
+async def ready_job(connection: Connection, id_: UUID) -> None:
+    """Let a job be run."""
+    await connection.execute("update import_job set state = 'waiting' where id = $1", id_)
+
+
+async def drop_job(connection: Connection, id_: UUID) -> None:
+    """Forget a job."""
+    await connection.execute("delete from import_job where id = $1", id_)
+
+
+async def next_job(connection: Connection, attempts: int) -> UUID | None:
+    """Answer the oldest job that is to be run: one that waits, or one whose runner is gone.
+
+    One that was taken up too often has failed.
+    """
+    await connection.execute(
+        """
+        update import_job set state = 'failed', ended_at = now(), reason = 'It was taken up too often without an end.'
+        where state in ('waiting', 'running') and organisation_id is not null and attempts >= $1
+        """,
+        attempts,
+    )
     id_: UUID | None = await connection.fetchval(
         """
         select id from import_job where state in ('waiting', 'running') and organisation_id is not null
@@ -792,3 +826,34 @@ async def next_job(connection: Connection) -> UUID | None:
         """
     )
     return id_
+
+
+EXPORT: Final = """
+    select s.id, s.organisation_id, s.source, s.record_id, s.record::text as record_text, s.assured_on, s.assured_by,
+        s.updated_at, o.record::text as organisation_record, o.record_id as organisation_record_id,
+        coalesce(r.facts ->> 'name', o.name) as organisation_name, p.available, p.maximum, p.unit, p.waiting_days,
+        p.description as capacity_description, p.updated_at as capacity_at,
+        coalesce((select json_agg(json_build_object('number', l.number, 'position', l.position,
+            'municipality_code', l.municipality_code) order by l.number)
+            from service_at_location l where l.service_id = s.id), '[]')::text as sites
+    from service s join organisation o on o.id = s.organisation_id
+    left join registered_organisation r on r.id = o.id
+    left join service_capacity p on p.service_id = s.id
+    where s.status in ('active', 'temporarily_closed', 'inactive') and s.merged_into is null
+        and ($1::uuid is null or s.organisation_id = $1)
+        and ($2::text is null or exists (
+            select from jsonb_array_elements_text(s.record -> 'themes') t where t = $2 or t like $2 || '--%'))
+        and ($3::text is null or s.source = $3)
+    order by s.id
+"""
+
+
+async def exported(
+    connection: Connection, organisation_id: UUID | None, theme: str | None, source: str | None
+) -> AsyncIterator[dict[str, Any]]:
+    """Answer the services that leave the house, by id, as of one moment; memory does not grow with them."""
+    async with connection.transaction(isolation="repeatable_read", readonly=True):
+        # A slow reader may take an hour; the default is for requests that answer at once.
+        await connection.execute("set local statement_timeout = 0")
+        async for row in connection.cursor(EXPORT, organisation_id, theme, source, prefetch=200):
+            yield {**row, "sites": json.loads(row["sites"])}

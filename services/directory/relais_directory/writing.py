@@ -96,7 +96,8 @@ async def write_organisations(
     known = {
         row["id"]: row
         for row in await connection.fetch(
-            "select id, name, record::text as record, content_hash, owned from organisation where id = any($1::uuid[])",
+            "select id, source, name, record::text as record, content_hash, owned from organisation"
+            " where id = any($1::uuid[])",
             [one.id for one in organisations],
         )
     }
@@ -106,6 +107,9 @@ async def write_organisations(
         text = document(one.profile)
         there = known.get(one.id)
         found[one.id] = _judged(there, digest(text), owned=one.owned)
+        if there is not None and there["source"] != one.source and not one.owned:
+            # Two sources know it: what the first one tells stands, or each import would undo the other's.
+            found[one.id] = Outcome.KEPT
         if found[one.id] in {Outcome.KEPT, Outcome.UNCHANGED}:
             continue
         rows.append((one.id, one.source, one.record_id, one.profile.name, text, digest(text), one.owned, author.now))

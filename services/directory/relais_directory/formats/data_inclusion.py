@@ -36,7 +36,7 @@ def record(row: Mapping[str, Any], structure: Mapping[str, Any] | None) -> dict[
                     "name": known.get("nom") or f"Structure {service.structure_id}",
                     "description": known.get("description"),
                     "email": known.get("courriel"),
-                    "phone": known.get("telephone"),
+                    "phones": [{"number": known["telephone"]}] if known.get("telephone") else None,
                     "website": known.get("site_web"),
                 }
             ),
@@ -50,7 +50,7 @@ def record(row: Mapping[str, Any], structure: Mapping[str, Any] | None) -> dict[
             "conditions": _conditions(service),
             "locations": [_location(service)] if "on_site" in modes or service.adresse else [],
             "service_area": _area(service.zone_eligibilite),
-            "phone": service.telephone,
+            "phones": [{"number": service.telephone}] if service.telephone else None,
             "email": service.courriel,
             "website": str(service.lien_mobilisation) if service.lien_mobilisation else None,
             "can_receive": "guest" if service.courriel else "phone_only",

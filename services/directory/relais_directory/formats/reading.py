@@ -25,6 +25,8 @@ class Row:
 
     line: int
     values: Any
+    sheet: str | None = None
+    """Of a workbook."""
 
 
 def rows(path: Path, progress: Callable[[int], None] | None = None) -> Iterator[Row]:
