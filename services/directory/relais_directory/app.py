@@ -13,7 +13,7 @@ from relais_directory import actions, jobs, store
 from relais_directory.models import OrganisationCopy
 from relais_directory.openings import Openings
 from relais_directory.problems import TABLE
-from relais_directory.routes import exports, following, imports, places, records, search, services, upkeep
+from relais_directory.routes import exports, following, hsds, imports, places, records, search, services, upkeep
 from relais_directory.settings import DirectorySettings
 from relais_shared import registry
 from relais_shared.client import open_client
@@ -89,6 +89,7 @@ def create_app(settings: DirectorySettings | None = None) -> FastAPI:
             following.router,
             imports.router,
             exports.router,
+            hsds.router,
             registry.router(OrganisationCopy),
         ],
         migrations=MIGRATIONS,
