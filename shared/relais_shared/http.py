@@ -4,11 +4,14 @@ import hmac
 import re
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from binascii import Error as NotBase64
+from functools import cache
 from hashlib import sha256
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar, get_origin
+from urllib.parse import parse_qsl
 
 import orjson
 from fastapi import Depends, Header, Request
+from pydantic import BaseModel, ValidationError
 
 from relais_shared.refusals import Fault, InvalidInput, MalformedRequest, VersionRequired
 
@@ -21,7 +24,7 @@ def etag(version: int | str) -> str:
     return f'"{version}"'
 
 
-def _if_match(if_match: Annotated[str | None, Header(description="The ETag that was read.")] = None) -> str:
+async def _if_match(if_match: Annotated[str | None, Header(description="The ETag that was read.")] = None) -> str:
     if if_match is None:
         raise VersionRequired("Read it first, then send its ETag as If-Match.")
     found = re.fullmatch(r'(?:W/)?"([^"]*)"|\*', if_match.strip())
@@ -74,3 +77,55 @@ def next_link(request: Request, cursor: str) -> str:
     """Answer the `Link` header that leads to the next page; a path, since the gateway's name is not ours."""
     url = request.url.include_query_params(cursor=cursor)
     return f'<{url.path}?{url.query}>; rel="next"'
+
+
+M = TypeVar("M", bound=BaseModel)
+
+
+def parameters_of(model: type[BaseModel]) -> list[dict[str, Any]]:
+    """Answer the OpenAPI parameters of a model that `read_parameters` reads from a query."""
+    schema = model.model_json_schema()
+    assert "$defs" not in schema, model  # noqa: S101 - a parameter's schema stands where it is used
+    required = schema.get("required", ())
+    return [
+        {
+            "name": name,
+            "in": "query",
+            "required": name in required,
+            **({"description": told} if (told := one.get("description")) else {}),
+            "schema": {key: value for key, value in one.items() if key not in {"title", "description"}},
+        }
+        for name, one in schema["properties"].items()
+    ]
+
+
+def read_parameters(request: Request, model: type[M]) -> M:
+    """Answer the parameters of a query as a model; a list's may stand several times, any other once.
+
+    Raises:
+        InvalidInput: Every fault is named, unknown parameters too.
+    """
+    given: dict[str, Any] = {}
+    faults = []
+    for name, value in parse_qsl(request.scope["query_string"].decode("latin-1"), keep_blank_values=True):
+        if name in _lists(model):
+            given.setdefault(name, []).append(value)
+        elif name in given:
+            faults.append(Fault(f"?{name}", "Give it once."))
+        else:
+            given[name] = value
+    try:
+        found = model.model_validate(given)
+    except ValidationError as fault:
+        faults += [
+            Fault("?" + ".".join(map(str, one["loc"])) if one["loc"] else "", str(one["msg"]))
+            for one in fault.errors(include_input=False, include_url=False)
+        ]
+    if faults:
+        raise InvalidInput("One input cannot be taken." if len(faults) == 1 else f"{len(faults)} faults.", faults)
+    return found
+
+
+@cache
+def _lists(model: type[BaseModel]) -> frozenset[str]:
+    return frozenset(name for name, field in model.model_fields.items() if get_origin(field.annotation) is list)

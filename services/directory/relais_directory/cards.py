@@ -66,7 +66,6 @@ class CardRow:
     organisation_id: UUID
     position: tuple[float, float, float] | None
     lead: bool
-    alone: bool
     areas: list[str]
     themes: list[str]
     audiences: list[str]
@@ -129,7 +128,6 @@ def cards(
         organisation_id=owner.organisation_id,
         position=None,
         lead=False,
-        alone=False,
         areas=list(dict.fromkeys(record.service_area)) or [EVERYWHERE],
         themes=list(dict.fromkeys(part for slug in record.themes for part in (slug, themes()[slug].parent) if part)),
         audiences=[] if "everyone" in record.audiences else record.audiences,
@@ -169,9 +167,8 @@ def cards(
         )
     if {"remote", "at_home"} & set(record.modes):
         made.append(replace(base, body=_body(owner, record, None, None, None)))
-    placed = sum(one.position is not None for one in made)
     for number, card in enumerate(made):
-        yield replace(card, lead=number == 0, alone=placed == 1 and card.position is not None)
+        yield replace(card, lead=number == 0)
 
 
 def facts(record: ServiceRecord, assured_on: date | None) -> quality.Facts:

@@ -328,7 +328,7 @@ async def resume(
     finally:
         await connection.execute("select pg_advisory_unlock(hashtext($1))", f"import:{source}")
         await connection.execute("reset statement_timeout")
-    await connection.execute("analyze card, search_entry")
+    await connection.execute("vacuum (analyze) card, search_entry, service, service_at_location")
     return report
 
 

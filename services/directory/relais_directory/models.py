@@ -271,8 +271,16 @@ class SearchEntry(Table, table=True):
 
     __tablename__ = "search_entry"
     __table_args__ = (
-        Index("search_by_theme_and_position", "theme", "position", postgresql_using="gist"),
+        Index(
+            "search_by_theme_and_position",
+            "theme",
+            "position",
+            postgresql_using="gist",
+            # Counting and walking never leave the index.
+            postgresql_include=["alone", "card_id", "service_id"],
+        ),
         Index("search_without_place", "theme", "freshness", "service_id", postgresql_where=text("lead")),
+        Index("search_everywhere", "theme", "service_id", postgresql_where=text("everywhere")),
     )
 
     theme: int = Field(sa_column=Column(SmallInteger, primary_key=True, autoincrement=False))
@@ -288,6 +296,7 @@ class SearchEntry(Table, table=True):
     service_id: UUID
     position: Any = Field(default=None, sa_column=Column(Cube(), nullable=True))
     alone: bool = Field(description="The service has no other place: no nearer one to look for.")
+    everywhere: bool = Field(description="It comes to the person, wherever she is.")
     lead: bool
     freshness: date
 

@@ -5,12 +5,13 @@ API takes them, exports write them; `cards.py` makes of them what search shows. 
 and ids; where a part has no id, one is made of its service's id and its place in the record.
 """
 
+import re
 from collections.abc import Mapping
 from datetime import date
-from math import isfinite
 from typing import Annotated, Any, Literal, Self
 from uuid import UUID
 
+import orjson
 from pydantic import (
     AwareDatetime,
     BaseModel,
@@ -45,7 +46,7 @@ RECEPTION = ("private_room", "children_welcome", "may_come_accompanied", "calm")
 class Part(BaseModel):
     """A part of a record; a field that it does not know is a fault."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
 
 
 class Taxonomy(Part):
@@ -87,7 +88,7 @@ class HsdsPart(Part):
     """A part as HSDS spells it."""
 
     id: UUID | None = None
-    attributes: list[Attribute] = []
+    attributes: list[Attribute] = Field(default_factory=list)
 
 
 def _coded(given: object) -> object:
@@ -113,7 +114,7 @@ class PhoneRecord(HsdsPart):
     extension: float | None = Field(default=None, ge=0, le=99_999_999)
     type: Line | None = None
     description: Text | None = None
-    languages: list[Spoken] = []
+    languages: list[Spoken] = Field(default_factory=list)
 
 
 class ContactRecord(HsdsPart):
@@ -123,7 +124,7 @@ class ContactRecord(HsdsPart):
     title: Line | None = None
     department: Line | None = None
     email: Line | None = None
-    phones: list[PhoneRecord] = []
+    phones: list[PhoneRecord] = Field(default_factory=list)
 
 
 class ScheduleRecord(HsdsPart):
@@ -223,7 +224,7 @@ class OrganisationProfile(Part):
     description: Text | None = None
     email: Line | None = None
     website: Line | None = None
-    additional_websites: list[UrlRecord] = []
+    additional_websites: list[UrlRecord] = Field(default_factory=list)
     legal_status: Line | None = None
     tax_status: Line | None = None
     tax_id: Line | None = None
@@ -231,12 +232,12 @@ class OrganisationProfile(Part):
     logo: Line | None = None
     uri: Line | None = None
     parent_organisation_id: UUID | None = None
-    phones: list[PhoneRecord] = []
-    contacts: list[ContactRecord] = []
-    funding: list[FundingRecord] = []
-    programs: list[ProgramRecord] = []
-    identifiers: list[IdentifierRecord] = []
-    attributes: list[Attribute] = []
+    phones: list[PhoneRecord] = Field(default_factory=list)
+    contacts: list[ContactRecord] = Field(default_factory=list)
+    funding: list[FundingRecord] = Field(default_factory=list)
+    programs: list[ProgramRecord] = Field(default_factory=list)
+    identifiers: list[IdentifierRecord] = Field(default_factory=list)
+    attributes: list[Attribute] = Field(default_factory=list)
 
 
 class OrganisationRecord(OrganisationProfile):
@@ -270,20 +271,20 @@ class LocationRecord(HsdsPart):
     description: Text | None = None
     url: Line | None = None
     address: AddressRecord
-    other_addresses: list[AddressRecord] = []
+    other_addresses: list[AddressRecord] = Field(default_factory=list)
     latitude: float | None = Field(default=None, ge=-90, le=90)
     longitude: float | None = Field(default=None, ge=-180, le=180)
     wheelchair: bool | None = None
-    accessibility: list[AccessibilityRecord] = []
+    accessibility: list[AccessibilityRecord] = Field(default_factory=list)
     opening_hours: Line | None = None
-    schedules: list[ScheduleRecord] = []
+    schedules: list[ScheduleRecord] = Field(default_factory=list)
     confidential: bool = False
     nearest_stop: Line | None = Field(default=None, description="HSDS transportation.")
     external_identifier: Line | None = None
     external_identifier_type: Line | None = None
-    languages: list[Spoken] = []
-    phones: list[PhoneRecord] = []
-    contacts: list[ContactRecord] = []
+    languages: list[Spoken] = Field(default_factory=list)
+    phones: list[PhoneRecord] = Field(default_factory=list)
+    contacts: list[ContactRecord] = Field(default_factory=list)
     at_id: UUID | None = Field(default=None, description="Id of HSDS's service_at_location.")
 
 
@@ -313,8 +314,8 @@ class ConditionRecord(Part):
 
     kind: Literal["area", "status", "age", "level", "prescriber", "papers", "other"]
     text: Line
-    municipalities: list[Code] = Field(default=[], description="area: one of these.")
-    audiences: list[str] = Field(default=[], description="status: one of these.")
+    municipalities: list[Code] = Field(default_factory=list, description="area: one of these.")
+    audiences: list[str] = Field(default_factory=list, description="status: one of these.")
     minimum_age: int | None = Field(default=None, ge=0, le=150, description="age: years, at least.")
     maximum_age: int | None = Field(default=None, ge=0, le=150, description="age: years, at most.")
     level: Line | None = Field(default=None, description="level: as the Common European Framework says, `A2`.")
@@ -338,7 +339,7 @@ class ReceptionRecord(Part):
     children_welcome: bool | None = None
     may_come_accompanied: bool | None = None
     calm: bool | None = None
-    languages: list[Line] = []
+    languages: list[Line] = Field(default_factory=list)
     confirmed_at: Day | None = None
 
 
@@ -351,36 +352,36 @@ class ServiceRecord(Part):
     status: Literal["draft", "active", "temporarily_closed", "inactive", "retired"] = "active"
     closed_from: Day | None = Field(default=None, description="First day of a temporary closure.")
     closed_until: Day | None = Field(default=None, description="Last day of it, where known.")
-    themes: list[str] = []
-    keywords: list[Line] = []
-    audiences: list[str] = []
-    languages: list[Spoken] = []
+    themes: list[str] = Field(default_factory=list)
+    keywords: list[Line] = Field(default_factory=list)
+    audiences: list[str] = Field(default_factory=list)
+    languages: list[Spoken] = Field(default_factory=list)
     interpretation_services: Text | None = None
     modes: list[Literal["on_site", "remote", "at_home"]] = Field(min_length=1)
     free: bool | None = None
     fees: Text | None = Field(default=None, description="HSDS fees_description.")
-    cost_options: list[CostRecord] = []
-    conditions: list[ConditionRecord] = []
+    cost_options: list[CostRecord] = Field(default_factory=list)
+    conditions: list[ConditionRecord] = Field(default_factory=list)
     eligibility_description: Text | None = None
     minimum_age: float | None = Field(default=None, ge=0, le=150)
     maximum_age: float | None = Field(default=None, ge=0, le=150)
     application_process: Text | None = None
-    required_documents: list[RequiredDocumentRecord] = []
+    required_documents: list[RequiredDocumentRecord] = Field(default_factory=list)
     accreditations: Text | None = None
     licenses: Text | None = None
     wait_time: Text | None = None
     reception: ReceptionRecord | None = None
-    locations: list[LocationRecord] = Field(default=[], max_length=1_000)
+    locations: list[LocationRecord] = Field(default_factory=list, max_length=1_000)
     service_area: list[Code] = Field(
-        default=[], description="For whom: inhabitants of these; where it comes to, unless it is given on site."
+        default_factory=list, description="For whom: inhabitants of these; where it comes to, unless on site."
     )
-    other_areas: list[AreaRecord] = []
-    schedules: list[ScheduleRecord] = []
-    phones: list[PhoneRecord] = []
-    contacts: list[ContactRecord] = []
+    other_areas: list[AreaRecord] = Field(default_factory=list)
+    schedules: list[ScheduleRecord] = Field(default_factory=list)
+    phones: list[PhoneRecord] = Field(default_factory=list)
+    contacts: list[ContactRecord] = Field(default_factory=list)
     email: Line | None = None
     website: Line | None = Field(default=None, description="Where one reads on, or applies.")
-    additional_urls: list[UrlRecord] = []
+    additional_urls: list[UrlRecord] = Field(default_factory=list)
     relay_contact: RelayContactRecord | None = None
     can_receive: Literal["relais", "guest", "phone_only"] = "phone_only"
     capacity: CapacityRecord | None = None
@@ -390,8 +391,8 @@ class ServiceRecord(Part):
     url: Line | None = Field(default=None, description="Where its source shows it.")
     alert: Text | None = None
     program: ProgramRecord | None = None
-    funding: list[FundingRecord] = []
-    attributes: list[Attribute] = []
+    funding: list[FundingRecord] = Field(default_factory=list)
+    attributes: list[Attribute] = Field(default_factory=list)
 
     @field_validator("themes")
     @classmethod
@@ -437,18 +438,26 @@ def _known(given: list[str], there: Any, what: str) -> list[str]:  # noqa: ANN40
     return list(dict.fromkeys(given))
 
 
-def unstorable(value: Any, where: str = "") -> str | None:  # noqa: ANN401 - JSON of any shape
-    """Answer where a value holds what PostgreSQL cannot keep: a NUL, half of a surrogate pair, NaN; None if nowhere."""
+def unstorable(value: Mapping[str, Any]) -> str | None:
+    """Answer where a record holds what PostgreSQL cannot keep (a NUL, half of a surrogate pair); None if nowhere."""
+    try:
+        # Almost every record passes here: the serialiser itself refuses half a pair.
+        if b"\\u0000" not in orjson.dumps(value):
+            return None
+    except TypeError:
+        pass
+    return _broken(value, "")
+
+
+def _broken(value: Any, where: str) -> str | None:  # noqa: ANN401 - JSON of any shape
     if isinstance(value, str):
-        broken = "\0" in value or any("\ud800" <= sign <= "\udfff" for sign in value)
-    elif isinstance(value, float):
-        broken = not isfinite(value)
-    elif isinstance(value, Mapping):
-        found = (unstorable(name, where) or unstorable(part, f"{where}.{name}") for name, part in value.items())
+        return (where.lstrip(".") or "row") if "\0" in value or _HALF.search(value) else None
+    if isinstance(value, Mapping):
+        found = (_broken(name, where) or _broken(part, f"{where}.{name}") for name, part in value.items())
         return next(filter(None, found), None)
-    elif isinstance(value, list):
-        found = (unstorable(part, f"{where}.{number}") for number, part in enumerate(value))
-        return next(filter(None, found), None)
-    else:
-        return None
-    return (where.lstrip(".") or "row") if broken else None
+    if isinstance(value, list):
+        return next(filter(None, (_broken(part, f"{where}.{number}") for number, part in enumerate(value))), None)
+    return None
+
+
+_HALF = re.compile("[\ud800-\udfff]")

@@ -11,6 +11,7 @@ from uuid import UUID
 import asyncpg
 
 from relais_directory.domain import freshness
+from relais_directory.domain.areas import EVERYWHERE
 from relais_directory.domain.geo import chord_m
 
 COUNT_UP_TO: Final = 1_000
@@ -140,21 +141,30 @@ async def search(connection: Connection, asked: Asked) -> Sequence[asyncpg.Recor
         key = f"-({_score(query, asked)})"
     else:
         key = "-(c.freshness - date '2000-01-01')::float8"
-    found = _found(query, asked, walks=walks and not asked.of_places)
+    near, coming = _found(query, asked, walks=walks and not asked.of_places)
     if walks and asked.after is not None:
         place = query.bind(asked.after[0], "float8"), query.bind(asked.after[1], "uuid")
         more = f"where (k.key, k.service_id) > ({place[0]}, {place[1]})"
     limit = query.bind(asked.limit, "int")
+    found = " union all ".join((*near, *coming))
+    first = ""
+    if walks and coming and not asked.of_places:
+        # What comes stands behind what is near: where that fills the page, nobody looks further.
+        first = f"near as materialized ({' union all '.join(near)}),"
+        full = f"(select count(distinct service_id) from near) >= {limit}"
+        found = " union all ".join(
+            ("select * from near", *(f"select * from {one} b where not {full}" for one in coming))
+        )
     ordered, total, ids = "k", _count(query, asked) if walks else "", "null::uuid[]"
     if not walks:
         # Everything was looked at: counting it and keeping its order costs nothing more.
-        ordered = f"(select * from k order by key, service_id limit {WALK_UP_TO})"  # noqa: S608 - our own number
+        ordered = f"(select * from k order by key, service_id limit {WALK_UP_TO})"
         total = "select count(*) from ordered"
         if asked.only is None:
             ids = """case when row_number() over (order by page.key, page.service_id) = 1
                 then (select array_agg(service_id order by key, service_id) from ordered) end"""
     text = f"""
-        with k as (
+        with {first} k as (
             select {key} as key, f.chord, f.service_id, f.card_id
             from (select distinct on (service_id) * from ({found}) a order by service_id, chord nulls last) f
             join card c on c.id = f.card_id
@@ -173,7 +183,7 @@ async def search(connection: Connection, asked: Asked) -> Sequence[asyncpg.Recor
         join card c on c.id = page.card_id
         left join registered_organisation o on o.id = c.organisation_id
         order by page.key, page.service_id
-    """  # noqa: S608 - built of our own words; every value is a parameter
+    """
     return await connection.fetch(text, *query.values)
 
 
@@ -185,7 +195,7 @@ async def keep_walk(connection: Connection, ids: Sequence[UUID]) -> UUID:
                 f"""
                 with old as (delete from search_walk where at < now() - interval '{WALK_MINUTES} minutes')
                 insert into search_walk (ids) values ($1::uuid[]) returning id
-                """,  # noqa: S608 - our own number
+                """,
                 list(ids),
             )
         )
@@ -203,12 +213,13 @@ async def walk(connection: Connection, id_: UUID, offset: int, limit: int) -> tu
     return (row["total"], list(row["ids"])) if row else None
 
 
-def _found(query: _Query, asked: Asked, *, walks: bool) -> str:
-    """Answer the candidates: (card_id, service_id, chord), each service at most once in a branch."""
-    branches = [_branch(query, asked, theme, walks=walks) for theme in (asked.themes or (0,))]
+def _found(query: _Query, asked: Asked, *, walks: bool) -> tuple[list[str], list[str]]:
+    """Answer selects of (card_id, service_id, chord), each service once in each: of what is near, of what comes."""
+    near = [_branch(query, asked, theme, walks=walks) for theme in (asked.themes or (0,))]
+    coming: list[str] = []
     if asked.where is not None:
-        branches.append(_coming(query, asked))
-    return " union all ".join(branches)
+        coming = [one for theme in (asked.themes or (0,)) for one in _coming(query, asked, theme, walks=walks)]
+    return near, coming
 
 
 def _branch(query: _Query, asked: Asked, theme: int, *, walks: bool) -> str:
@@ -220,7 +231,7 @@ def _branch(query: _Query, asked: Asked, theme: int, *, walks: bool) -> str:
         return f"""(
             select e.card_id, e.service_id, null::float8 as chord from search_entry e {join}
             where e.theme = {wanted} {"" if asked.of_places else "and e.lead"} {filters}
-        )"""  # noqa: S608 - built of our own words; every value is a parameter
+        )"""
     point = f"cube({query.bind(list(asked.where.position), 'float8[]')})"
     reach = query.bind(chord_m(asked.where.radius_m), "float8")
     order = ""
@@ -235,39 +246,63 @@ def _branch(query: _Query, asked: Asked, theme: int, *, walks: bool) -> str:
     return f"""(
         select e.card_id, e.service_id, e.position <-> {point} as chord from search_entry e {join}
         where {_near(point, reach, wanted, asked)} {filters} {order}
-    )"""  # noqa: S608 - built of our own words; every value is a parameter
+    )"""
 
 
 def _near(point: str, reach: str, theme: str, asked: Asked) -> str:
-    """Answer the condition: within reach, and no nearer place of the same service, where places are all alike."""
+    """Answer the condition: within reach, and no nearer place of the same service, where places are all alike.
+
+    A select with a limit is asked for each row; `not exists` would be hashed over the whole table for a common theme.
+    """
     within = f"""
         e.theme = {theme} and e.position <@ cube_enlarge({point}, {reach}, 3) and e.position <-> {point} <= {reach}
     """
     if asked.of_places:
         return within
     return f"""{within}
-        and (e.alone or not exists (
-            select from search_entry n where n.theme = e.theme and n.service_id = e.service_id
-            and (n.position <-> {point}, n.card_id) < (e.position <-> {point}, e.card_id)
-        ))
+        and (e.alone or (
+            select true from card n where n.service_id = e.service_id
+            and (n.position <-> {point}, n.id) < (e.position <-> {point}, e.card_id) limit 1
+        ) is null)
     """
 
 
-def _coming(query: _Query, asked: Asked) -> str:
-    """Answer the services that come to the person there, and have no place within reach."""
+def _coming(query: _Query, asked: Asked, theme: int, *, walks: bool) -> list[str]:
+    """Answer the services of one theme that come to the person there, and have no place within reach.
+
+    Two selects: those that come everywhere stand in an index in their order, those of some areas are few.
+    """
     assert asked.where is not None  # noqa: S101 - asked for with a place alone
     point = f"cube({query.bind(list(asked.where.position), 'float8[]')})"
     reach = query.bind(chord_m(asked.where.radius_m), "float8")
-    codes = query.bind(list(asked.where.codes), "varchar[]")
-    theme = f"and c.themes && {query.bind(list(asked.themes), 'smallint[]')}" if asked.themes else ""
-    return f"""(
-        select c.id, c.service_id, null::float8 from card c
-        where c.position is null and c.areas && {codes} {theme} {_filters(query, asked)}
-        and not exists (
-            select from search_entry e where e.service_id = c.service_id and e.theme = 0
-            and e.position <-> {point} <= {reach}
-        )
-    )"""  # noqa: S608 - built of our own words; every value is a parameter
+    codes = query.bind([code for code in asked.where.codes if code != EVERYWHERE], "varchar[]")
+    wanted = query.bind(theme, "smallint")
+    filters = _filters(query, asked)
+    absent = f"""
+        (e.alone or (
+            select true from card n where n.service_id = e.service_id and n.position <-> {point} <= {reach} limit 1
+        ) is null)
+    """
+    order = ""
+    if walks:
+        # They come behind everything that has a distance.
+        after = ""
+        if asked.after is not None:
+            place = query.bind(asked.after[0], "float8"), query.bind(asked.after[1], "uuid")
+            after = f"and ('infinity'::float8, e.service_id) > ({place[0]}, {place[1]})"
+        order = f"{after} order by e.service_id limit {query.bind(asked.limit, 'int')}"
+    join = "join card c on c.id = e.card_id" if filters else ""
+    return [
+        f"""(
+            select e.card_id, e.service_id, null::float8 as chord from search_entry e {join}
+            where e.theme = {wanted} and e.everywhere and {absent} {filters} {order}
+        )""",
+        f"""(
+            select e.card_id, e.service_id, null::float8 as chord
+            from card c join search_entry e on e.card_id = c.id and e.theme = {wanted}
+            where c.position is null and c.areas && {codes} and {absent} {filters} {order}
+        )""",
+    ]
 
 
 def _filters(query: _Query, asked: Asked) -> str:  # noqa: C901, PLR0912 - one line for each filter
@@ -304,7 +339,7 @@ def _filters(query: _Query, asked: Asked) -> str:  # noqa: C901, PLR0912 - one l
         found += f" and c.opening_id = any({query.bind(list(asked.open_ids), 'int[]')})"
     if asked.since is not None:
         newer = query.bind(asked.since, "timestamptz")
-        found += f" and exists (select from service s where s.id = c.service_id and s.created_at > {newer})"
+        found += f" and exists (select from service s where s.id = c.service_id and s.created_at >= {newer})"
     if asked.only is not None:
         found += f" and c.service_id = any({query.bind(list(asked.only), 'uuid[]')})"
     return found
@@ -358,15 +393,21 @@ WEIGHTS: Final = {"words": 0.45, "near": 0.30, "fresh": 0.10, "capacity": 0.10, 
 def _count(query: _Query, asked: Asked) -> str:
     """Answer how many services fit, at most one more than `COUNT_UP_TO`."""
     enough = COUNT_UP_TO + 1
-    parts = _fitting(query, asked, f"limit {enough}" if not asked.of_places else "")
-    if len(parts) == 1 and not asked.of_places:
-        return f"select count(*) from {parts[0]} n"  # noqa: S608 - built of our own words; every value is a parameter
-    return f"select count(*) from (select distinct service_id from ({' union all '.join(parts)}) n limit {enough}) m"  # noqa: S608 - the same
+    near, coming = _fitting(query, asked, f"limit {enough}" if not asked.of_places else "")
+    if len(near) == 1 and not asked.of_places:
+        # Of one theme each service stands in one branch; where enough are near, nobody looks at what comes.
+        there = f"select count(*) as services from {near[0]} n"
+        if not coming:
+            return there
+        come = " + ".join(f"(select count(*) from {one} n)" for one in coming)
+        return f"select case when t.services >= {enough} then {enough} else t.services + {come} end from ({there}) t"
+    union = " union all ".join((*near, *coming))
+    return f"select count(*) from (select distinct service_id from ({union}) n limit {enough}) m"
 
 
-def _fitting(query: _Query, asked: Asked, limit: str) -> list[str]:
-    """Answer the selects of (card_id, service_id) that fit, one for each theme and one for what comes."""
-    parts = []
+def _fitting(query: _Query, asked: Asked, limit: str) -> tuple[list[str], list[str]]:
+    """Answer the selects of (card_id, service_id) that fit: of what stands near, of what comes; for each theme."""
+    near, coming = [], []
     for theme in asked.themes or (0,):
         wanted = query.bind(theme, "smallint")
         filters = _filters(query, asked)
@@ -375,11 +416,12 @@ def _fitting(query: _Query, asked: Asked, limit: str) -> list[str]:
         if asked.where is not None:
             point = f"cube({query.bind(list(asked.where.position), 'float8[]')})"
             fits = _near(point, query.bind(chord_m(asked.where.radius_m), "float8"), wanted, asked)
-        parts.append(f"(select e.card_id, e.service_id from search_entry e {join} where {fits} {filters} {limit})")  # noqa: S608 - built of our own words; every value is a parameter
-    if asked.where is not None:
-        coming = _coming(query, asked)
-        parts.append(f"(select card_id, service_id from ({coming}) x (card_id, service_id, chord) {limit})")  # noqa: S608 - the same
-    return parts
+            coming += [
+                f"(select card_id, service_id from {one} x {limit})"
+                for one in _coming(query, asked, theme, walks=False)
+            ]
+        near.append(f"(select e.card_id, e.service_id from search_entry e {join} where {fits} {filters} {limit})")
+    return near, coming
 
 
 FACETS: Final[Mapping[str, tuple[str, dict[str, Any]]]] = {
@@ -409,14 +451,14 @@ async def facet(connection: Connection, asked: Asked, name: str) -> dict[str, in
     query = _Query()
     if name == "has_capacity":
         values = values.format(held=f"{query.bind(asked.today, 'date')} - {CAPACITY_HELD_DAYS}")
-    parts = _fitting(query, asked, "")
+    near, coming = _fitting(query, asked, "")
     rows = await connection.fetch(
         f"""
         select v.value::text as value, count(distinct f.service_id) as services
-        from ({" union all ".join(parts)}) f join card c on c.id = f.card_id
+        from ({" union all ".join((*near, *coming))}) f join card c on c.id = f.card_id
         cross join lateral (select {values} as value) v
         where v.value is not null group by v.value order by services desc, value limit {FACET_VALUES}
-        """,  # noqa: S608 - built of our own words; every value is a parameter
+        """,
         *query.values,
     )
     return {row["value"]: row["services"] for row in rows}
@@ -425,9 +467,9 @@ async def facet(connection: Connection, asked: Asked, name: str) -> dict[str, in
 async def openings_around(connection: Connection, asked: Asked) -> list[int]:
     """Answer the ids of all opening hours that places have which fit otherwise."""
     query = _Query()
-    parts = _fitting(query, replace(asked, open_ids=None, every_place=True), "")
+    near, coming = _fitting(query, replace(asked, open_ids=None, every_place=True), "")
     rows = await connection.fetch(
-        f"select distinct c.opening_id from ({' union all '.join(parts)}) f join card c on c.id = f.card_id"  # noqa: S608 - built of our own words; every value is a parameter
+        f"select distinct c.opening_id from ({' union all '.join((*near, *coming))}) f join card c on c.id = f.card_id"
         " where c.opening_id is not null",
         *query.values,
     )
@@ -509,8 +551,7 @@ async def terms(connection: Connection) -> Sequence[asyncpg.Record]:
 
 
 SERVICE: Final = """
-    select s.*, s.record::text as record_text, coalesce(r.facts ->> 'name', o.name) as organisation_name,
-        o.record::text as organisation_record,
+    select s.*, s.record::text as record_text, o.name as organisation_name, o.record::text as organisation_record,
         case when s.record ->> 'can_receive' is distinct from 'relais'
                 then coalesce(s.record ->> 'can_receive', 'phone_only')
             when (r.facts -> 'scopes') ? 'referral:receive' and (r.facts -> 'active')::bool then 'relais'
@@ -532,20 +573,54 @@ async def service(connection: Connection, id_: UUID) -> asyncpg.Record | None:
 async def lock_service(connection: Connection, id_: UUID, organisation_id: UUID | None) -> asyncpg.Record | None:
     """Answer a service of an organisation, its row locked; nothing where it is another's."""
     return await connection.fetchrow(
-        "select *, record::text as record_text from service"
-        " where id = $1 and organisation_id = $2 and merged_into is null for update",
+        "select *, record::text as record_text from service where id = $1 and organisation_id = $2 for update",
         id_,
         organisation_id,
     )
+
+
+async def drop_draft(connection: Connection, id_: UUID) -> None:
+    """Delete a draft with its history: nobody but its owner ever saw it."""
+    await connection.execute("delete from service where id = $1 and status = 'draft'", id_)
+    await connection.execute("delete from history where resource_id = $1", id_)
+
+
+async def keep_from_imports(connection: Connection, id_: UUID, *, owned: bool = True) -> None:
+    """Note whether a service is kept by its organisation itself, so that imports leave it as it is."""
+    await connection.execute("update service set owned = $2 where id = $1", id_, owned)
+
+
+async def lock_organisation(connection: Connection, id_: UUID) -> asyncpg.Record | None:
+    """Answer where an organisation's entry comes from, and its version; its row locked."""
+    return await connection.fetchrow(
+        "select version, source, record_id from organisation where id = $1 for update", id_
+    )
+
+
+async def line_of_parents(connection: Connection, id_: UUID) -> set[UUID]:
+    """Answer an organisation, its parent, that one's parent, and so on; a loop is walked once."""
+    rows = await connection.fetch(
+        """
+        with recursive line as (
+            select $1::uuid as id
+            union
+            select (o.record ->> 'parent_organisation_id')::uuid from organisation o join line on line.id = o.id
+            where o.record ->> 'parent_organisation_id' is not null
+        )
+        select id from line
+        """,
+        id_,
+    )
+    return {row["id"] for row in rows}
 
 
 async def organisation(connection: Connection, id_: UUID) -> asyncpg.Record | None:
     """Answer what an organisation tells of itself (`record` as text), and how many services it shows."""
     return await connection.fetchrow(
         """
-        select o.id, o.version, o.record::text as record, coalesce(r.facts ->> 'name', o.name) as name,
+        select o.id, o.version, o.record::text as record, o.name,
             (select count(distinct c.service_id) from card c where c.organisation_id = o.id) as services
-        from organisation o left join registered_organisation r on r.id = o.id where o.id = $1
+        from organisation o where o.id = $1
         """,
         id_,
     )
@@ -563,7 +638,7 @@ async def own_services(  # noqa: PLR0913 - the filters of a list
     """Answer the services of an organisation by id, with their open reports and whether a review asks about them."""
     return await connection.fetch(
         """
-        select s.id, s.name, s.status, s.version, s.quality, s.assured_on, s.assured_by, s.updated_at,
+        select s.id, s.name, s.status, s.version, s.record::text as record, s.assured_on, s.assured_by, s.updated_at,
             (select count(*) from remark r where r.service_id = s.id and r.kind = 'reported'
                 and r.answered_at is null) as open_reports,
             exists (select from campaign_entry e join campaign c on c.id = e.campaign_id
@@ -646,9 +721,12 @@ async def changes(connection: Connection, after: tuple[int, UUID] | None, limit:
     return await connection.fetch(
         """
         select id, organisation_id, status, version, updated_at, merged_into, changed_in
-        from service
-        where changed_in < pg_snapshot_xmin(pg_current_snapshot())::text::bigint and status <> 'draft'
+        from service s
+        where changed_in < pg_snapshot_xmin(pg_current_snapshot())::text::bigint
             and ($1::bigint is null or (changed_in, id) > ($1, $2::uuid))
+            -- A draft is nobody's business, unless it stood published before: then it is gone.
+            and (status <> 'draft' or exists (select from history h where h.resource_id = s.id
+                and h.field_name = 'status' and h.action = 'update' and h.replacement_value = '"draft"'))
         order by changed_in, id limit $3
         """,
         after[0] if after else None,

@@ -6,7 +6,7 @@ version.
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 from functools import cache
@@ -125,7 +125,8 @@ async def write_organisations(
             from unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::bytea[], $7::bool[],
                 $8::timestamptz[]) g (id, source, record_id, name, record, hash, owned, at)
             on conflict (id) do update set name = excluded.name, record = excluded.record,
-                content_hash = excluded.content_hash, version = organisation.version + 1,
+                content_hash = excluded.content_hash,
+                version = organisation.version + (organisation.record is distinct from excluded.record)::int,
                 owned = organisation.owned or excluded.owned, updated_at = excluded.updated_at
             """,
             *map(list, zip(*rows, strict=True)),
@@ -137,7 +138,7 @@ async def write_organisations(
     return found
 
 
-async def write_services(
+async def write_services(  # noqa: C901 - one look at each: known, changed, its history, its row
     connection: Connection, services: Sequence[Service], author: Author, terms: Mapping[str, int]
 ) -> dict[UUID, Outcome]:
     """Write services, their history, places, capacity and cards; answer what became of each.
@@ -152,12 +153,13 @@ async def write_services(
         row["id"]: row
         for row in await connection.fetch(
             "select id, organisation_id, record::text as record, content_hash, owned, retired_at, assured_on,"
-            " assured_by from service where id = any($1::uuid[])",
+            " assured_by, merged_into from service where id = any($1::uuid[])",
             [one.id for one in services],
         )
     }
     found: dict[UUID, Outcome] = {}
-    changed: list[Service] = []
+    placed: list[Service] = []
+    told: list[tuple[UUID, CapacityRecord]] = []
     rows, history = [], []
     today = author.now.date()
     for one in services:
@@ -169,14 +171,24 @@ async def write_services(
             found[one.id] = Outcome.CHANGED
         if found[one.id] in {Outcome.KEPT, Outcome.UNCHANGED}:
             continue
-        changed.append(one)
         kept = one.record.model_dump_json(exclude_defaults=True, exclude={*APART, *_AROUND})
-        if there is not None:
-            history += _history(one.id, "service", json.loads(there["record"]), json.loads(kept), author)
+        if there is not None or one.owned:
+            # Of an entry that an import made, its source is the history until then.
+            before = json.loads(there["record"]) if there is not None else None
+            history += _history(one.id, "service", before, json.loads(kept), author)
         assured = (one.record.assured_at, one.record.assured_by)
         if there is not None and (there["assured_on"] or LONG_AGO) > (assured[0] or LONG_AGO):
             # A counsellor confirmed it after its source did.
             assured = (there["assured_on"], there["assured_by"])
+        if there is None or there["merged_into"] is None:
+            shown = one.record
+            if assured != (shown.assured_at, shown.assured_by):
+                shown = shown.model_copy(update={"assured_at": assured[0], "assured_by": assured[1]})
+            placed.append(replace(one, record=shown))
+        if one.record.capacity:
+            # Told by a clock that goes ahead, it would silence all that is told before that hour.
+            at = min(one.record.capacity.updated_at, author.now)
+            told.append((one.id, one.record.capacity.model_copy(update={"updated_at": at})))
         rows.append(
             (
                 one.id, one.organisation_id, one.source, one.record_id, one.record.name, one.record.status, kept,
@@ -185,14 +197,13 @@ async def write_services(
                 author.now if one.record.status == "retired" else None,
             )
         )  # fmt: skip
-    if not changed:
+    if not rows:
         return found
-    await connection.execute(UPSERT_SERVICES, *map(list, zip(*rows, strict=True)), author.now)
+    await connection.execute(UPSERT_SERVICES, *map(list, zip(*rows, strict=True)))
     await _keep_history(connection, history)
-    told = [(one.id, one.record.capacity) for one in changed if one.record.capacity]
     if told:
         await set_capacities(connection, told, author.name)
-    await _place(connection, changed, terms)
+    await _place(connection, placed, terms)
     return found
 
 
@@ -203,17 +214,21 @@ UPSERT_SERVICES: Final = """
     insert into service (id, organisation_id, source, record_id, name, status, record, content_hash, version, quality,
         assured_on, assured_by, owned, created_at, updated_at, retired_at, changed_in)
     select id, organisation_id, source, record_id, name, status, record::jsonb, hash, 1, quality, assured_on,
-        assured_by, owned, $15, updated_at, retired_at, pg_current_xact_id()::text::bigint
+        assured_by, owned, now(), updated_at, retired_at, pg_current_xact_id()::text::bigint
     from unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::bytea[],
         $9::float8[], $10::date[], $11::text[], $12::bool[], $13::timestamptz[], $14::timestamptz[])
         g (id, organisation_id, source, record_id, name, status, record, hash, quality, assured_on, assured_by, owned,
             updated_at, retired_at)
     on conflict (id) do update set organisation_id = excluded.organisation_id, name = excluded.name,
         status = excluded.status, record = excluded.record, content_hash = excluded.content_hash,
-        version = service.version + 1, quality = excluded.quality, assured_on = excluded.assured_on,
-        assured_by = excluded.assured_by, owned = service.owned or excluded.owned, updated_at = excluded.updated_at,
-        retired_at = excluded.retired_at, changed_in = excluded.changed_in
+        version = service.version + (service.record is distinct from excluded.record)::int,
+        quality = excluded.quality, assured_on = excluded.assured_on, assured_by = excluded.assured_by,
+        owned = service.owned or excluded.owned, retired_at = excluded.retired_at, changed_in = excluded.changed_in,
+        updated_at = case when service.record is distinct from excluded.record then excluded.updated_at
+            else service.updated_at end,
+        created_at = case when service.status = 'draft' then excluded.created_at else service.created_at end
 """
+"""`created_at` is when the directory had it, or its draft was published: saved searches tell of what came since."""
 
 
 def _judged(there: asyncpg.Record | None, hash_: bytes, *, owned: bool) -> Outcome:
@@ -222,19 +237,29 @@ def _judged(there: asyncpg.Record | None, hash_: bytes, *, owned: bool) -> Outco
     if there["owned"] and not owned:
         return Outcome.KEPT
     gone = "retired_at" in there and there["retired_at"] is not None
-    return Outcome.UNCHANGED if bytes(there["content_hash"]) == hash_ and not gone else Outcome.CHANGED
+    same = bytes(there["content_hash"]) == hash_ and there["owned"] == owned
+    return Outcome.UNCHANGED if same and not gone else Outcome.CHANGED
 
 
 def _history(
-    id_: UUID, kind: str, before: Mapping[str, Any], after: Mapping[str, Any], author: Author
+    id_: UUID, kind: str, before: Mapping[str, Any] | None, after: Mapping[str, Any], author: Author
 ) -> list[tuple[Any, ...]]:
-    """Answer one row for each field that changed (HSDS metadata)."""
-    names = dict.fromkeys((*before, *after))
+    """Answer one row for each field that changed (HSDS metadata); of a new record, for each that it tells."""
+    action, told = "create" if before is None else "update", before or {}
+    # What is at its default does not stand in a document, but it was so.
+    usual = _DEFAULTS if before is not None and kind == "service" else {}
     return [
-        (id_, kind, author.now, "update", name, _value(before.get(name)), _value(after.get(name)), author.name)
-        for name in names
-        if before.get(name) != after.get(name)
-    ]
+        (
+            id_, kind, author.now, action, name, _value(told.get(name, usual.get(name))),
+            _value(after.get(name, usual.get(name))), author.name,
+        )
+        for name in dict.fromkeys((*told, *after))
+        if told.get(name) != after.get(name)
+    ]  # fmt: skip
+
+
+_DEFAULTS: Final = {"status": "active", "can_receive": "phone_only"}
+"""Fields of a service that say something even where nobody said anything."""
 
 
 def _value(value: Any) -> str | None:  # noqa: ANN401 - JSON of any shape
@@ -378,7 +403,7 @@ async def _place(connection: Connection, services: Sequence[Service], terms: Map
 
 ARRIVING: Final = """
     create temporary table if not exists arriving (
-        service_id uuid, location_id uuid, organisation_id uuid, position float8[], lead bool, alone bool, areas text[],
+        service_id uuid, location_id uuid, organisation_id uuid, position float8[], lead bool, areas text[],
         themes smallint[], audiences smallint[], modes text[], languages text[], reception text[], wheelchair bool,
         free bool, confidential bool, freshness date, assured_by text, opening_id int, relay_opening_id int,
         has_email bool, can_receive text, a text, b text, c text, d text, body text
@@ -404,12 +429,12 @@ PUT: Final = """
                 'walk_m', s.walk_m) order by s.walk_m)::text as stops
             from ({near}) s
         ) near on n.position is not null and not n.confidential
-        returning id, service_id, themes, position, lead, freshness
+        returning id, service_id, themes, position, lead, freshness, areas
     )
-    insert into search_entry (theme, card_id, service_id, position, alone, lead, freshness)
+    insert into search_entry (theme, card_id, service_id, position, alone, everywhere, lead, freshness)
     select theme, made.id, made.service_id, made.position,
-        made.position is not null and count(made.position) over (partition by made.service_id, theme) = 1,
-        made.lead, made.freshness
+        count(made.position) over (partition by made.service_id, theme) = (made.position is not null)::int,
+        made.position is null and made.areas = array['*']::varchar[], made.lead, made.freshness
     from made cross join lateral unnest(made.themes || 0::smallint) theme
 """
 
@@ -440,7 +465,7 @@ async def _put(connection: Connection, rows: Sequence[CardRow], terms: Mapping[s
         records=[
             (
                 row.service_id, row.location_id, row.organisation_id, list(row.position) if row.position else None,
-                row.lead, row.alone, row.areas, [terms[slug] for slug in row.themes],
+                row.lead, row.areas, [terms[slug] for slug in row.themes],
                 [terms[slug] for slug in row.audiences], row.modes, row.languages, row.reception, row.wheelchair,
                 row.free, row.confidential, row.freshness, row.assured_by,
                 opened[row.opening] if row.opening else None,

@@ -11,7 +11,7 @@ from uuid import UUID
 
 import asyncpg
 import orjson
-from fastapi import Query, Request, Response
+from fastapi import Request, Response
 from starlette.datastructures import State
 
 from relais_directory import store
@@ -26,8 +26,8 @@ from relais_directory.openings import Openings
 from relais_directory.schemas import SearchPage, SearchQuery
 from relais_shared import problems
 from relais_shared.auth import Actor, requires
-from relais_shared.clock import Now
-from relais_shared.http import CursorCodec, next_link
+from relais_shared.clock import now_of
+from relais_shared.http import CursorCodec, next_link, parameters_of, read_parameters
 from relais_shared.refusals import Fault, InvalidInput, ScopeMissing, Unauthenticated, Unavailable
 from relais_shared.service import Router
 
@@ -57,21 +57,19 @@ def lexicon(own: Path | None) -> Lexicon:
         200: {"model": SearchPage, "description": "One page of cards, at most `limit`."},
         **problems.responses(InvalidInput, Unauthenticated, ScopeMissing, Unavailable),
     },
+    openapi_extra={"parameters": parameters_of(SearchQuery)},
 )
-async def search(
-    request: Request,
-    query: Annotated[SearchQuery, Query()],
-    _actor: Annotated[Actor, requires("directory:read")],
-    now: Now,
-) -> Response:
+async def search(request: Request, _actor: Annotated[Actor, requires("directory:read")]) -> Response:
     """Find services near a place, for a need.
 
     One item for each service, at its nearest location. Services that come to the person there (at home, remote) are
     found too, with `distance_m: null`. Without a place there is no distance. Several values of one filter are
     alternatives, except of `reception`; several filters have to hold together.
     """
+    # FastAPI's own reading of so many parameters costs more than finding the services.
+    query = read_parameters(request, SearchQuery)
     async with request.app.state.pool.acquire() as connection:
-        return await answer(request, connection, query, now)
+        return await answer(request, connection, query, now_of(request))
 
 
 async def answer(
@@ -83,9 +81,7 @@ async def answer(
         InvalidInput: No such place, nothing to look for, or not a cursor of this search.
     """
     state = request.app.state
-    # A cursor goes on with the search that it came from, and with no other.
-    codec = CursorCodec(state.settings.secret_bytes(), "search:" + query.model_dump_json(exclude={"cursor", "limit"}))
-    moment, after, kept = _position(codec, query.cursor, now)
+    moment, after, kept = _position(_codec(state, query), query.cursor) if query.cursor else (now, None, None)
     asked, why, where = await prepared(connection, state, query, moment)
     asked = replace(asked, after=after, limit=query.limit + 1, since=since)
     offset, total = 0, None
@@ -110,10 +106,10 @@ async def answer(
             total = len(rows[0]["ids"])
         offset += query.limit
         if offset < (total or 0):
-            cursor = codec.encode(["kept", str(id_), offset, moment.isoformat()])
+            cursor = _codec(state, query).encode(["kept", str(id_), offset, moment.isoformat()])
     elif len(rows) > query.limit:
         last = shown[-1]
-        cursor = codec.encode(
+        cursor = _codec(state, query).encode(
             ["after", None if last["key"] == inf else last["key"], str(last["service_id"]), moment.isoformat()]
         )
     if total is None:
@@ -205,12 +201,14 @@ async def facets(
 Kept = tuple[UUID, int]
 
 
-def _position(
-    codec: CursorCodec, cursor: str | None, now: datetime
-) -> tuple[datetime, tuple[float, UUID] | None, Kept | None]:
+def _codec(state: State, query: SearchQuery) -> CursorCodec:
+    """Answer what makes cursors of this search: one goes on with the search that it came from, and with no other."""
+    same = query.model_dump_json(exclude={"cursor", "limit"}, exclude_defaults=True)
+    return CursorCodec(state.settings.secret_bytes(), f"search:{same}")
+
+
+def _position(codec: CursorCodec, cursor: str) -> tuple[datetime, tuple[float, UUID] | None, Kept | None]:
     """Answer the moment that a walk began, and where its next page does."""
-    if cursor is None:
-        return now, None, None
     way, *place, moment = codec.decode(cursor)
     began = datetime.fromisoformat(moment)
     if way == "kept":

@@ -237,13 +237,16 @@ create table search_entry (
     service_id uuid not null,
     position cube,
     alone boolean not null,
+    everywhere boolean not null,
     lead boolean not null,
     freshness date not null,
     primary key (theme, card_id),
     foreign key(card_id) references card (id) on delete cascade
 );
 create index ix_search_entry_card_id on search_entry (card_id);
-create index search_by_theme_and_position on search_entry using gist (theme, position);
+create index search_by_theme_and_position on search_entry using gist (theme, position)
+    include (alone, card_id, service_id);
+create index search_everywhere on search_entry (theme, service_id) where everywhere;
 create index search_without_place on search_entry (theme, freshness, service_id) where lead;
 create table campaign_entry (
     campaign_id uuid not null,
@@ -312,6 +315,12 @@ revoke insert, update, delete on alembic_version from relais_directory;
 -- What was changed, and by whom, is not changed afterwards.
 revoke update, delete on history from relais_directory;
 grant usage on all sequences in schema public to relais_directory;
+-- After an import its own role sweeps and counts; older servers leave that to autovacuum.
+do $$ begin
+    if current_setting('server_version_num')::int >= 170000 then
+        grant maintain on card, search_entry, service, service_at_location to relais_directory;
+    end if;
+end $$;
 """
 
 
