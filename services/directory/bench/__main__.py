@@ -1,6 +1,7 @@
-"""What a search costs beside its SQL: the whole route against a bare ASGI app that runs the same statement.
+"""What the directory costs: search beside its SQL, SQL beside `select 1`, import beside COPY, capacity beside a commit.
 
-`--services N` sets how many services are generated around the places of the gazetteer and imported.
+`make bench-directory` takes 100,000 generated services; `--large 1000000` adds a million (some fifteen minutes more).
+Every figure is a ratio of two sides measured in turn in one run; see docs/performance.md for how to read them.
 """
 
 import argparse
@@ -10,63 +11,45 @@ import os
 import pickle
 import random
 import socket
+import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from contextlib import suppress
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import asyncpg
 import uvicorn
+from generate import CHARLEROI, COUNTRY, drawn, write
 from joserfc.jwk import OKPKey
 
 from relais_directory import store
 from relais_directory.app import READING
-from relais_directory.domain.geo import position
-from relais_directory.gazetteer import Place, read_places
+from relais_directory.domain.geo import geodesic_m, position
+from relais_directory.domain.words import stems
 from relais_shared.auth import Actor, Keyring
+from relais_shared.client import open_client
 from relais_shared.service import DeadlineProtocol
 
 sys.path.insert(0, str(Path(__file__).parents[3] / "tests"))
 
-from support.measuring import compare, rate, report
+from support.measuring import Result, compare, rate, report
 from support.stack import Stack, free_ports
 
-THEMES = ["childcare--nursery", "childcare--childminder", "mobility--bike", "training--digital", "support--housing"]
 QUERIES = 400
 RADIUS_KM = 50
 SEED = 7
+THEMES = ("childcare", "mobility", "training", "support")
+WORDS = ("crèche", "permis", "formation", "logement", "atelier numérique", "accompagnement emploi")
+TABLES = ("organisation", "service", "service_at_location", "opening", "card", "search_entry", "vocabulary")
+"""What an import of services writes, owners first."""
 
-
-def generated(file: Path, count: int) -> list[Place]:
-    """Write `count` records around real places, the same for the same count; answer the places asked for."""
-    chance = random.Random(SEED)  # noqa: S311 - the same data in every run, no secret
-    towns = [place for place in read_places() if place.kind == "municipality" and place.precision == "exact"]
-    weights = [max(place.population, 100) for place in towns]
-    with file.open("w") as out:
-        for number, town in enumerate(chance.choices(towns, weights, k=count)):
-            record = {
-                "record_id": str(number),
-                "organisation": {"record_id": str(number % 500), "name": f"Structure {number % 500} (généré)"},
-                "name": f"Service généré {number}",
-                "description": "Un service généré pour mesurer la recherche, autour d'un lieu réel.",
-                "themes": [chance.choice(THEMES)],
-                "modes": ["on_site"],
-                "locations": [
-                    {
-                        "record_id": "1",
-                        "address": {"municipality_code": town.code, "country": town.country.upper()},
-                        "latitude": town.latitude + chance.uniform(-0.03, 0.03),
-                        "longitude": town.longitude + chance.uniform(-0.03, 0.03),
-                        "opening_hours": "Mo-Fr 08:00-18:00; PH off",
-                    }
-                ],
-            }
-            out.write(json.dumps(record) + "\n")
-    return chance.choices(towns, weights, k=QUERIES)
+Points = Sequence[tuple[float, float]]
 
 
 def bare(dsn: str, asked: dict[bytes, store.Asked]) -> Any:  # noqa: ANN401 - an ASGI app
@@ -101,69 +84,300 @@ def serve_bare(dsn: str, asked: dict[bytes, store.Asked], port: int) -> None:
 
 def answering(port: int) -> None:
     """Wait until somebody listens on a port."""
-    until = time.monotonic() + 30
+    until = time.monotonic() + 60
     while time.monotonic() < until:
         with suppress(OSError), socket.create_connection(("127.0.0.1", port)):
             return
         time.sleep(0.05)
 
 
-def prepared(towns: list[Place], terms: dict[str, int], limit: int) -> dict[bytes, store.Asked]:
-    """Answer the queries of both sides: the address of ours, and what it asks of the store."""
-    chance = random.Random(SEED)  # noqa: S311 - as above
-    found = {}
-    for town in towns:
-        theme = chance.choice(["childcare", "mobility", "training", "support"])
-        near = f"{town.latitude:.5f},{town.longitude:.5f}"
-        query = f"near={near}&theme={theme}&radius_km={RADIUS_KM}&limit={limit}".encode()
-        at = position(*map(float, near.split(",")))
-        where = store.Where(at, RADIUS_KM * 1000, ("*", town.code))
-        found[query] = store.Asked(
-            where, (terms[theme],), (), (), None, "distance", None, limit + 1, datetime.now(UTC).date()
+class Bench:
+    """A directory of its own, filled, and what measures it."""
+
+    def __init__(self, stack: Stack) -> None:
+        self.stack = stack
+        self.dsn = (stack.home / "secrets" / "relais_directory_dsn").read_text().strip()
+        self.owner = (stack.home / "secrets" / "relais_directory_owner_dsn").read_text().strip()
+        self.owner = self.owner.replace("postgresql+asyncpg", "postgresql")
+        self.results: list[Result] = []
+        key = OKPKey.import_key(json.loads((stack.home / "keys" / "gateway.jwk").read_text()))
+        self.keyring = Keyring("gateway", key, {})
+        self.points: Points = drawn().points
+
+    def token(self, *scopes: str, organisation: UUID | None = None) -> str:
+        """Answer an assertion of the gateway's for a caller with these scopes."""
+        actor = Actor("client", "client:bench", organisation_id=organisation, scopes=frozenset(scopes))
+        return self.keyring.sign("directory", actor)
+
+    # ── import ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def imported(self, file: Path, source: str, *, gently: bool = False) -> tuple[float, float]:
+        """Import a file by the command; answer seconds and peak memory in MB."""
+        command = [str(Path(sys.executable).with_name("relais")), "import", str(file), "--source", source]
+        began = time.perf_counter()
+        process = subprocess.Popen(
+            ["nice", "-n", "10", *command] if gently else command,
+            env={**os.environ, "RELAIS_HOME": str(self.stack.home)},
+            stderr=subprocess.DEVNULL,
         )
-    return found
+        _pid, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+        assert process.returncode == 0
+        return time.perf_counter() - began, usage.ru_maxrss / 1024
 
+    async def copied(self, folder: Path) -> float:
+        """Copy the same rows into tables of the same kind; answer the seconds that COPY takes."""
+        connection = await asyncpg.connect(self.owner)
+        await connection.execute("set statement_timeout = 0; drop schema if exists bench cascade; create schema bench")
+        seconds = 0.0
+        for name in TABLES:
+            await connection.execute(f"create table bench.{name} (like public.{name} including all)")
+            file = folder / f"{name}.copy"
+            await connection.copy_from_query(f"select * from public.{name}", output=file, format="binary")  # noqa: S608 - our own names
+            began = time.perf_counter()
+            await connection.copy_to_table(name, source=file, schema_name="bench", format="binary")
+            seconds += time.perf_counter() - began
+            file.unlink()
+        await connection.execute("drop schema bench cascade")
+        await connection.close()
+        return seconds
 
-async def measured(stack: Stack, towns: list[Place]) -> None:
-    """Measure at 10 and 50 items."""
-    dsn = (stack.home / "secrets" / "relais_directory_dsn").read_text().strip()
-    connection = await asyncpg.connect(dsn)
-    terms = {row["code"]: row["id"] for row in await store.terms(connection, "themes")}
-    await connection.close()
-    key = OKPKey.import_key(json.loads((stack.home / "keys" / "gateway.jwk").read_text()))
-    keyring = Keyring("gateway", key, {})
-    actor = Actor("client", "client:bench", scopes=frozenset({"directory:read"}))
-    results = []
-    for limit, target in ((10, 0.35), (50, 0.5)):
-        asked = prepared(towns, terms, limit)
-        addresses = [b"/v1/directory/search?" + query for query in asked]
+    # ── search ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def questions(self, limit: int, points: Points, *, words: bool = False) -> dict[bytes, store.Asked]:
+        """Answer the queries of both sides: the address of ours, and what it asks of the store."""
+        chance = random.Random(SEED)  # noqa: S311 - the same queries in every run, no secret
+        connection = await asyncpg.connect(self.dsn)
+        terms = {row["code"]: row["id"] for row in await store.terms(connection)}
+        found = {}
+        for latitude, longitude in chance.choices(points, k=QUERIES):
+            theme, said = chance.choice(THEMES), chance.choice(WORDS) if words else ""
+            near = f"{latitude:.5f},{longitude:.5f}"
+            query = f"near={near}&theme={theme}&radius_km={RADIUS_KM}&limit={limit}" + (f"&q={said}" if words else "")
+            at = position(*map(float, near.split(",")))
+            home = await store.nearest_municipality(connection, at)
+            where = store.Where(at, RADIUS_KM * 1000, ("*", home["code"] if home else ""))
+            found[query.encode()] = store.Asked(
+                where=where,
+                themes=(terms[theme],),
+                said=(),
+                words=stems(said),
+                organisation_id=None,
+                sort="relevance" if words else "distance",
+                after=None,
+                limit=limit + 1,
+                today=datetime.now(UTC).date(),
+            )
+        await connection.close()
+        return found
+
+    @asynccontextmanager
+    async def other_side(self, asked: dict[bytes, store.Asked]) -> AsyncIterator[int]:
+        """Serve the same SQL by a bare ASGI app in a process of its own, as ours has."""
         (port,) = free_ports(1)
-        # The other side has a process of its own, as ours has.
-        questions = stack.home / "questions.pickle"
-        questions.write_bytes(pickle.dumps((dsn, asked)))
+        questions = self.stack.home / "questions.pickle"
+        questions.write_bytes(pickle.dumps((self.dsn, asked)))
         other = await asyncio.create_subprocess_exec(
             sys.executable, str(Path(__file__).parent), "--bare", str(questions), "--port", str(port)
         )
         await asyncio.to_thread(answering, port)
+        try:
+            yield port
+        finally:
+            other.terminate()
+            await other.wait()
 
-        async def ours(addresses: list[bytes] = addresses) -> float:
-            headers = [(b"authorization", f"Bearer {keyring.sign('directory', actor)}".encode())]
-            return await rate(f"http://127.0.0.1:{stack.ports['directory']}", addresses, headers)
+    @asynccontextmanager
+    async def untraced(self) -> AsyncIterator[int]:
+        """Serve the directory once more, without traces."""
+        (port,) = free_ports(1)
+        environment = {
+            **os.environ,
+            "RELAIS_HOME": str(self.stack.home),
+            "RELAIS_DIRECTORY_PORT": str(port),
+            "RELAIS_DIRECTORY_GATEWAY_URL": self.stack.base_url,
+            "OTEL_SDK_DISABLED": "true",
+        }
+        mine = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "relais_directory", "serve", env=environment, stderr=subprocess.DEVNULL
+        )
+        await asyncio.to_thread(answering, port)
+        try:
+            yield port
+        finally:
+            mine.terminate()
+            await mine.wait()
 
-        async def theirs(addresses: list[bytes] = addresses, port: int = port) -> float:
-            return await rate(f"http://127.0.0.1:{port}", addresses, [])
+    async def against_bare(self, name: str, port: int, asked: dict[bytes, store.Asked], target: float) -> None:
+        """Measure the whole route against the same SQL."""
+        addresses = [b"/v1/directory/search?" + query.replace(b" ", b"%20") for query in asked]
+        headers = [(b"authorization", f"Bearer {self.token('directory:read')}".encode())]
+        # The bare side finds its question by the address as it is sent.
+        async with self.other_side({query.replace(b" ", b"%20"): one for query, one in asked.items()}) as other:
 
-        name = f"search, theme and radius, limit {limit} (traced) / bare ASGI, same SQL"
-        results.append(await compare(name, ours, theirs, target))
-        other.terminate()
-        await other.wait()
-    report("directory", results)
+            async def ours() -> float:
+                return await rate(f"http://127.0.0.1:{port}", addresses, headers)
+
+            async def theirs() -> float:
+                return await rate(f"http://127.0.0.1:{other}", addresses, [])
+
+            self.results.append(await compare(name, ours, theirs, target))
+
+    async def searches(self) -> None:
+        """Measure search with and without traces, words, in the city and in the country, at 10 and 50."""
+        city = [one for one in self.points if _km(one, CHARLEROI) < 10]
+        country = [one for one in self.points if _km(one, COUNTRY) < 25]
+        traced = self.stack.ports["directory"]
+        every = self.points
+        for limit, whole, at_100 in ((10, 0.6, 0.35), (50, 0.75, 0.5)):
+            asked = await self.questions(limit, every)
+            await self.against_bare(f"search, limit {limit}, traced / bare ASGI, same SQL", traced, asked, at_100)
+            async with self.untraced() as port:
+                await self.against_bare(f"search, limit {limit} / bare ASGI, same SQL", port, asked, whole)
+        for name, points in (("city", city), ("country", country)):
+            asked = await self.questions(10, points)
+            await self.against_bare(f"search, {name}, limit 10, traced / bare ASGI, same SQL", traced, asked, 0.35)
+        asked = await self.questions(10, every, words=True)
+        await self.against_bare("search, words, limit 10, traced / bare ASGI, same SQL", traced, asked, 0.35)
+        async with self.untraced() as port:
+            await self.against_bare("search, words, limit 10 / bare ASGI, same SQL", port, asked, 0.6)
+
+    async def latencies(self, count: int = QUERIES) -> list[float]:
+        """Answer the seconds of searches, one after the other, sorted."""
+        asked = await self.questions(10, self.points)
+        token = self.token("directory:read")
+        found = []
+        async with open_client(f"http://127.0.0.1:{self.stack.ports['directory']}") as client:
+            client.headers["Authorization"] = f"Bearer {token}"
+            for query in [*list(asked)[:20], *list(asked)[:count]]:
+                began = time.perf_counter()
+                answer = await client.get(f"/v1/directory/search?{query.decode()}")
+                found.append(time.perf_counter() - began)
+                assert answer.status_code == 200
+        return sorted(found[20:])
+
+    async def statement(self) -> None:
+        """Measure the SQL of one search against `select 1` on one connection."""
+        asked = list((await self.questions(10, self.points)).values())
+        connection = await asyncpg.connect(self.dsn, server_settings=READING)
+        ours, theirs = [], []
+        for one in [*asked[:20], *asked]:
+            began = time.perf_counter()
+            await store.search(connection, one)
+            ours.append(time.perf_counter() - began)
+            began = time.perf_counter()
+            await connection.fetchval("select 1")
+            theirs.append(time.perf_counter() - began)
+        await connection.close()
+        self.at_most("SQL of one search, p50 / select 1", _ms(_p50(ours[20:])), _ms(_p50(theirs[20:])), 20, "ms")
+
+    # ── capacity ───────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def capacity(self) -> None:
+        """Measure from telling open places to seeing them in search, against a bare commit."""
+        connection = await asyncpg.connect(self.owner)
+        row = await connection.fetchrow(
+            "select s.id, s.organisation_id from service s join card c on c.service_id = s.id where c.position is not null"
+            " order by s.id limit 1"
+        )
+        assert row is not None
+        await connection.execute("create table if not exists bench_commit (id int primary key, n int)")
+        await connection.execute("insert into bench_commit values (1, 0) on conflict do nothing")
+        token = self.token("directory:read", "directory:capacity", organisation=row["organisation_id"])
+        ours, theirs = [], []
+        find = f"/v1/directory/search?organisation_id={row['organisation_id']}&has_capacity=true&limit=100"
+        async with open_client(f"http://127.0.0.1:{self.stack.ports['directory']}") as client:
+            client.headers["Authorization"] = f"Bearer {token}"
+            for number in range(60):
+                began = time.perf_counter()
+                told = await client.put(f"/v1/directory/services/{row['id']}/capacity", json={"available": number + 1})
+                assert told.status_code == 200, told.text
+                page = (await client.get(find)).json()
+                ours.append(time.perf_counter() - began)
+                seen = [one for one in page["items"] if one["id"] == str(row["id"])]
+                assert seen[0]["capacity"]["available"] == number + 1
+                began = time.perf_counter()
+                await connection.execute("update bench_commit set n = n + 1 where id = 1")
+                theirs.append(time.perf_counter() - began)
+        await connection.execute("drop table bench_commit")
+        await connection.close()
+        commit = _ms(_p50(theirs))
+        self.at_most("capacity told and seen, p50 / bare commit + 5 ms / 3", _ms(_p50(ours)), commit + 5 / 3, 3, "ms")
+
+    def at_most(self, name: str, ours: float, theirs: float, target: float, unit: str) -> None:
+        """Note a ratio that shall not be above its target."""
+        ratio = ours / theirs
+        self.results.append(
+            Result(name, round(ours, 2), round(theirs, 2), round(ratio, 2), target, ratio <= target, unit, 1)
+        )
+
+    def at_least(self, name: str, ours: float, theirs: float, target: float, unit: str) -> None:
+        """Note a ratio that shall not be below its target."""
+        ratio = ours / theirs
+        self.results.append(Result(name, round(ours), round(theirs), round(ratio, 2), target, ratio >= target, unit, 1))
+
+
+def _km(one: tuple[float, float], other: tuple[float, float]) -> float:
+    first, second = position(*one), position(*other)
+    return geodesic_m(sum((a - b) ** 2 for a, b in zip(first, second, strict=True)) ** 0.5) / 1000
+
+
+def _p50(found: Sequence[float]) -> float:
+    return statistics.median(found)
+
+
+def _p95(found: Sequence[float]) -> float:
+    return sorted(found)[int(len(found) * 0.95)]
+
+
+def _ms(seconds: float) -> float:
+    return seconds * 1000
+
+
+async def measured(bench: Bench, folder: Path, count: int, large: int) -> None:
+    """Fill, measure, fill more, measure again."""
+    file = folder / "generated.jsonl"
+    write(file, count)
+    print(f"importing {count} generated services ({'real' if drawn().real else 'gazetteer'} places)")
+    seconds, memory = await asyncio.to_thread(bench.imported, file, "bench")
+    copying = await bench.copied(folder)
+    bench.at_least(f"import of {count} / COPY of the same rows", count / seconds, count / copying, 0.1, "rows/s")
+    print(f"  {count / seconds:.0f} rows/s, peak memory {memory:.0f} MB; COPY {count / copying:.0f} rows/s")
+    await bench.statement()
+    await bench.capacity()
+    await bench.searches()
+
+    quiet = _p95(await bench.latencies())
+    again = folder / "again.jsonl"
+    write(again, count)
+    running = asyncio.create_task(asyncio.to_thread(bench.imported, again, "bench2", gently=True))
+    busy: list[float] = []
+    while not running.done():
+        busy += await bench.latencies(100)
+    await running
+    bench.at_most("search while importing, p95 / quiet p95", _ms(_p95(busy)), _ms(quiet), 3, "ms")
+
+    if large:
+        connection = await asyncpg.connect(bench.owner)
+        await connection.execute("truncate service, organisation, opening, vocabulary cascade")
+        await connection.close()
+        file = folder / "large.jsonl"
+        write(file, large)
+        print(f"importing {large} generated services")
+        seconds, more = await asyncio.to_thread(bench.imported, file, "large")
+        copying = await bench.copied(folder)
+        bench.at_least(f"import of {large} / COPY of the same rows", large / seconds, large / copying, 0.1, "rows/s")
+        bench.at_most(f"peak memory of the import of {large} / of {count}", more, memory, 1.5, "MB")
+        bench.at_most(f"p95 of search at {large} / at {count}", _ms(_p95(await bench.latencies())), _ms(quiet), 2, "ms")
+        await bench.statement()
+    report("directory", bench.results)
 
 
 def main() -> None:
     """Start a directory of its own, fill it, measure it."""
     options = argparse.ArgumentParser()
-    options.add_argument("--services", type=int, default=20_000)
+    options.add_argument("--services", type=int, default=100_000)
+    options.add_argument("--large", type=int, default=0, help="Also measure with so many.")
     options.add_argument("--bare", type=Path, help="Serve the other side: these questions ...")
     options.add_argument("--port", type=int, help="... on this port.")
     given = options.parse_args()
@@ -171,19 +385,10 @@ def main() -> None:
         dsn, asked = pickle.loads(given.bare.read_bytes())  # noqa: S301 - written by ourselves a moment ago
         serve_bare(dsn, asked, given.port)
         return
-    count = given.services
     with tempfile.TemporaryDirectory() as folder:
         stack = Stack.start(Path(folder) / "home")
         try:
-            file = Path(folder) / "generated.jsonl"
-            towns = generated(file, count)
-            print(f"importing {count} generated services")
-            subprocess.run(  # noqa: S603 - our own command
-                [str(Path(sys.executable).with_name("relais")), "import", str(file)],
-                env={**os.environ, "RELAIS_HOME": str(stack.home)},
-                check=True,
-            )
-            asyncio.run(measured(stack, towns))
+            asyncio.run(measured(Bench(stack), Path(folder), given.services, given.large))
         finally:
             stack.stop()
 

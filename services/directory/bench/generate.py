@@ -48,7 +48,9 @@ def drawn() -> Drawn:
             points = [(float(row["lat"]), float(row["lon"])) for row in csv.DictReader(file)]
         chosen = mapping.named("data-inclusion-974-2025")
         models = [chosen.apply(row) for row in json.loads(SERVICES.read_text(encoding="utf-8"))]
-        return Drawn([one for one in points if 49 < one[0] < 52], [one for one in models if one.get("themes")], real=True)
+        return Drawn(
+            [one for one in points if 49 < one[0] < 52], [one for one in models if one.get("themes")], real=True
+        )
     places = [place for place in read_places() if place.country == "be" and place.kind == "locality"]
     return Drawn([(one.latitude, one.longitude) for one in places], list(generate.services(LATE)), real=False)
 

@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 from uuid import UUID
@@ -15,7 +16,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
-from relais_directory import actions, importing, store
+from relais_directory import actions, importing, importing_stops, store
 from relais_directory.app import MIGRATIONS, create_app
 from relais_directory.formats import exporting
 from relais_directory.formats.reading import UnreadableFile
@@ -98,6 +99,33 @@ def import_file(
     _tell(done, report)
     if done.read and done.refused == done.read:
         raise typer.Exit(1)
+
+
+@app.command("stops")
+def import_stops(
+    file: Annotated[Path, typer.Argument(help="A GTFS feed (folder, .zip, stops.txt) or a table of stops.")],
+    *,
+    source: Annotated[
+        str | None, typer.Option(help="The name under which they stand; the file's where absent.")
+    ] = None,
+    kind: Annotated[str | None, typer.Option(help="bus, tram, train, metro: where all are one.")] = None,
+    report: Annotated[Path | None, typer.Option(help="Write the whole report to this JSON file.")] = None,
+) -> None:
+    """Import the stops of public transport; every place learns the nearest ones."""
+    name = source or file.name.partition(".")[0]
+    try:
+        done: importing_stops.Report = asyncio.run(
+            _connected(lambda connection: importing_stops.run(connection, file, name, kind))
+        )
+    except UnreadableFile as fault:
+        console.print(f"Nothing was imported. {fault}")
+        raise typer.Exit(1) from None
+    counts = ("read", "taken", "skipped", "refused", "gone", "places")
+    console.print(f"Stops of {name}: " + ", ".join(f"{getattr(done, count)} {count}" for count in counts))
+    for one in done.refusals[:SHOWN]:
+        console.print(f"  line {one['line']}, {one['record'] or 'no id'}, {one['field']}: {one['reason']}")
+    if report is not None:
+        report.write_text(json.dumps(asdict(done), ensure_ascii=False, indent=1), encoding="utf-8")
 
 
 @app.command("export")

@@ -7,7 +7,7 @@ on there. What the file no longer holds is retired at the end.
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import islice
@@ -19,12 +19,7 @@ import asyncpg
 from pydantic import ValidationError
 
 from relais_directory import store, writing
-from relais_directory.formats import data_inclusion, hsds, mapping, reading
-
-try:
-    from relais_directory.formats import tabular
-except ImportError:
-    tabular = None
+from relais_directory.formats import data_inclusion, hsds, mapping, reading, tabular
 from relais_directory.formats.reading import Row, UnreadableFile
 from relais_directory.judging import Judged, Points, Remark, faults, judge
 from relais_directory.records import OrganisationRecord
@@ -162,8 +157,10 @@ class Made:
     """One row of a file as a canonical record, not yet judged, or why it cannot be read; and its id, if told."""
 
     row: Row
-    record: dict[str, Any] | list[Remark]
+    record: dict[str, Any] | list[Remark] | None
+    """None where the row was never to be a record, and something is to be said of it all the same."""
     name: str | None
+    told: Sequence[Remark] = ()
 
 
 def made_of(path: Path, options: Options, progress: Callable[[int], None] | None = None) -> Iterator[Made]:
@@ -192,7 +189,14 @@ def _structures(path: str | None) -> Mapping[str, Any]:
 
 def _of_hsds(row: Row, organisation: Mapping[str, Any] | None = None) -> Made:
     values = row.values
-    name = str(values.get("id"))[:100] if isinstance(values, dict) and values.get("id") else None
+    if isinstance(values, tabular.Told):
+        told = [Remark(row.line, None, values.column, values.reason, row.sheet)]
+        return Made(row, told if values.refused else None, None, told)
+    if "service" in values and "location" in values:
+        # One place of a service: the service with this place.
+        place = {key: value for key, value in values.items() if key != "service"}
+        values = {**values["service"], "service_at_locations": [place]} if isinstance(values["service"], dict) else {}
+    name = str(values.get("id"))[:100] if values.get("id") else None
     if "organization" in values or "organization_id" in values or "status" in values:
         return Made(row, hsds.record(values, organisation=organisation), name)
     return Made(row, hsds.organisation(values), name)
@@ -204,7 +208,8 @@ def _is_hsds(values: Mapping[str, Any]) -> bool:
     organisation = {"id", "name", "description"} <= values.keys() and bool(
         {"organization_identifiers", "funding", "legal_status", "year_incorporated", "programs"} & values.keys()
     )
-    return (service or organisation) and "record_id" not in values
+    place = {"service", "location"} <= values.keys()
+    return (service or organisation or place) and "record_id" not in values
 
 
 def _of_row(row: Row, chosen: "mapping.Mapping_ | None", structures: Mapping[str, Any]) -> Made:
@@ -216,14 +221,14 @@ def _of_row(row: Row, chosen: "mapping.Mapping_ | None", structures: Mapping[str
             raise mapping.FaultyValue("row: not an object")  # noqa: TRY301 - one way to refuse a row
         if chosen is not None:
             made = chosen.apply(values)
-        elif values.keys() >= data_inclusion.KEYS:
+        elif data_inclusion.is_record(values):
             beside = values.get("structure") or structures.get(str(values.get("structure_id")))
             made = data_inclusion.record(values, beside if isinstance(beside, dict) else None)
         else:
             made = values
     except mapping.FaultyValue as fault:
         column, _, reason = str(fault).rpartition(": ")
-        made = [Remark(row.line, name, column, reason, getattr(row, "sheet", None))]
+        made = [Remark(row.line, name, column, reason, row.sheet)]
     except ValidationError as fault:
         made = faults(row.line, name, fault)
     return Made(row, made, name)
@@ -252,7 +257,7 @@ def chosen_mapping(path: Path, name: str | None) -> "mapping.Mapping_ | None":
     if first is None or not isinstance(first.values, dict):
         raise UnreadableFile(f"{path.name} holds no record.")
     values = first.values
-    if values.keys() >= data_inclusion.KEYS or _is_hsds(values):
+    if data_inclusion.is_record(values) or _is_hsds(values):
         return None
     columns = frozenset(values)
     if {"record_id", "organisation", "name"} <= columns or columns == {"organisation"}:
@@ -272,7 +277,7 @@ def source_of(path: Path, options: Options) -> str:
     """
     if options.source:
         return options.source
-    chosen = None if (tabular and tabular.is_package(path)) else chosen_mapping(path, options.mapping)
+    chosen = None if tabular.is_package(path) else chosen_mapping(path, options.mapping)
     return chosen.source if chosen else path.name.partition(".")[0]
 
 
@@ -337,11 +342,7 @@ def _size(path: Path) -> int:
 
 
 def _described(path: Path) -> Mapping[str, Any]:
-    return {"name": path.name} | (
-        {}
-        if (tabular and tabular.is_package(path))
-        else (reading.described(path).as_json() if hasattr(reading, "described") else {})
-    )
+    return {"name": path.name} | ({} if tabular.is_package(path) else reading.described(path).as_json())
 
 
 def _telling(progress: Callable[[str, int], None] | None, phase: str) -> Callable[[int], None] | None:
@@ -426,6 +427,10 @@ class _Batch:
     async def write(self, batch: Iterable[Made]) -> None:
         """Judge and write the rows."""
         for made in batch:
+            if made.record is None:
+                for remark in made.told:
+                    self._report.flag(remark)
+                continue
             self._report.read += 1
             self._judge(made)
         await self._drop_known()
@@ -457,7 +462,7 @@ class _Batch:
 
     def _judge(self, made: Made) -> None:
         line = made.row.line
-        judged = judge(made.record, line, self._points) if isinstance(made.record, dict) else made.record
+        judged = judge(made.record, line, self._points) if isinstance(made.record, dict) else list(made.record or ())
         if isinstance(made.record, hsds.Made):
             for where, reason in made.record.remarks:
                 self._report.flag(Remark(line, made.name, where, reason, made.row.sheet))
@@ -499,7 +504,7 @@ class _Batch:
             yield Remark(one.line, one.record, where, one.reason, one.file or made.row.sheet)
 
     def _refuse(self, made: Made, where: str, reason: str) -> None:
-        self._report.refuse([Remark(made.row.line, made.name, where, reason, getattr(made.row, "sheet", None))])
+        self._report.refuse([Remark(made.row.line, made.name, where, reason, made.row.sheet)])
 
     async def _drop_known(self) -> None:
         """Refuse what an earlier batch held, and what is another source's."""

@@ -580,9 +580,8 @@ async def lock_service(connection: Connection, id_: UUID, organisation_id: UUID 
 
 
 async def drop_draft(connection: Connection, id_: UUID) -> None:
-    """Delete a draft with its history: nobody but its owner ever saw it."""
+    """Delete a draft: nobody but its owner ever saw it. Its history, which nothing takes away, is shown no more."""
     await connection.execute("delete from service where id = $1 and status = 'draft'", id_)
-    await connection.execute("delete from history where resource_id = $1", id_)
 
 
 async def keep_from_imports(connection: Connection, id_: UUID, *, owned: bool = True) -> None:
@@ -710,6 +709,14 @@ async def relay_openings(connection: Connection) -> list[int]:
         """
     )
     return [row["id"] for row in rows]
+
+
+async def passed(connection: Connection, transaction: int) -> bool:
+    """Answer whether a transaction of this number can have ended; not where a copy was restored that is older."""
+    found: bool = await connection.fetchval(
+        "select $1::bigint < pg_snapshot_xmax(pg_current_snapshot())::text::bigint", transaction
+    )
+    return found
 
 
 async def changes(connection: Connection, after: tuple[int, UUID] | None, limit: int) -> Sequence[asyncpg.Record]:
@@ -935,3 +942,48 @@ async def exported(
         await connection.execute("set local statement_timeout = 0")
         async for row in connection.cursor(EXPORT, organisation_id, theme, source, prefetch=200):
             yield {**row, "sites": json.loads(row["sites"])}
+
+
+async def put_stops(connection: Connection, source: str, rows: Sequence[tuple[Any, ...]]) -> int:
+    """Write the stops of a source (id, name, kind, latitude, longitude, position); answer how many are gone."""
+    await connection.execute(
+        "create temporary table arriving_stop (stop_id text, name text, kind text, latitude float8, longitude float8,"
+        " at float8[]) on commit drop"
+    )
+    await connection.copy_records_to_table("arriving_stop", records=rows)
+    gone = await connection.execute(
+        "delete from stop s where s.source = $1"
+        " and not exists (select from arriving_stop n where n.stop_id = s.stop_id)",
+        source,
+    )
+    await connection.execute(
+        """
+        insert into stop (source, stop_id, name, kind, latitude, longitude, position)
+        select $1, stop_id, name, kind, latitude, longitude, cube(at) from arriving_stop
+        on conflict (source, stop_id) do update set name = excluded.name, kind = excluded.kind,
+            latitude = excluded.latitude, longitude = excluded.longitude, position = excluded.position
+        where (stop.name, stop.kind, stop.latitude, stop.longitude)
+            is distinct from (excluded.name, excluded.kind, excluded.latitude, excluded.longitude)
+        """,
+        source,
+    )
+    return int(gone.rpartition(" ")[2])
+
+
+async def renew_stops(connection: Connection, near: str) -> int:
+    """Tell every place its nearest stops (SQL of them, of `c`); answer for how many they changed."""
+    done = await connection.execute(
+        f"""
+        with found as (
+            select c.id, s.stop_m, s.stops from card c left join lateral (
+                select min(n.walk_m) as stop_m, json_agg(json_build_object('name', n.name, 'kind', n.kind,
+                    'walk_m', n.walk_m) order by n.walk_m)::text as stops
+                from ({near}) n
+            ) s on true
+            where c.position is not null and not c.confidential
+        )
+        update card c set stop_m = f.stop_m, stops = f.stops from found f
+        where f.id = c.id and (c.stop_m, c.stops) is distinct from (f.stop_m, f.stops)
+        """
+    )
+    return int(done.rpartition(" ")[2])

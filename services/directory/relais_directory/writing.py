@@ -438,20 +438,20 @@ PUT: Final = """
     from made cross join lateral unnest(made.themes || 0::smallint) theme
 """
 
-NEAREST_STOPS: Final = f"""
-    select distinct on (t.name) t.name, t.kind, round((t.position <-> cube({{at}})) * {WALK})::int as walk_m
-    from (
-        select * from stop where position <@ cube_enlarge(cube({{at}}), {STOP_WITHIN_M} / {WALK}, 3)
-        order by position <-> cube({{at}}) limit 12
-    ) t order by t.name, walk_m
-"""  # noqa: S608 - our own words
-"""The nearest poles, one for each name: the two sides of a street are one stop."""
-
 
 def nearest_stops(at: str) -> str:
-    """Answer the SQL of the nearest stops of a position (an SQL expression: three metres): name, kind, walk_m."""
-    inner = NEAREST_STOPS.format(at=at)
-    return f"select * from ({inner}) u where walk_m <= {STOP_WITHIN_M} order by walk_m limit {STOPS}"  # noqa: S608 - our own words
+    """Answer the SQL of the nearest stops of a position (an SQL expression of a cube): name, kind, walk_m.
+
+    The nearest poles, one for each name: the two sides of a street are one stop.
+    """
+    within = f"cube_enlarge({at}, {STOP_WITHIN_M} / {WALK}, 3)"
+    return f"""
+        select * from (
+            select distinct on (t.name) t.name, t.kind, round((t.position <-> {at}) * {WALK})::int as walk_m
+            from (select * from stop where position <@ {within} order by position <-> {at} limit 12) t
+            order by t.name, walk_m
+        ) u where walk_m <= {STOP_WITHIN_M} order by walk_m limit {STOPS}
+    """  # noqa: S608 - our own words
 
 
 async def _put(connection: Connection, rows: Sequence[CardRow], terms: Mapping[str, int]) -> None:
@@ -475,7 +475,7 @@ async def _put(connection: Connection, rows: Sequence[CardRow], terms: Mapping[s
             for row in rows
         ],
     )  # fmt: skip
-    await connection.execute(PUT.format(near=nearest_stops("n.position")))
+    await connection.execute(PUT.format(near=nearest_stops("cube(n.position)")))
     await connection.execute(
         """
         insert into vocabulary

@@ -74,8 +74,12 @@ def test_a_table_tells_its_own_delimiter(tmp_path: Path, delimiter: str) -> None
         ("a.csv", "a,b\n1,2\n3,4,5\n", r"Line 3: more cells"),
         ("a.csv", 'a,b\n1,"2\n', "broken CSV"),
         ("a.json", '[{"a": "é"}]'.encode("latin-1"), "not UTF-8"),
-        ("a.csv", "a\né\n".encode("latin-1"), "not UTF-8"),
-        ("a.xlsx", "", r"must end in \.json, \.jsonl or \.csv"),
+        ("a.jsonl", '{"a": "é"}'.encode("latin-1"), "not UTF-8"),
+        ("a.csv", "a,b,a\n1,2,3\n", "two columns have one name"),
+        ("a.xlsx", "", "no zip file"),
+        ("a.xls", "nothing", "no workbook"),
+        ("a.pdf", "", r"must end in one of \.csv"),
+        ("a.csv.gz", "not packed", "damaged"),
     ],
 )
 def test_what_cannot_be_read_says_where_and_why(tmp_path: Path, name: str, content: str | bytes, said: str) -> None:

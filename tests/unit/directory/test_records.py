@@ -220,7 +220,8 @@ def test_a_service_of_data_inclusion_becomes_a_record() -> None:
     assert record.service_area == ["fr:974", "fr:97416"]
     assert record.locations[0].address.municipality_code == "fr:97416"
     assert (record.assured_at and record.assured_at.isoformat(), record.assured_by) == ("2026-01-15", "dora")
-    assert [(one.kind, one.text) for one in record.conditions] == [("status", "Moins de 26 ans.")]
+    assert record.conditions == []
+    assert record.eligibility_description == "Moins de 26 ans."
     assert record.url == "https://source.example/1"
 
 

@@ -103,10 +103,37 @@ def _build(spec: Any, row: Mapping[str, Any]) -> Any:  # noqa: ANN401 - a tree o
         return [made for part in spec if (made := _build(part, row)) is not None]
     if not isinstance(spec, dict):
         return spec
+    if "each" in spec:
+        return _each(spec, row)
     if spec.keys() & _SOURCES:
-        return _value(spec, row)
+        value = _value(spec, row)
+        return _build(spec["else"], row) if value is None and "else" in spec else value
     made = {name: value for name, part in spec.items() if (value := _build(part, row)) not in (None, {}, [])}
     return made or None
+
+
+def _each(spec: Mapping[str, Any], row: Mapping[str, Any]) -> list[Any]:
+    """Answer what is made of each object of a list that is as `when` says."""
+    told = _cell(row, spec["each"])
+    wanted = spec.get("when", {})
+    if not isinstance(told, list | type(None)):
+        raise FaultyValue(f"{spec['each']}: not a list")
+    made = [
+        _build(spec["make"], one)
+        for one in told or ()
+        if isinstance(one, Mapping) and all(one.get(name) == value for name, value in wanted.items())
+    ]
+    return [one for one in made if one is not None]
+
+
+def _cell(row: Mapping[str, Any], name: str) -> Any:  # noqa: ANN401 - a value of any type
+    """Answer a value by its column, or by its path in an object (`address.city`)."""
+    if name in row or "." not in name:
+        return row.get(name)
+    found: Any = row
+    for step in name.split("."):
+        found = found.get(step) if isinstance(found, Mapping) else None
+    return found
 
 
 def _steps(spec: Any) -> Iterator[str]:  # noqa: ANN401 - a tree of any shape
@@ -117,11 +144,12 @@ def _steps(spec: Any) -> Iterator[str]:  # noqa: ANN401 - a tree of any shape
             yield from _steps(part)
 
 
-_SOURCES: Final = frozenset({"column", "columns", "template", "constant"})
+_SOURCES: Final = frozenset({"column", "columns", "first", "template", "constant"})
 
 
 def _value(spec: Mapping[str, Any], row: Mapping[str, Any]) -> Any:  # noqa: ANN401 - a value of any type
-    column = str(spec.get("column") or "/".join(spec.get("columns", ())) or spec.get("template", ""))
+    named = spec.get("columns") or spec.get("first") or ()
+    column = str(spec.get("column") or "/".join(named) or spec.get("template", ""))
     try:
         value = _read(spec, row)
         for step in spec.get("steps", ()):
@@ -149,11 +177,13 @@ def _read(spec: Mapping[str, Any], row: Mapping[str, Any]) -> Any:  # noqa: ANN4
     if "template" in spec:
         return spec["template"].format_map({name: "" if cell is None else cell for name, cell in row.items()})
     if "columns" in spec:
-        parts = [str(row[name]).strip() for name in spec["columns"] if str(row.get(name) or "").strip()]
+        parts = [text for name in spec["columns"] if (text := str(_cell(row, name) or "").strip())]
         return spec.get("join", " ").join(parts) or None
-    if spec["column"] not in row and spec.get("optional") is not True:
+    if "first" in spec:
+        return next((cell for name in spec["first"] if (cell := _cell(row, name)) not in (None, "")), None)
+    if spec["column"] not in row and "." not in spec["column"] and spec.get("optional") is not True:
         raise KeyError(spec["column"])
-    value = row.get(spec["column"])
+    value = _cell(row, spec["column"])
     if isinstance(value, str):
         value = value.strip()
     return None if value == "" else value
@@ -224,6 +254,7 @@ _STEPS: Final[Mapping[str, Any]] = {
     "yes_no": _yes,
     "upper": lambda value: str(value).upper(),
     "lower": lambda value: str(value).lower(),
+    "semicolon_list": lambda value: [part.strip() for part in str(value).split(";") if part.strip()],
     "titled": lambda value: _titled(str(value)),
     "themes": themes_of,
     "audiences": audiences_of,

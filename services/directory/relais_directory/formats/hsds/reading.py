@@ -85,6 +85,7 @@ FOREIGN_NAMES: Final = {
     "benefits and tax": "support--rights",
     "birth control": "support--health",
     "care at home": "support--home-help",
+    "community services": "",
     "community transport": "mobility--accompanied-transport",
     "credit counseling": "support--debt",
     "education": "training",
@@ -124,7 +125,10 @@ FOREIGN_NAMES: Final = {
     "understand government programs": "support--rights",
     "work": "support--employment",
 }
-"""Terms of Open Eligibility and of British directories, plain, that our own words do not have."""
+"""Terms of Open Eligibility and of British directories, plain, that our own words do not have; empty: no theme.
+
+(Community services are no community service, which a court orders.)
+"""
 
 
 class Node(dict[str, Any]):
@@ -532,6 +536,8 @@ class _Reading:
                 found += themes_of([code]) if "--" in code else ()
                 whom += audiences_of([code])
                 found += () if NOT_A_NEED.search(kind) else themes_named(name)
+        for word in _list(made.get("keywords")):
+            found += themes_named(str(word))
         if found:
             made["themes"] = list(dict.fromkeys(found))
             made.names["themes"] = "attributes"
@@ -679,8 +685,8 @@ class _Reading:
 
 def themes_named(name: str) -> tuple[str, ...]:
     """Answer the themes that the name of another taxonomy's term says; none where it says more than we understand."""
-    if theme := FOREIGN_NAMES.get(plain(name)):
-        return (theme,)
+    if (theme := FOREIGN_NAMES.get(plain(name))) is not None:
+        return (theme,) if theme else ()
     meaning = _lexicon().meaning(name)
     return meaning.themes if len(meaning.words) <= len(meaning.by) else ()
 

@@ -1,0 +1,77 @@
+"""Every file of other people's that is beside the checkout goes through: counts in are counts taken and refused."""
+
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from relais_directory import importing
+from relais_directory.formats import gtfs
+from relais_directory.formats.gtfs import StopRow
+from relais_directory.judging import Judged, judge
+from relais_directory.records import OrganisationRecord
+from relais_directory.writing import points
+
+DATA = Path(__file__).resolve().parents[4] / "shared" / "data"
+
+SERVICES = {
+    "resources/be_fwb_enseignement_hainaut_sud.csv": (152, 0),
+    "resources/be_maisons_de_justice.json": (27, 0),
+    "resources/be_sncb_facilities.csv": (690, 140),
+    "resources/fr_974_data_inclusion_services.json": (2_705, 0),
+    "resources/fr_974_data_inclusion_structures.json": (276, 0),
+    "resources/fr_service_public_emploi.csv": (998, 2),
+    "resources/lu_osm_amenities_2019.csv": (445, 0),
+    "conformance/hsds-3.0/examples/service_list.json": (1, 0),
+    "conformance/hsds-3.0/examples/organization_full.json": (1, 0),
+    "conformance/hsds-3.0/examples/organization_list.json": (1, 0),
+    # The example's own point has latitude 100: it is refused, and says where.
+    "conformance/hsds-3.0/examples/service_full.json": (1, 1),
+    "conformance/hsds-3.0/examples/service_at_location_full.json": (1, 1),
+    "conformance/hsds-3.0/examples/tabular.json": (1, 1),
+    "conformance/hsds-3.0/examples/csv": (1, 1),
+    "conformance/ohana-csv": (23, 0),
+}
+"""Rows read and refused, by file."""
+
+STOPS = {
+    "resources/be_tec_stops_2013.csv.gz": (32_059, 0, 0),
+    "resources/be_sncb_stations.csv": (729, 0, 0),
+    "resources/be_sncb_platforms.csv.gz": (3_053, 0, 1_485),
+    "conformance/gtfs-stib-2022": (2_842, 246, 0),
+}
+"""Stops read, skipped and refused, by file."""
+
+
+def beside(name: str) -> Path:
+    """Answer a file beside the checkout, or skip."""
+    if not (DATA / name).exists():
+        pytest.skip(f"{name} is not beside this checkout (../shared/data).")
+    return DATA / name
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_each_row_is_taken_or_refused_with_its_reason(name: str) -> None:
+    counts: Counter[str] = Counter()
+    for made in importing.made_of(beside(name), importing.Options()):
+        if made.record is None:
+            continue
+        judged = judge(made.record, made.row.line, points()) if isinstance(made.record, dict) else made.record
+        counts["read"] += 1
+        if isinstance(judged, Judged | OrganisationRecord):
+            counts["taken"] += 1
+            continue
+        counts["refused"] += 1
+        assert judged
+        assert all(one.field and one.reason and one.line >= 1 for one in judged)
+    assert counts["read"] == counts["taken"] + counts["refused"]
+    assert (counts["read"], counts["refused"]) == SERVICES[name]
+
+
+@pytest.mark.parametrize("name", STOPS)
+def test_each_stop_is_taken_skipped_or_refused(name: str) -> None:
+    found = list(gtfs.stops(beside(name)))
+    skipped = sum(not isinstance(one, StopRow) and one.skipped for one in found)
+    refused = sum(not isinstance(one, StopRow) and not one.skipped for one in found)
+    assert (len(found), skipped, refused) == STOPS[name]
+    assert all(one.name == one.name.strip() for one in found if isinstance(one, StopRow))
