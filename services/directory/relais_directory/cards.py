@@ -10,7 +10,7 @@ import orjson
 
 from relais_directory import hours
 from relais_directory.data import themes
-from relais_directory.domain import quality
+from relais_directory.domain import closures, quality
 from relais_directory.domain.areas import EVERYWHERE
 from relais_directory.domain.geo import position
 from relais_directory.domain.words import stems
@@ -154,6 +154,7 @@ def cards(
         secret = location.confidential
         country = location.address.country
         zone = hours.zone_of(site.municipality_code, country)
+        opened = closures.hours_with(location.opening_hours, record.status, record.closed_from, record.closed_until)
         made.append(
             replace(
                 base,
@@ -161,7 +162,7 @@ def cards(
                 position=site.position,
                 wheelchair=None if secret else location.wheelchair,
                 confidential=secret,
-                opening=(location.opening_hours, zone, country) if location.opening_hours and not secret else None,
+                opening=(opened, zone, country) if opened and not secret else None,
                 body=_body(owner, record, location, site, places[site.number]),
             )
         )
@@ -205,17 +206,20 @@ def _body(
             "phone": relay.phone,
             "hours": relay.hours,
         }
+    # As text: the ids that come from the database are of a kind that the serialiser does not know.
+    id_ = str(owner.id)
     card = {
-        "id": owner.id,
+        "id": id_,
         "service": {
-            "id": owner.id,
+            "id": id_,
             "name": record.name,
             "themes": record.themes,
             "description": _summary(record.description),
         },
-        "organisation": {"id": owner.organisation_id, "name": owner.organisation},
+        "organisation": {"id": str(owner.organisation_id), "name": owner.organisation},
         "location": _location(location, site, place),
         "status": record.status,
+        "closed_from": record.closed_from,
         "closed_until": record.closed_until,
         "modes": record.modes,
         "audiences": record.audiences,
@@ -230,6 +234,21 @@ def _body(
     text = orjson.dumps(card).decode()
     # Open at its end: `"relay_contact":{…` or `"relay_contact":null`.
     return text[:-2] if contact else text[:-1]
+
+
+CLOSING: Final = '"status":"temporarily_closed"'
+"""What stands in the card of a service that is closed for a while; whether it is so today shows when it is read."""
+
+
+def closed_or_not(body: str, today: date) -> str:
+    """Answer a card's JSON (open at its end) with its closure judged on a day: status and what is to be told of it."""
+    card = orjson.loads(body + "}" * (1 + (not body.endswith("null"))))
+    first, last = [card[name] and date.fromisoformat(card[name]) for name in ("closed_from", "closed_until")]
+    closure = card["status"], first, last
+    card["status"], told = closures.status_on(*closure, today), closures.notice(*closure, today)
+    card["alert"] = card["alert"] or told
+    text = orjson.dumps(card).decode()
+    return text[:-2] if card["relay_contact"] else text[:-1]
 
 
 def _summary(text: str | None) -> str | None:

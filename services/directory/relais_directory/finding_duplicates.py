@@ -1,6 +1,7 @@
 """The search for duplicates: pairs of different sources that may be one service, proposed with their reasons."""
 
 from datetime import datetime
+from uuid import UUID
 
 import orjson
 
@@ -9,13 +10,17 @@ from relais_directory.domain.duplicates import PROPOSED_FROM, SAME_PLACE_M, Entr
 from relais_directory.domain.geo import geodesic_m
 from relais_directory.store import Connection, Row
 
-AT_ONCE = 20_000
-"""Pairs looked at in one run; the next run goes on with others."""
+AT_ONCE = 2_000
+"""Entries looked at in one call: a few seconds, also in a directory of a hundred thousand."""
 
 
-async def run(connection: Connection, now: datetime) -> int:
-    """Look for pairs on which nobody decided yet; answer how many were proposed."""
-    pairs = await upkeep_store.near_pairs(connection, SAME_PLACE_M, AT_ONCE)
+async def run(connection: Connection, now: datetime, after: UUID | None = None) -> tuple[int, UUID | None]:
+    """Compare some entries with all others; answer how many pairs were proposed, and behind which entry to go on.
+
+    Pairs on which somebody decided, and those that wait for it, are left as they are. Nothing is merged.
+    """
+    ids = await upkeep_store.slice_of(connection, after, AT_ONCE)
+    pairs = await upkeep_store.near_pairs(connection, ids, SAME_PLACE_M)
     entries = await upkeep_store.compared(connection, list({row[side] for row in pairs for side in ("one", "other")}))
     known = {id_: _entry(row) for id_, row in entries.items()}
     proposed = 0
@@ -26,7 +31,7 @@ async def run(connection: Connection, now: datetime) -> int:
         if score >= PROPOSED_FROM:
             await upkeep_store.propose(connection, row["one"], row["other"], score, reasons, now)
             proposed += 1
-    return proposed
+    return proposed, ids[-1] if len(ids) == AT_ONCE else None
 
 
 def _entry(row: Row) -> Entry:
@@ -39,6 +44,6 @@ def _entry(row: Row) -> Entry:
         row["organisation"],
         frozenset(digits(phone["number"]) for phone in numbers),
         record.get("email"),
-        places[0]["address"].get("street") if places else None,
+        frozenset(place["address"]["street"] for place in places if place["address"].get("street")),
         frozenset(record.get("themes", ())),
     )

@@ -249,7 +249,8 @@ class OwnService(BaseModel):
     name: str
     status: str
     version: int
-    quality: float
+    quality: float = Field(description="data.inclusion's score, from 0 to 1: the mean of the criteria.")
+    criteria: dict[str, float] = Field(description="What the score is made of, each from 0 to 1: where to go on.")
     assured_on: date | None
     assured_by: str | None
     updated_at: datetime
@@ -292,6 +293,12 @@ class OrganisationView(BaseModel):
     services: int = Field(description="Shown in search.")
 
 
+class NewPage(SearchPage):
+    """One page of cards that are new to a saved search."""
+
+    as_of: datetime = Field(description="Mark it as seen until then, and nothing that came meanwhile is missed.")
+
+
 class ChangeOfService(BaseModel):
     """A service at its last change."""
 
@@ -310,6 +317,153 @@ class ChangePage(BaseModel):
     items: list[ChangeOfService]
     more: bool = Field(description="There is more at once; else ask again later.")
     next_cursor: str | None
+
+
+class ReportView(BaseModel):
+    """A report, as its owner and its author see it."""
+
+    id: UUID
+    service_id: UUID
+    service: str
+    field: str
+    text: str | None
+    at: datetime
+    answer: str | None
+    corrected: bool | None
+    answered_at: datetime | None
+    mine: bool = Field(description="It is about a service of your organisation.")
+
+
+class Reports(BaseModel):
+    """Reports, the oldest first."""
+
+    items: list[ReportView]
+    next_cursor: str | None
+
+
+class CampaignView(BaseModel):
+    """A review, and how far it came."""
+
+    id: UUID
+    name: str
+    older_than_days: int
+    started_at: datetime
+    due_on: date
+    ended_at: datetime | None
+    asked: int = Field(description="Entries.")
+    answered: int = Field(description="Entries that their owners confirmed, changed or retired.")
+    organisations: int
+
+
+class Campaigns(BaseModel):
+    """Reviews, the latest first."""
+
+    items: list[CampaignView]
+
+
+class CampaignOwner(BaseModel):
+    """An owner whom a review asks."""
+
+    organisation_id: UUID
+    organisation: str
+    asked: int
+    answered: int
+    registered: bool = Field(description="It is in Relais, and finds the review there; others are to be written to.")
+    email: str | None
+
+
+class CampaignOwners(BaseModel):
+    """Owners, those with most left first."""
+
+    items: list[CampaignOwner]
+
+
+class Review(BaseModel):
+    """An entry of yours that a review asks about."""
+
+    campaign_id: UUID
+    campaign: str
+    due_on: date
+    service_id: UUID
+    service: str
+    assured_on: date | None
+
+
+class Reviews(BaseModel):
+    """Entries that a review asks about, the earliest due first."""
+
+    items: list[Review]
+
+
+class LookedAt(BaseModel):
+    """How a look for duplicates went on."""
+
+    proposed: int
+    next_cursor: str | None = Field(description="Call again with it; none: all were looked at.")
+
+
+class DuplicateEntry(BaseModel):
+    """One entry of a pair."""
+
+    id: UUID
+    name: str
+    source: str
+    organisation: str
+
+
+class DuplicatePair(BaseModel):
+    """Two entries that may be one service."""
+
+    id: UUID
+    score: float = Field(ge=0, le=1)
+    reasons: list[dict[str, Any]] = Field(description="`what` is alike, and how far.")
+    state: Literal["proposed", "merged", "apart"]
+    kept_id: UUID | None
+    found_at: datetime
+    decided_at: datetime | None
+    decided_by: str | None
+    entries: list[DuplicateEntry]
+
+
+class DuplicatePage(BaseModel):
+    """Pairs, the likeliest first."""
+
+    items: list[DuplicatePair]
+    next_cursor: str | None
+
+
+class TipView(BaseModel):
+    """What a professional tells colleagues about a service."""
+
+    id: UUID
+    text: str
+    at: datetime
+    organisation: str | None
+    mine: bool
+
+
+class Tips(BaseModel):
+    """Tips, the latest first."""
+
+    items: list[TipView]
+
+
+class UnmetNeedView(BaseModel):
+    """Needs of one kind that found no place in a calendar year."""
+
+    year: int
+    theme: str
+    municipality_code: str
+    municipality: str | None
+    hours: str | None
+    reason: Literal["no_result", "no_place"]
+    needs: int = Field(description="In whole fives: 10 is ten to fourteen.")
+
+
+class UnmetNeeds(BaseModel):
+    """Needs that found no place, the most frequent of each year first; nothing under five."""
+
+    items: list[UnmetNeedView]
 
 
 class ConditionOutcome(BaseModel):

@@ -14,7 +14,7 @@ SHOWN_FROM: Final = 5
 """Fewer unmet needs of one kind could point at somebody (design 4)."""
 
 
-async def confirm(connection: Connection, id_: UUID, day: date, by: str) -> bool:
+async def confirm(connection: Connection, id_: UUID, day: date, by: str | None) -> bool:
     """Note that an entry was assured on a day; answer whether there is such an entry."""
     row = await connection.fetchrow(
         """
@@ -40,25 +40,32 @@ async def confirm(connection: Connection, id_: UUID, day: date, by: str) -> bool
     return True
 
 
-async def remark(  # noqa: PLR0913 - what is kept of a remark
-    connection: Connection,
-    id_: UUID,
-    organisation_id: UUID,
-    kind: str,
-    at: datetime,
-    *,
-    field: str | None = None,
-    text: str | None = None,
-) -> UUID:
-    """Keep what a counsellor said of an entry; answer its id."""
-    found: UUID = await connection.fetchval(
+async def note_confirmed(connection: Connection, id_: UUID, organisation_id: UUID, at: datetime) -> None:
+    """Keep that an organisation confirmed an entry, once a day; its row is locked."""
+    await connection.execute(
         """
-        insert into remark (id, service_id, organisation_id, kind, field, text, at)
-        values (gen_random_uuid(), $1, $2, $3, $4, $5, $6) returning id
+        insert into remark (id, service_id, organisation_id, kind, at)
+        select gen_random_uuid(), $1, $2, 'confirmed', $3
+        where not exists (select from remark where service_id = $1 and organisation_id = $2 and kind = 'confirmed'
+            and (at at time zone 'UTC')::date = ($3 at time zone 'UTC')::date)
         """,
         id_,
         organisation_id,
-        kind,
+        at,
+    )
+
+
+async def report(  # noqa: PLR0913 - what is kept of a report
+    connection: Connection, id_: UUID, organisation_id: UUID, field: str, text: str | None, at: datetime
+) -> UUID:
+    """Keep what a counsellor reports of an entry; answer its id."""
+    found: UUID = await connection.fetchval(
+        """
+        insert into remark (id, service_id, organisation_id, kind, field, text, at)
+        values (gen_random_uuid(), $1, $2, 'reported', $3, $4, $5) returning id
+        """,
+        id_,
+        organisation_id,
         field,
         text,
         at,
@@ -77,34 +84,64 @@ async def open_reports(connection: Connection, id_: UUID) -> Sequence[asyncpg.Re
     )
 
 
+WITHOUT_OWNER: Final = """not exists (select from registered_organisation r where r.id = s.organisation_id
+    and (r.facts -> 'active')::bool)"""
+"""The owner of a service is not in Relais: the operator stands in for it."""
+
+
 async def reports(
-    connection: Connection, organisation_id: UUID, *, answered: bool, limit: int
+    connection: Connection,
+    organisation_id: UUID | None,
+    after: tuple[datetime, UUID] | None,
+    limit: int,
+    *,
+    answered: bool,
 ) -> Sequence[asyncpg.Record]:
-    """Answer the reports on an organisation's entries, the oldest first; and those it made itself."""
+    """Answer the reports on an organisation's entries and those it made itself, the oldest first.
+
+    Without an organisation: those on entries whose owner is not here.
+    """
+    whose = (
+        "(s.organisation_id = $1 or m.organisation_id = $1)"
+        if organisation_id
+        else f"$1::uuid is null and {WITHOUT_OWNER}"
+    )
     return await connection.fetch(
-        """
-        select r.id, r.service_id, s.name as service, r.field, r.text, r.at, r.answer, r.corrected, r.answered_at,
-            s.organisation_id = $1 as mine
-        from remark r join service s on s.id = r.service_id
-        where r.kind = 'reported' and (s.organisation_id = $1 or r.organisation_id = $1)
-            and (r.answered_at is not null) = $2
-        order by r.at, r.id limit $3
-        """,
+        f"""
+        select m.id, m.service_id, s.name as service, m.field, m.text, m.at, m.answer, m.corrected, m.answered_at,
+            s.organisation_id is not distinct from $1 as mine
+        from remark m join service s on s.id = m.service_id
+        where m.kind = 'reported' and {whose} and (m.answered_at is not null) = $2
+            and ($3::timestamptz is null or (m.at, m.id) > ($3, $4::uuid))
+        order by m.at, m.id limit $5
+        """,  # noqa: S608 - our own words
         organisation_id,
         answered,
+        after[0] if after else None,
+        after[1] if after else None,
         limit,
     )
 
 
 async def answer_report(  # noqa: PLR0913 - what is kept of an answer
-    connection: Connection, id_: UUID, organisation_id: UUID, answer: str | None, now: datetime, *, corrected: bool
+    connection: Connection,
+    id_: UUID,
+    organisation_id: UUID | None,
+    answer: str | None,
+    now: datetime,
+    *,
+    corrected: bool,
+    operator: bool,
 ) -> str | None:
-    """Keep an owner's answer; answer `done`, `answered` where it was already, or nothing where it is not its own."""
+    """Keep an answer; answer `done`, `answered` where it was already, or nothing where it is not theirs to answer."""
     row = await connection.fetchrow(
-        "select r.answered_at from remark r join service s on s.id = r.service_id"
-        " where r.id = $1 and r.kind = 'reported' and s.organisation_id = $2 for update of r",
+        f"""
+        select m.answered_at from remark m join service s on s.id = m.service_id
+        where m.id = $1 and m.kind = 'reported' and (s.organisation_id = $2 or $3 and {WITHOUT_OWNER}) for update of m
+        """,  # noqa: S608 - our own words
         id_,
         organisation_id,
+        operator,
     )
     if row is None:
         return None
@@ -148,20 +185,25 @@ async def campaigns(connection: Connection) -> Sequence[asyncpg.Record]:
     """Answer the reviews, the latest first, with how many entries were asked about and answered."""
     return await connection.fetch(
         """
-        select c.*, count(e.service_id) as asked, count(e.answered_at) as answered,
-            count(distinct e.organisation_id) as organisations
+        select c.id, c.name, c.older_than_days, c.started_at, c.due_on, c.ended_at, count(e.service_id) as asked,
+            count(e.answered_at) as answered, count(distinct e.organisation_id) as organisations
         from campaign c left join campaign_entry e on e.campaign_id = c.id
         group by c.id order by c.started_at desc, c.id limit 100
         """
     )
 
 
+async def is_campaign(connection: Connection, id_: UUID) -> bool:
+    """Answer whether there is such a review."""
+    return bool(await connection.fetchval("select true from campaign where id = $1", id_))
+
+
 async def campaign_owners(connection: Connection, id_: UUID) -> Sequence[asyncpg.Record]:
     """Answer the owners that a review asks, those with most left first, and whether each can answer here."""
     return await connection.fetch(
         """
-        select e.organisation_id, coalesce(r.facts ->> 'name', o.name) as organisation, count(*) as asked,
-            count(e.answered_at) as answered, r.id is not null as registered, o.record ->> 'email' as email
+        select e.organisation_id, o.name as organisation, count(*) as asked, count(e.answered_at) as answered,
+            r.id is not null as registered, o.record ->> 'email' as email
         from campaign_entry e join organisation o on o.id = e.organisation_id
         left join registered_organisation r on r.id = o.id
         where e.campaign_id = $1 group by e.organisation_id, o.id, r.id
@@ -185,7 +227,8 @@ async def reviews(connection: Connection, organisation_id: UUID) -> Sequence[asy
         """
         select c.id as campaign_id, c.name as campaign, c.due_on, s.id as service_id, s.name as service, s.assured_on
         from campaign_entry e join campaign c on c.id = e.campaign_id join service s on s.id = e.service_id
-        where e.organisation_id = $1 and e.answered_at is null and c.ended_at is null
+        where s.organisation_id = $1 and e.answered_at is null and c.ended_at is null
+            and s.status <> 'retired' and s.merged_into is null
         order by c.due_on, s.assured_on nulls first, s.id limit 500
         """,
         organisation_id,
@@ -195,46 +238,80 @@ async def reviews(connection: Connection, organisation_id: UUID) -> Sequence[asy
 async def answer_reviews(connection: Connection, service_id: UUID, outcome: str, now: datetime) -> None:
     """Note in every open review that the owner looked at an entry."""
     await connection.execute(
-        "update campaign_entry set answered_at = $3, outcome = $2 where service_id = $1 and answered_at is null",
+        """
+        update campaign_entry e set answered_at = $3, outcome = $2 from campaign c
+        where c.id = e.campaign_id and c.ended_at is null and e.service_id = $1 and e.answered_at is null
+        """,
         service_id,
         outcome,
         now,
     )
 
 
-async def near_pairs(connection: Connection, within_m: float, limit: int) -> Sequence[asyncpg.Record]:
-    """Answer pairs of entries of different sources at one place, or with one number, whose names are a little alike.
+async def slice_of(connection: Connection, after: UUID | None, limit: int) -> list[UUID]:
+    """Answer the ids of published entries that stand for themselves, in order, behind one of them."""
+    rows = await connection.fetch(
+        f"""
+        select s.id from service s where {COMPARED} and ($1::uuid is null or s.id > $1) order by s.id limit $2
+        """,  # noqa: S608 - our own words
+        after,
+        limit,
+    )
+    return [row["id"] for row in rows]
 
-    Pairs on which somebody decided already are left out.
+
+COMPARED: Final = "s.status in ('active', 'temporarily_closed', 'inactive') and s.merged_into is null"
+"""What may be told to be another entry's double: published, and standing for itself."""
+
+ANOTHERS: Final = """(t.source <> s.source or s.source = 'relais' and t.organisation_id <> s.organisation_id)"""
+"""Of another source; or of another organisation, where both write here themselves."""
+
+SWITCHBOARD: Final = 20
+"""A number that more entries share is a house's switchboard: it tells nothing of them."""
+
+
+async def near_pairs(connection: Connection, ids: Sequence[UUID], within_m: float) -> Sequence[asyncpg.Record]:
+    """Answer pairs of entries at one place, or with one number, whose names are a little alike.
+
+    One of each is among `ids`, the other comes behind it; pairs that are known already are left out. `distance_m` is
+    the chord between their nearest places. A confidential place takes no part, nor what stands at the centre of a
+    municipality for want of a better point.
     """
     return await connection.fetch(
-        """
-        with numbered as (
-            select s.id, s.source, s.name, right(regexp_replace(p ->> 'number', '\\D', '', 'g'), 8) as number
-            from service s, jsonb_array_elements(s.record -> 'phones') p
-            where s.status <> 'retired' and s.merged_into is null
+        f"""
+        with here as materialized (
+            select c.service_id, c.position from card c
+            where c.service_id = any($1::uuid[]) and c.position is not null and not c.confidential
+                and not exists (select from place p where p.position = c.position)
+        ), numbers as materialized (
+            select s.id, right(regexp_replace(n.number #>> '{{}}', '[^0-9]', '', 'g'), 8) as number
+            from service s cross join lateral (
+                select jsonb_path_query(s.record, '$.phones[*].number') as number
+                union
+                select jsonb_path_query(s.record, '$.locations[*] ? (!(@.confidential == true)).phones[*].number')
+            ) n where {COMPARED}
+        ), shared as (
+            select number from numbers where length(number) = 8
+            group by number having count(*) between 2 and {SWITCHBOARD}
         ), pairs as (
-            select least(a.service_id, b.service_id) as one, greatest(a.service_id, b.service_id) as other
-            from search_entry a
-            join search_entry b on b.theme = 0 and b.service_id <> a.service_id
-                and b.position <@ cube_enlarge(a.position, $1, 3)
-            join service s on s.id = a.service_id join service t on t.id = b.service_id and t.source <> s.source
-            where a.theme = 0 and a.position is not null and s.name % t.name
-            union
-            select least(a.id, b.id), greatest(a.id, b.id)
-            from numbered a join numbered b on b.number = a.number and b.source <> a.source
-            where length(a.number) = 8 and a.name % b.name
+            select a.service_id as one, b.service_id as other, a.position <-> b.position as distance_m
+            from here a
+            join search_entry b on b.theme = 0 and b.service_id > a.service_id
+                and b.position <@ cube_enlarge(a.position, $2, 3) and a.position <-> b.position <= $2
+            join card c on c.id = b.card_id and not c.confidential
+            where not exists (select from place p where p.position = b.position)
+            union all
+            select a.id, b.id, null from shared join numbers a using (number) join numbers b using (number)
+            where a.id = any($1::uuid[]) and b.id > a.id
         )
-        select p.one, p.other,
-            (select min(x.position <-> y.position) from search_entry x join search_entry y on y.theme = 0
-                and y.service_id = p.other and y.position is not null
-                where x.theme = 0 and x.service_id = p.one and x.position is not null) as distance_m
-        from pairs p
-        where not exists (select from duplicate d where d.first_id = p.one and d.second_id = p.other)
-        limit $2
-        """,
+        select p.one, p.other, min(p.distance_m) as distance_m
+        from pairs p join service s on s.id = p.one join service t on t.id = p.other
+        where {ANOTHERS} and s.name % t.name
+            and not exists (select from duplicate d where d.first_id = p.one and d.second_id = p.other)
+        group by p.one, p.other
+        """,  # noqa: S608 - our own words and numbers
+        ids,
         within_m,
-        limit,
     )
 
 
@@ -312,16 +389,32 @@ async def decide(  # noqa: PLR0913 - what is kept of a decision
     )
 
 
-async def stand_for(connection: Connection, other: UUID, kept: UUID | None, now: datetime) -> None:
-    """Let one entry stand for another, or (None) let it stand for itself again."""
+async def lock_services(connection: Connection, ids: Sequence[UUID]) -> None:
+    """Lock services, always in one order."""
+    await connection.execute("select from service where id = any($1::uuid[]) order by id for update", ids)
+
+
+async def version_of(connection: Connection, id_: UUID) -> int:
+    """Answer the version of a service."""
+    found: int = await connection.fetchval("select version from service where id = $1", id_)
+    return found
+
+
+async def stand_for(connection: Connection, other: UUID, kept: UUID | None, now: datetime, by: str) -> None:
+    """Let one entry stand for another, or (None) let it stand for itself again; its history tells of it."""
     await connection.execute(
         """
-        update service set merged_into = $2, updated_at = $3, version = version + 1,
-            changed_in = pg_current_xact_id()::text::bigint where id = $1
+        with old as (select id, merged_into from service where id = $1), kept as (
+            insert into history (resource_id, resource_type, at, action, field_name, previous_value,
+                replacement_value, updated_by)
+            select id, 'service', $3, 'update', 'merged_into', to_jsonb(merged_into), to_jsonb($2::uuid), $4 from old
+        )
+        update service set merged_into = $2, changed_in = pg_current_xact_id()::text::bigint where id = $1
         """,
         other,
         kept,
         now,
+        by,
     )
 
 
@@ -342,7 +435,7 @@ async def tips(connection: Connection, service_id: UUID) -> Sequence[asyncpg.Rec
     """Answer the tips on a service, the latest first, with who gave them."""
     return await connection.fetch(
         """
-        select t.id, t.text, t.at, t.organisation_id, coalesce(r.facts ->> 'name', o.name) as organisation
+        select t.id, t.text, t.at, t.organisation_id, coalesce(o.name, r.facts ->> 'name') as organisation
         from tip t left join organisation o on o.id = t.organisation_id
         left join registered_organisation r on r.id = t.organisation_id
         where t.service_id = $1 and t.withdrawn_at is null order by t.at desc, t.id limit 100
@@ -370,21 +463,59 @@ async def signal(  # noqa: PLR0913 - what is kept of a need
 ) -> None:
     """Keep a need that found no place, by its day alone."""
     await connection.execute(
-        "insert into unmet_need values (gen_random_uuid(), $1, $2, $3, $4, $5)", theme, municipality, hours, reason, day
+        """
+        insert into unmet_need (id, theme, municipality_code, hours, reason, "on")
+        values (gen_random_uuid(), $1, $2, $3, $4, $5)
+        """,
+        theme,
+        municipality,
+        hours,
+        reason,
+        day,
     )
 
 
 async def unmet(connection: Connection, since: date) -> Sequence[asyncpg.Record]:
-    """Answer needs that found no place, by theme, municipality and hours, only where they are many enough."""
+    """Answer needs that found no place, by calendar year, theme, municipality, hours and reason, in whole fives.
+
+    Years never overlap, and a count moves by five at once: the difference of two answers tells of five persons or none.
+    """
     return await connection.fetch(
         f"""
-        select u.theme, u.municipality_code, p.name as municipality, u.hours, u.reason, count(*) as needs
+        select extract(year from u."on")::int as year, u.theme, u.municipality_code, p.name as municipality, u.hours,
+            u.reason, count(*) / {SHOWN_FROM} * {SHOWN_FROM} as needs
         from unmet_need u left join place p on p.code = u.municipality_code
-        where u."on" >= $1 group by u.theme, u.municipality_code, p.name, u.hours, u.reason
-        having count(*) >= {SHOWN_FROM} order by needs desc, 1, 2 limit 1000
+        where u."on" >= $1 group by 1, u.theme, u.municipality_code, p.name, u.hours, u.reason
+        having count(*) >= {SHOWN_FROM} order by year desc, needs desc, u.theme, u.municipality_code, u.hours, u.reason
+        limit 1000
         """,  # noqa: S608 - our own number
         since,
     )
+
+
+MOST_SEARCHES: Final = 200
+"""Searches that one actor may save: as many as the list shows."""
+
+
+async def count_searches(connection: Connection, owner: str) -> int:
+    """Answer how many searches somebody saved."""
+    found: int = await connection.fetchval("select count(*) from saved_search where owner = $1", owner)
+    return found
+
+
+async def settled(connection: Connection, now: datetime) -> datetime:
+    """Answer the instant up to which all that was written is surely visible.
+
+    What an open transaction writes bears the instant when it began, and shows when it ends.
+    """
+    found: datetime = await connection.fetchval(
+        """
+        select least($1, min(xact_start)) from pg_stat_activity
+        where datname = current_database() and backend_xid is not null and pid <> pg_backend_pid()
+        """,
+        now,
+    )
+    return found
 
 
 async def save_search(  # noqa: PLR0913 - what is kept of a search
@@ -392,7 +523,8 @@ async def save_search(  # noqa: PLR0913 - what is kept of a search
 ) -> UUID:
     """Keep a search; answer its id."""
     id_: UUID = await connection.fetchval(
-        "insert into saved_search values (gen_random_uuid(), $1, $2, $3, $4, $5, $5) returning id",
+        "insert into saved_search (id, organisation_id, owner, name, query, created_at, seen_at)"
+        " values (gen_random_uuid(), $1, $2, $3, $4, $5, $5) returning id",
         organisation_id,
         owner,
         name,
@@ -405,7 +537,7 @@ async def save_search(  # noqa: PLR0913 - what is kept of a search
 async def saved_searches(connection: Connection, owner: str) -> Sequence[asyncpg.Record]:
     """Answer the searches that somebody saved, by name."""
     return await connection.fetch(
-        "select *, query::text as query_text from saved_search where owner = $1 order by name, id limit 200", owner
+        "select *, query::text as query_text from saved_search where owner = $1 order by name, id", owner
     )
 
 
@@ -422,5 +554,5 @@ async def drop_search(connection: Connection, id_: UUID, owner: str) -> bool:
 
 
 async def see_search(connection: Connection, id_: UUID, now: datetime) -> None:
-    """Note that what a saved search found was seen."""
+    """Note until when what a saved search found was seen."""
     await connection.execute("update saved_search set seen_at = $2 where id = $1", id_, now)

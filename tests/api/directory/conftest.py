@@ -1,7 +1,7 @@
 """The directory on a real PostgreSQL, with the gazetteer and the demonstration territory imported for real."""
 
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -9,12 +9,14 @@ from pathlib import Path
 import asyncpg
 import httpx
 import pytest
+from api.directory.owners import World, open_world
 from joserfc.jwk import OKPKey
 
 from relais_directory import actions, importing
 from relais_directory.app import create_app
 from relais_directory.settings import DirectorySettings
 from relais_directory.writing import Author
+from relais_local.databases import Access
 from relais_local.territory import generate
 from relais_shared.auth import Actor, Keyring
 from relais_shared.client import ASGITransport, open_client
@@ -56,6 +58,13 @@ async def _reader(dsn: str, gateway: Keyring) -> AsyncIterator[httpx.AsyncClient
     """Answer a client that may read the directory."""
     async with reading(dsn, gateway) as client:
         yield client
+
+
+@pytest.fixture(scope="session", name="world")
+async def _world(fresh_database: Callable[[str], Access], gateway: Keyring) -> AsyncIterator[World]:
+    """Answer a directory that owners write; tests bear each other's rows."""
+    async with open_world(fresh_database("directory"), gateway) as world:
+        yield world
 
 
 @asynccontextmanager

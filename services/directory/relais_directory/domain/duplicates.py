@@ -18,22 +18,32 @@ NAME_FROM: Final = 0.55
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """What two entries are compared by; phones as digits."""
+    """What two entries are compared by; phones as digits, streets of places that are told."""
 
     name: str
     organisation: str
     phones: frozenset[str]
     email: str | None
-    street: str | None
+    streets: frozenset[str]
     themes: frozenset[str]
 
 
-def digits(number: str, country_code: str = "32") -> str:
+COUNTRIES: Final = ("32", "33", "352", "31", "49", "262", "590", "594", "596")
+"""Of telephone numbers: Belgium, France, Luxembourg, the Netherlands, Germany, France's overseas departments."""
+
+NATIONAL: Final = 10
+"""Digits of the longest number that is told without its country."""
+
+
+def digits(number: str) -> str:
     """Answer a telephone number as digits, without its country's code and zero: 071 12 34 56 is +32 71 12 34 56."""
     found = "".join(sign for sign in number if sign.isdigit())
-    for start in ("00", country_code, "33", "352", "0"):
-        found = found.removeprefix(start)
-    return found
+    abroad = number.strip().startswith("+") or found.startswith("00") or len(found) > NATIONAL
+    if abroad:
+        found = found.removeprefix("00")
+        code = next((code for code in COUNTRIES if found.startswith(code)), "")
+        found = found[len(code) :]
+    return found.removeprefix("0")
 
 
 def compare(one: Entry, other: Entry, distance_m: float | None) -> tuple[float, list[dict[str, object]]]:
@@ -51,10 +61,10 @@ def compare(one: Entry, other: Entry, distance_m: float | None) -> tuple[float, 
     if one.phones & other.phones:
         score += 0.2
         reasons.append({"what": "phone"})
-    if one.email and one.email == other.email:
+    if one.email and other.email and one.email.casefold() == other.email.casefold():
         score += 0.15
         reasons.append({"what": "email"})
-    if one.street and other.street and plain(one.street) == plain(other.street):
+    if {plain(street) for street in one.streets} & {plain(street) for street in other.streets}:
         score += 0.1
         reasons.append({"what": "street"})
     organisation = _likeness(one.organisation, other.organisation)

@@ -5,9 +5,12 @@ from uuid import UUID
 
 import orjson
 from fastapi import Body, Query, Request, Response
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
 from relais_directory import entries, store, writing
+from relais_directory.cards import facts
+from relais_directory.domain import quality
+from relais_directory.domain.refusals import NotNow
 from relais_directory.problems import TABLE
 from relais_directory.records import CapacityRecord, OrganisationProfile, ServiceRecord
 from relais_directory.routes.dependencies import (
@@ -22,7 +25,6 @@ from relais_directory.routes.dependencies import (
 from relais_directory.schemas import CapacityTold, HistoryPage, OrganisationView, OwnServices
 from relais_directory.writing import Author
 from relais_shared import problems
-from relais_shared.auth import Actor
 from relais_shared.clock import Now
 from relais_shared.http import CursorCodec, IfMatch, etag
 from relais_shared.refusals import (
@@ -41,20 +43,32 @@ router = Router(prefix="/v1/directory", tags=["directory: owners"])
 
 _KNOWN = (Unauthenticated, ScopeMissing, InvalidInput, Unavailable)
 _WRITE = problems.responses(MalformedRequest, *_KNOWN, table=TABLE)
-_CHANGE = problems.responses(MalformedRequest, *_KNOWN, NotFound, StaleVersion, VersionRequired, table=TABLE)
+_CHANGE = problems.responses(MalformedRequest, *_KNOWN, NotFound, NotNow, StaleVersion, VersionRequired, table=TABLE)
+_TELL = problems.responses(MalformedRequest, *_KNOWN, NotFound, NotNow, table=TABLE)
+_PROFILE = problems.responses(MalformedRequest, *_KNOWN, StaleVersion, VersionRequired, table=TABLE)
 _READ = problems.responses(*_KNOWN, NotFound, table=TABLE)
+_OWN: dict[int | str, dict[str, Any]] = {200: {"model": OrganisationProfile, "description": "As it stands."}, **_READ}
 
 
 class Capacity(BaseModel):
     """Open places and waiting time, as of now."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", str_strip_whitespace=True)
 
     available: int = Field(ge=0, le=100_000, description="Open places now.")
     maximum: int | None = Field(default=None, ge=0, le=100_000)
-    unit: str | None = Field(default=None, max_length=200, description="What is counted: places, half days.")
+    unit: str | None = Field(
+        default=None, min_length=1, max_length=200, description="What is counted: places, half days."
+    )
     waiting_days: int | None = Field(default=None, ge=0, le=10_000)
-    description: str | None = Field(default=None, max_length=2_000)
+    description: str | None = Field(default=None, min_length=1, max_length=2_000)
+
+    @field_validator("maximum")
+    @classmethod
+    def _at_least_what_is_open(cls, given: int | None, told: ValidationInfo) -> int | None:
+        if given is not None and given < told.data.get("available", 0):
+            raise ValueError("Fewer than the open places.")
+        return given
 
 
 MERGE_PATCH = "application/merge-patch+json"
@@ -77,17 +91,6 @@ async def _answer(connection: store.Connection, id_: UUID, status: int = 200, pl
     return _record(writing.read({**row, "record": row["record_text"]}), row["version"], status, place)
 
 
-def _assured(record: ServiceRecord, actor: Actor, now: Now) -> ServiceRecord:
-    """Answer a record that its owner writes now: who writes it assures it, and when it changed is ours to say."""
-    return record.model_copy(
-        update={
-            "assured_at": record.assured_at or now.date(),
-            "assured_by": record.assured_by or actor.organisation or None,
-            "updated_at": None,
-        }
-    )
-
-
 @router.post(
     "/services",
     status_code=201,
@@ -97,10 +100,12 @@ def _assured(record: ServiceRecord, actor: Actor, now: Now) -> ServiceRecord:
 async def create_service(
     request: Request, record: ServiceRecord, actor: MayWrite, connection: Writing, now: Now
 ) -> Response:
-    """Publish a service of your organisation; with the status `draft` nobody but you sees it."""
+    """Publish a service of your organisation; with the status `draft` nobody but you sees it.
+
+    Whoever writes an entry assures it, today unless `assured_at` says when.
+    """
     organisation_of(actor)
-    author = Author(actor.id, now)
-    id_ = await entries.publish(connection, actor, _assured(record, actor, now), author, request.app.state.terms)
+    id_ = await entries.publish(connection, actor, record, Author(actor.id, now), request.app.state.terms)
     return await _answer(connection, id_, 201, f"/v1/directory/services/{id_}")
 
 
@@ -122,9 +127,16 @@ async def own_services(
         connection, organisation_of(actor), status, stale_days, now.date(), after, limit + 1
     )
     return {
-        "items": [dict(row) for row in rows[:limit]],
+        "items": [_own(row, now) for row in rows[:limit]],
         "next_cursor": codec.encode(str(rows[limit - 1]["id"])) if len(rows) > limit else None,
     }
+
+
+def _own(row: store.Row, now: Now) -> dict[str, Any]:
+    # The score falls with time: it is made when it is read.
+    told = facts(writing.read(row), row["assured_on"])
+    found = quality.criteria(told, now.date())
+    return {**row, "quality": quality.score(told, now.date()), "criteria": found}
 
 
 @router.get(
@@ -154,11 +166,14 @@ async def replace_record(
     connection: Writing,
     now: Now,
 ) -> Response:
-    """Write a service of your organisation anew; from then on imports of its source leave it as it is."""
+    """Write a service of your organisation anew; from then on imports of its source leave it as it is.
+
+    The same content twice is one version. Its open reviews are answered. What was published never becomes a draft
+    again; `retired` takes it out for good, until you write another status.
+    """
     organisation_of(actor)
     author = Author(actor.id, now)
-    mine = _assured(record, actor, now)
-    await entries.replace(connection, actor, service_id, version, mine, author, request.app.state.terms)
+    await entries.replace(connection, actor, service_id, version, record, author, request.app.state.terms)
     return await _answer(connection, service_id)
 
 
@@ -175,8 +190,7 @@ async def change_record(
     organisation_of(actor)
     changed = await entries.patched(connection, actor, service_id, version, await _json(request))
     author = Author(actor.id, now)
-    mine = _assured(changed.model_copy(update={"assured_at": None}), actor, now)
-    await entries.replace(connection, actor, service_id, version, mine, author, request.app.state.terms)
+    await entries.replace(connection, actor, service_id, version, changed, author, request.app.state.terms)
     return await _answer(connection, service_id)
 
 
@@ -191,11 +205,12 @@ async def _json(request: Request) -> Any:  # noqa: ANN401 - JSON of any shape
 async def retire_service(
     service_id: UUID, actor: MayWrite, version: IfMatch, connection: Writing, now: Now
 ) -> Response:
-    """Retire a service of your organisation: out of every search, on record for whoever was handed over to it."""
+    """Retire a service of your organisation: out of every search, on record for whoever was handed over to it.
+
+    A draft, which nobody else ever saw, is deleted. Write a retired one with another status, and it is back.
+    """
     organisation_of(actor)
-    await entries.mine(connection, actor, service_id, version)
-    await writing.retire(connection, [service_id], Author(actor.id, now))
-    await connection.execute("update service set owned = true where id = $1", service_id)
+    await entries.retire(connection, actor, service_id, version, Author(actor.id, now))
     return Response(status_code=204)
 
 
@@ -232,7 +247,7 @@ def _changed(row: store.Row) -> dict[str, Any]:
     }
 
 
-@router.put("/services/{service_id}/capacity", response_model=CapacityTold, responses=_CHANGE)
+@router.put("/services/{service_id}/capacity", response_model=CapacityTold, responses=_TELL)
 async def set_capacity(
     service_id: UUID,
     told: Annotated[Capacity, Body()],
@@ -261,17 +276,28 @@ async def read_organisation(organisation_id: UUID, _actor: MayRead, connection: 
     return {**orjson.loads(row["record"]), "id": row["id"], "name": row["name"], "services": row["services"]}
 
 
-@router.put("/own/organisation", response_model=OrganisationProfile, responses=_CHANGE)
+@router.get("/own/organisation", response_class=Response, responses=_OWN)
+async def read_own_organisation(actor: MayWrite, connection: Reading) -> Response:
+    """Read what your organisation tells of itself, as you may write it back; its ETag is its version."""
+    return await _profile(connection, organisation_of(actor))
+
+
+@router.put("/own/organisation", response_class=Response, responses={**_OWN, **_PROFILE})
 async def write_own_organisation(
-    profile: OrganisationProfile, actor: MayWrite, version: IfMatch, connection: Writing, now: Now, response: Response
-) -> OrganisationProfile:
-    """Write what your organisation tells of itself; `If-Match: "0"` where the directory knows nothing of it yet."""
-    organisation_of(actor)
-    there = await store.organisation(connection, organisation_of(actor))
-    if there is None and version != "0":
-        raise StaleVersion("The directory knows nothing of your organisation yet.", headers={"ETag": '"0"'})
-    await entries.write_profile(connection, actor, version if there else None, profile, Author(actor.id, now))
-    row = await store.organisation(connection, organisation_of(actor))
-    assert row is not None  # noqa: S101 - written in this transaction
-    response.headers["ETag"] = etag(row["version"])
-    return profile
+    profile: OrganisationProfile, actor: MayWrite, version: IfMatch, connection: Writing, now: Now
+) -> Response:
+    """Write what your organisation tells of itself; `If-Match: "0"` where the directory knows nothing of it yet.
+
+    From then on imports leave it as it is. A new name stands on every card at once.
+    """
+    id_ = organisation_of(actor)
+    await entries.write_profile(connection, actor, version, profile, Author(actor.id, now))
+    return await _profile(connection, id_)
+
+
+async def _profile(connection: store.Connection, id_: UUID) -> Response:
+    row = await store.organisation(connection, id_)
+    if row is None:
+        raise NotFound("The directory knows nothing of your organisation yet.", headers={"ETag": etag(0)})
+    headers = {"ETag": etag(row["version"]), "Cache-Control": "no-store"}
+    return Response(row["record"], media_type="application/json", headers=headers)

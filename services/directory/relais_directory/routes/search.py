@@ -15,7 +15,7 @@ from fastapi import Request, Response
 from starlette.datastructures import State
 
 from relais_directory import store
-from relais_directory.cards import LONG_AGO
+from relais_directory.cards import CLOSING, LONG_AGO, closed_or_not
 from relais_directory.data import lookalikes
 from relais_directory.data import words as spelt_words
 from relais_directory.domain import freshness
@@ -297,6 +297,8 @@ def _card(
     Put together as text: an object and a serialiser for each card cost more than finding it.
     """
     body: str = row["body"]
+    if CLOSING in body:
+        body = closed_or_not(body, now.astimezone(UTC).date())
     reachable = "null"
     if row["relay_opening_id"] is not None:
         reachable = _JSON[openings.state(row["relay_opening_id"], now)[0]]

@@ -8,13 +8,13 @@ from uuid import UUID, uuid5
 
 import orjson
 from fastapi import Request, Response
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator
 
 from relais_directory import hours, store, upkeep_store
 from relais_directory.cards import facts
 from relais_directory.data import audiences as all_audiences
 from relais_directory.data import themes as all_themes
-from relais_directory.domain import conditions, freshness, quality
+from relais_directory.domain import closures, conditions, freshness, quality
 from relais_directory.domain.areas import codes_of
 from relais_directory.domain.geo import latitude_longitude
 from relais_directory.records import LocationRecord, OrganisationProfile, ServiceRecord
@@ -23,7 +23,15 @@ from relais_directory.schemas import AudiencePage, AudienceView, Checked, Servic
 from relais_shared import problems
 from relais_shared.clock import Now
 from relais_shared.http import etag
-from relais_shared.refusals import InvalidInput, MalformedRequest, NotFound, ScopeMissing, Unauthenticated, Unavailable
+from relais_shared.refusals import (
+    Fault,
+    InvalidInput,
+    MalformedRequest,
+    NotFound,
+    ScopeMissing,
+    Unauthenticated,
+    Unavailable,
+)
 from relais_shared.service import Router
 
 router = Router(prefix="/v1/directory", tags=["directory"])
@@ -97,6 +105,14 @@ class Said(BaseModel):
     prescriber: bool | None = None
     papers: bool | None = None
 
+    @field_validator("audiences")
+    @classmethod
+    def _known_audiences(cls, given: list[str] | None) -> list[str] | None:
+        if any(slug not in all_audiences() for slug in given or ()):
+            # Which one is not repeated: nothing of what is said here leaves.
+            raise ValueError("Not among /v1/directory/audiences.")
+        return given
+
 
 @router.post(
     "/services/{service_id}/conditions/check",
@@ -113,8 +129,14 @@ async def check_conditions(service_id: UUID, told: Said, _actor: MayRead, connec
     if row is None or row["status"] == "draft":
         raise NotFound("The directory has no such service.")
     record = ServiceRecord.model_validate_json(row["record_text"])
+    areas = None
+    if told.municipality is not None:
+        place = await store.place_by_code(connection, told.municipality)
+        if place is None:
+            raise InvalidInput("One input cannot be taken.", [Fault("/municipality", "The gazetteer has no such one.")])
+        areas = codes_of(place["code"], place["parent"])
     said = conditions.Said(
-        areas=None if told.municipality is None else codes_of(told.municipality),
+        areas=areas,
         age=told.age,
         audiences=told.audiences,
         level=told.level,
@@ -141,17 +163,18 @@ def _view(row: store.Row, places: Sequence[store.Row], now: datetime) -> dict[st
     profile = OrganisationProfile.model_validate_json(row["organisation_record"])
     told = row["assured_on"]
     today = now.astimezone(UTC).date()
+    closure = row["status"], record.closed_from, record.closed_until
     terms = all_themes()
     return {
         "id": row["id"],
         "name": record.name,
         "alternate_name": record.alternate_name,
         "description": record.description,
-        "status": "inactive" if row["status"] == "retired" else row["status"],
+        "status": "inactive" if row["status"] == "retired" else closures.status_on(*closure, today),
         "closed_from": record.closed_from,
         "closed_until": record.closed_until,
         "merged_into": row["merged_into"],
-        "alert": record.alert,
+        "alert": record.alert or closures.notice(*closure, today),
         "organisation": {
             "id": row["organisation_id"],
             "name": row["organisation_name"],
@@ -173,7 +196,7 @@ def _view(row: store.Row, places: Sequence[store.Row], now: datetime) -> dict[st
         "required_documents": [one.document for one in record.required_documents if one.document],
         "reception": record.reception.model_dump() if record.reception else None,
         "service_area": record.service_area,
-        "locations": [_location(record.locations[place["number"]], place, now) for place in places],
+        "locations": [_location(record, record.locations[place["number"]], place, now) for place in places],
         "phone": record.phones[0].number if record.phones else None,
         "phones": [one.model_dump(exclude_defaults=True, exclude={"id", "attributes"}) for one in record.phones],
         "email": record.email,
@@ -220,7 +243,7 @@ def _relay(id_: UUID, record: ServiceRecord, places: Sequence[store.Row], now: d
     return {"id": uuid5(id_, "relay"), **relay.model_dump(), "reachable_now": reachable}
 
 
-def _location(location: LocationRecord, place: store.Row, now: datetime) -> dict[str, Any]:
+def _location(record: ServiceRecord, location: LocationRecord, place: store.Row, now: datetime) -> dict[str, Any]:
     address = {
         "street": location.address.street,
         "postcode": location.address.postcode,
@@ -233,7 +256,8 @@ def _location(location: LocationRecord, place: store.Row, now: datetime) -> dict
         return {"id": place["location_id"], "name": None, "confidential": True, "address": address}
     country = location.address.country
     zone = hours.zone_of(place["municipality_code"], country)
-    here = hours.opening(location.opening_hours, zone, country, now)
+    told = closures.hours_with(location.opening_hours, record.status, record.closed_from, record.closed_until)
+    here = hours.opening(told, zone, country, now)
     exact = location.latitude is not None
     centre = latitude_longitude(place["position"]) if place["position"] and not exact else (None, None)
     return {
@@ -250,5 +274,5 @@ def _location(location: LocationRecord, place: store.Row, now: datetime) -> dict
         "opening_hours": location.opening_hours,
         "time_zone": zone,
         "opening": {"open_now": here.open_now, "next_opening": here.next_opening},
-        "week": hours.week(location.opening_hours, zone, country, now) if location.opening_hours else [],
+        "week": hours.week(told, zone, country, now) if told else [],
     }

@@ -1,6 +1,6 @@
 """Keeping it right together: confirmations, reports and their answers, reviews, duplicates, tips, unmet needs."""
 
-from datetime import date, timedelta
+from datetime import date, datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
@@ -14,7 +14,17 @@ from relais_directory.domain.people import named_in
 from relais_directory.domain.refusals import NotNow, PersonalDataDetected
 from relais_directory.problems import TABLE
 from relais_directory.records import ServiceRecord
-from relais_directory.routes.dependencies import MayRead, MayWrite, Operator, Reading, Writing, organisation_of
+from relais_directory.routes.dependencies import MayRead, MayWrite, Operator, Owners, Reading, Writing, organisation_of
+from relais_directory.schemas import (
+    CampaignOwners,
+    Campaigns,
+    DuplicatePage,
+    LookedAt,
+    Reports,
+    Reviews,
+    Tips,
+    UnmetNeeds,
+)
 from relais_directory.writing import Author
 from relais_shared import problems, texts
 from relais_shared.auth import Actor, requires
@@ -35,7 +45,9 @@ router = Router(prefix="/v1/directory", tags=["directory: upkeep"])
 
 _KNOWN = (Unauthenticated, ScopeMissing, InvalidInput, Unavailable)
 _READ = problems.responses(*_KNOWN, table=TABLE)
+_TOLD = problems.responses(MalformedRequest, *_KNOWN, table=TABLE)
 _SAY = problems.responses(MalformedRequest, *_KNOWN, NotFound, PersonalDataDetected, table=TABLE)
+_GONE = problems.responses(*_KNOWN, NotFound, table=TABLE)
 _DECIDE = problems.responses(MalformedRequest, *_KNOWN, NotFound, NotNow, table=TABLE)
 
 Words = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=1_000)]
@@ -58,12 +70,14 @@ class Made(BaseModel):
 
 @router.post("/services/{service_id}/confirmations", status_code=204, responses=_SAY)
 async def confirm(service_id: UUID, actor: MayRead, connection: Writing, now: Now) -> Response:
-    """Say that an entry is right today: you called, you were there. Its owner's own word answers its reviews too."""
+    """Say that an entry is right today: you called, you were there. Its owner's own word answers its reviews too.
+
+    Search shows it at once; said twice on one day it counts once.
+    """
     organisation_id = organisation_of(actor)
-    name = actor.organisation or "?"
-    if not await upkeep_store.confirm(connection, service_id, now.date(), name):
+    if not await upkeep_store.confirm(connection, service_id, now.date(), actor.organisation or None):
         raise NotFound("The directory has no such service.")
-    await upkeep_store.remark(connection, service_id, organisation_id, "confirmed", now)
+    await upkeep_store.note_confirmed(connection, service_id, organisation_id, now)
     row = await store.service(connection, service_id)
     if row is not None and row["organisation_id"] == organisation_id and "directory:write" in actor.scopes:
         await upkeep_store.answer_reviews(connection, service_id, "confirmed", now)
@@ -85,43 +99,69 @@ async def report(service_id: UUID, told: Report, actor: MayRead, connection: Wri
     organisation_id = organisation_of(actor)
     if told.text and texts.national_number(told.text):
         raise PersonalDataDetected("A national number may not stand here.")
+    _stored(told.text)
     row = await store.service(connection, service_id)
     if row is None or row["status"] == "draft":
         raise NotFound("The directory has no such service.")
-    id_ = await upkeep_store.remark(
-        connection, service_id, organisation_id, "reported", now, field=told.field, text=told.text
-    )
-    return {"id": id_}
+    return {"id": await upkeep_store.report(connection, service_id, organisation_id, told.field, told.text, now)}
 
 
-class ReportView(BaseModel):
-    """A report, as its owner and its author see it."""
+def _stored(text: str | None) -> None:
+    """Refuse what PostgreSQL cannot keep.
 
-    id: UUID
-    service_id: UUID
-    service: str
-    field: str
-    text: str | None
-    at: Any
-    answer: str | None
-    corrected: bool | None
-    answered_at: Any
-    mine: bool = Field(description="It is about a service of your organisation.")
-
-
-class Reports(BaseModel):
-    """Reports, the oldest first."""
-
-    items: list[ReportView]
+    Raises:
+        InvalidInput: It holds a NUL.
+    """
+    if text and "\0" in text:
+        raise InvalidInput("One input cannot be taken.", [Fault("/text", "Holds a sign that cannot be stored.")])
 
 
 @router.get("/own/reports", response_model=Reports, responses=_READ)
 async def reports(
-    actor: MayRead, connection: Reading, *, answered: bool = False, limit: Annotated[int, Query(ge=1, le=100)] = 50
+    request: Request,
+    actor: MayRead,
+    connection: Reading,
+    *,
+    answered: bool = False,
+    limit: Annotated[int, Query(ge=1, le=100)] = 50,
+    cursor: str | None = None,
 ) -> dict[str, Any]:
-    """List the reports on your organisation's entries, and those that it made."""
-    rows = await upkeep_store.reports(connection, organisation_of(actor), answered=answered, limit=limit)
-    return {"items": [dict(row) for row in rows]}
+    """List the reports on your organisation's entries, and those that it made; the oldest first."""
+    organisation_id = organisation_of(actor)
+    return await _reports(request, connection, organisation_id, answered, limit, cursor)
+
+
+@router.get("/reports", response_model=Reports, responses=_READ)
+async def reports_without_owner(
+    request: Request,
+    _actor: Operator,
+    connection: Reading,
+    *,
+    answered: bool = False,
+    limit: Annotated[int, Query(ge=1, le=100)] = 50,
+    cursor: str | None = None,
+) -> dict[str, Any]:
+    """List the reports on entries whose owner is not in Relais: the operator answers in its place."""
+    return await _reports(request, connection, None, answered, limit, cursor)
+
+
+async def _reports(
+    request: Request,
+    connection: store.Connection,
+    organisation_id: UUID | None,
+    answered: bool,  # noqa: FBT001 - a filter
+    limit: int,
+    cursor: str | None,
+) -> dict[str, Any]:
+    codec = CursorCodec(request.app.state.settings.secret_bytes(), f"reports:{organisation_id}:{answered}")
+    after = codec.decode(cursor) if cursor else None
+    place = (datetime.fromisoformat(after[0]), UUID(after[1])) if after else None
+    rows = await upkeep_store.reports(connection, organisation_id, place, limit + 1, answered=answered)
+    last = rows[limit - 1] if len(rows) > limit else None
+    return {
+        "items": [dict(row) for row in rows[:limit]],
+        "next_cursor": codec.encode([last["at"].isoformat(), str(last["id"])]) if last else None,
+    }
 
 
 class Answer(_Body):
@@ -132,10 +172,16 @@ class Answer(_Body):
 
 
 @router.post("/own/reports/{report_id}/answer", status_code=204, responses=_DECIDE)
-async def answer_report(report_id: UUID, told: Answer, actor: MayWrite, connection: Writing, now: Now) -> Response:
-    """Answer a report on one of your services; it is no longer shown on the entry."""
+async def answer_report(report_id: UUID, told: Answer, actor: Owners, connection: Writing, now: Now) -> Response:
+    """Answer a report on one of your services; it is no longer shown on the entry.
+
+    Where its owner is not in Relais, the operator answers.
+    """
+    _stored(told.text)
+    mine = organisation_of(actor) if "directory:write" in actor.scopes else None
+    operator = "platform:admin" in actor.scopes
     done = await upkeep_store.answer_report(
-        connection, report_id, organisation_of(actor), told.text, now, corrected=told.corrected
+        connection, report_id, mine, told.text, now, corrected=told.corrected, operator=operator
     )
     if done is None:
         raise NotFound("Your organisation has no such report.")
@@ -156,30 +202,34 @@ class Campaign(_Body):
     organisation_id: UUID | None = Field(default=None, description="Only this organisation's entries.")
 
 
-@router.post("/campaigns", status_code=201, response_model=Made, responses=_SAY)
+@router.post("/campaigns", status_code=201, response_model=Made, responses=_TOLD)
 async def start_campaign(told: Campaign, _actor: Operator, connection: Writing, now: Now) -> dict[str, Any]:
     """Ask the owners of stale entries to look at them; each finds them under its reviews."""
     if told.due_on <= now.date():
-        raise InvalidInput("1 fault.", [Fault("/due_on", "A day to come.")])
+        raise InvalidInput("One input cannot be taken.", [Fault("/due_on", "Has to be a day to come.")])
+    _stored(told.name)
     id_ = await upkeep_store.start_campaign(
         connection, told.name, told.older_than_days, told.due_on, told.organisation_id, now
     )
     return {"id": id_}
 
 
-@router.get("/campaigns", responses=_READ)
+@router.get("/campaigns", response_model=Campaigns, responses=_READ)
 async def campaigns(_actor: Operator, connection: Reading) -> dict[str, Any]:
     """List the reviews with how far each came."""
     return {"items": [dict(row) for row in await upkeep_store.campaigns(connection)]}
 
 
-@router.get("/campaigns/{campaign_id}/owners", responses=_READ)
+@router.get("/campaigns/{campaign_id}/owners", response_model=CampaignOwners, responses=_GONE)
 async def campaign_owners(campaign_id: UUID, _actor: Operator, connection: Reading) -> dict[str, Any]:
     """List the owners that a review asks, those with most left first; `registered` ones see it in Relais."""
-    return {"items": [dict(row) for row in await upkeep_store.campaign_owners(connection, campaign_id)]}
+    rows = await upkeep_store.campaign_owners(connection, campaign_id)
+    if not rows and not await upkeep_store.is_campaign(connection, campaign_id):
+        raise NotFound("There is no such review.")
+    return {"items": [dict(row) for row in rows]}
 
 
-@router.post("/campaigns/{campaign_id}/end", status_code=204, responses=_DECIDE)
+@router.post("/campaigns/{campaign_id}/end", status_code=204, responses=_GONE)
 async def end_campaign(campaign_id: UUID, _actor: Operator, connection: Writing, now: Now) -> Response:
     """End a review; what was not answered stays as it is."""
     if not await upkeep_store.end_campaign(connection, campaign_id, now):
@@ -187,7 +237,7 @@ async def end_campaign(campaign_id: UUID, _actor: Operator, connection: Writing,
     return Response(status_code=204)
 
 
-@router.get("/own/reviews", responses=_READ)
+@router.get("/own/reviews", response_model=Reviews, responses=_READ)
 async def own_reviews(actor: MayWrite, connection: Reading) -> dict[str, Any]:
     """List your organisation's entries that a review asks about: confirm, change or retire each."""
     return {"items": [dict(row) for row in await upkeep_store.reviews(connection, organisation_of(actor))]}
@@ -196,13 +246,25 @@ async def own_reviews(actor: MayWrite, connection: Reading) -> dict[str, Any]:
 # ── duplicates ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-@router.post("/duplicates/search", responses=_READ)
-async def find_duplicates(_actor: Operator, connection: Writing, now: Now) -> dict[str, int]:
-    """Look for entries of different sources that may be one service; nothing is merged."""
-    return {"proposed": await finding_duplicates.run(connection, now)}
+@router.post("/duplicates/search", response_model=LookedAt, responses=_READ)
+async def find_duplicates(
+    request: Request,
+    _actor: Operator,
+    connection: Writing,
+    now: Now,
+    cursor: Annotated[str | None, Query(description="`next_cursor` of the last call; absent: from the start.")] = None,
+) -> dict[str, Any]:
+    """Look for entries of different sources that may be one service; nothing is merged.
+
+    One call looks at some thousand entries: call again with `next_cursor` until there is none.
+    """
+    codec = CursorCodec(request.app.state.settings.secret_bytes(), "duplicates search")
+    after = UUID(codec.decode(cursor)) if cursor else None
+    proposed, last = await finding_duplicates.run(connection, now, after)
+    return {"proposed": proposed, "next_cursor": codec.encode(str(last)) if last else None}
 
 
-@router.get("/duplicates", responses=_READ)
+@router.get("/duplicates", response_model=DuplicatePage, responses=_READ)
 async def duplicates(
     request: Request,
     _actor: Operator,
@@ -225,8 +287,10 @@ async def duplicates(
     }
 
 
-MERGEABLE = frozenset(ServiceRecord.model_fields) - {"status", "locations", "assured_at", "assured_by", "updated_at"}
-"""What one entry can take over from the other: never where it is, nor how fresh."""
+MERGEABLE = frozenset(ServiceRecord.model_fields) - {
+    "status", "closed_from", "closed_until", "modes", "locations", "capacity", "assured_at", "assured_by", "updated_at",
+}  # fmt: skip
+"""What one entry can take over from the other: never where it is, whether it is open, nor how fresh."""
 
 
 def _mergeable(given: list[str]) -> list[str]:
@@ -246,32 +310,67 @@ class Merge(_Body):
 async def merge(
     request: Request, duplicate_id: UUID, told: Merge, actor: Operator, connection: Writing, now: Now
 ) -> Response:
-    """Let one entry stand for both; the other leaves search, keeps its id, and can come back."""
+    """Let one entry stand for both; the other leaves search, keeps its id and history, and can come back.
+
+    What the kept one takes over, imports of its source leave alone until the merge is undone.
+    """
     pair = await _pair(connection, duplicate_id, "proposed")
     ids = {pair["first_id"], pair["second_id"]}
     if told.keep not in ids:
-        raise InvalidInput("1 fault.", [Fault("/keep", "One of the two entries.")])
+        raise InvalidInput("One input cannot be taken.", [Fault("/keep", "Has to be one of the two entries.")])
     (other,) = ids - {told.keep}
-    kept, left = [await store.service(connection, id_) for id_ in (told.keep, other)]
-    if kept is None or left is None or kept["merged_into"] or left["merged_into"]:
-        raise NotNow("One of them stands for another already, or for nothing.")
-    record = writing.read({**kept, "record": kept["record_text"]})
-    given = writing.read({**left, "record": left["record_text"]})
-    taken = record.model_copy(update={name: getattr(given, name) for name in told.take})
+    kept, left = await _both(connection, told.keep, other)
+    if kept["merged_into"] or left["merged_into"]:
+        raise NotNow("Another entry stands for one of them already.")
+    if {kept["status"], left["status"]} & {"draft", "retired"}:
+        raise NotNow("One of them is not published.")
     author = Author(actor.id, now)
-    if told.take:
-        await _write(request, connection, kept, taken, author)
-    await upkeep_store.stand_for(connection, other, told.keep, now)
+    taken = await _take_over(request, connection, kept, left, told.take, author)
+    await upkeep_store.stand_for(connection, other, told.keep, now, actor.id)
     await writing.rebuild(connection, [other])
-    await upkeep_store.decide(
-        connection, duplicate_id, "merged", now, actor.id, told.keep, record.model_dump_json(exclude_defaults=True)
-    )
+    version = await upkeep_store.version_of(connection, told.keep)
+    before = orjson.dumps({"owned": kept["owned"], "version": version, "taken": taken}).decode()
+    await upkeep_store.decide(connection, duplicate_id, "merged", now, actor.id, told.keep, before)
     return Response(status_code=204)
+
+
+async def _both(connection: store.Connection, one: UUID, other: UUID) -> tuple[store.Row, store.Row]:
+    """Answer both entries of a pair, their rows locked."""
+    await upkeep_store.lock_services(connection, [one, other])
+    rows = [await store.service(connection, id_) for id_ in (one, other)]
+    assert rows[0] is not None  # noqa: S101 - a pair goes when one of its entries does
+    assert rows[1] is not None  # noqa: S101 - the same
+    return rows[0], rows[1]
+
+
+async def _take_over(
+    request: Request,
+    connection: store.Connection,
+    kept: store.Row,
+    left: store.Row,
+    names: list[str],
+    author: Author,
+) -> dict[str, Any]:
+    """Write what one entry takes over; answer each field with what stood there and what stands now."""
+    record = _document(kept)
+    given = _document(left)
+    taken = {name: [record.get(name), given.get(name)] for name in names if record.get(name) != given.get(name)}
+    if taken:
+        await _write(request, connection, kept, record, {name: new for name, (_old, new) in taken.items()}, author)
+    return taken
+
+
+def _document(row: store.Row) -> dict[str, Any]:
+    found: dict[str, Any] = orjson.loads(row["record_text"])
+    return found
 
 
 @router.post("/duplicates/{duplicate_id}/undo", status_code=204, responses=_DECIDE)
 async def undo_merge(request: Request, duplicate_id: UUID, actor: Operator, connection: Writing, now: Now) -> Response:
-    """Undo a merge or a parting: both entries are again what they were, and the pair is proposed."""
+    """Undo a merge or a parting: both entries are again what they were, and the pair is proposed.
+
+    What their owners changed since then stays as they wrote it.
+    """
     pair = await upkeep_store.lock_duplicate(connection, duplicate_id)
     if pair is None:
         raise NotFound("There is no such pair.")
@@ -279,13 +378,19 @@ async def undo_merge(request: Request, duplicate_id: UUID, actor: Operator, conn
         raise NotNow("Nothing was decided on it.")
     if pair["state"] == "merged":
         (other,) = {pair["first_id"], pair["second_id"]} - {pair["kept_id"]}
-        kept = await store.service(connection, pair["kept_id"])
-        assert kept is not None  # noqa: S101 - no entry is ever deleted
-        before = ServiceRecord.model_validate_json(pair["before_text"])
-        if before != writing.read({**kept, "record": kept["record_text"]}):
-            await _write(request, connection, kept, before, Author(actor.id, now))
-        await upkeep_store.stand_for(connection, other, None, now)
-        await writing.rebuild(connection, [other])
+        kept, left = await _both(connection, pair["kept_id"], other)
+        if kept["merged_into"]:
+            raise NotNow("Another entry stands for the one that was kept: undo that first.")
+        before = orjson.loads(pair["before_text"])
+        record = _document(kept)
+        back = {name: old for name, (old, new) in before["taken"].items() if record.get(name) == new}
+        if back:
+            await _write(request, connection, kept, record, back, Author(actor.id, now))
+        if before["taken"] and kept["version"] == before["version"]:
+            # Nobody wrote it since: it is of its source again, where it was so.
+            await store.keep_from_imports(connection, kept["id"], owned=before["owned"])
+        await upkeep_store.stand_for(connection, left["id"], None, now, actor.id)
+        await writing.rebuild(connection, [left["id"]])
     await upkeep_store.decide(connection, duplicate_id, "proposed", now, actor.id)
     return Response(status_code=204)
 
@@ -311,9 +416,13 @@ async def _write(
     request: Request,
     connection: store.Connection,
     row: store.Row,
-    record: ServiceRecord,
+    document: dict[str, Any],
+    changes: dict[str, Any],
     author: Author,
 ) -> None:
+    """Write an entry with some fields changed (none: taken away), assured as it was."""
+    whole = {name: value for name, value in {**document, **changes}.items() if value is not None}
+    record = writing.read({**row, "record": orjson.dumps(whole).decode()})
     one = writing.Service(
         row["id"],
         row["organisation_id"],
@@ -321,7 +430,7 @@ async def _write(
         row["source"],
         row["record_id"],
         record,
-        entries.judged(record),
+        entries.judged(record, author.now, row["status"]),
         owned=True,
     )
     await writing.write_services(connection, [one], author, request.app.state.terms)
@@ -342,21 +451,26 @@ async def add_tip(service_id: UUID, told: Tip, actor: Partner, connection: Writi
     row = await store.service(connection, service_id)
     if row is None or row["status"] == "draft":
         raise NotFound("The directory has no such service.")
+    _stored(told.text)
     record = writing.read({**row, "record": row["record_text"]})
-    known = [contact.name for contact in record.contacts if contact.name]
+    people = [*record.contacts, *(one for place in record.locations for one in place.contacts)]
+    known = [one.name for one in people if one.name]
     known += [record.relay_contact.name] if record.relay_contact else []
-    found = texts.telling(told.text, known) or ("a name" if named_in(told.text) else None)
+    houses = [record.name, record.alternate_name or "", row["organisation_name"]]
+    houses += [place.name or "" for place in record.locations]
+    found = texts.telling(told.text, ()) or ("a name" if named_in(told.text, known, houses) else None)
     if found:
-        raise PersonalDataDetected(
-            f"It holds {found.replace('her name', 'a name')}. Say what, not who: functions and desks are welcome."
-        )
+        raise PersonalDataDetected(f"It holds {found}. Say what, not who: functions and desks are welcome.")
     id_ = await upkeep_store.add_tip(connection, service_id, organisation_of(actor), told.text, now)
     return {"id": id_}
 
 
-@router.get("/services/{service_id}/tips", responses=_READ)
+@router.get("/services/{service_id}/tips", response_model=Tips, responses=_GONE)
 async def tips(service_id: UUID, actor: Partner, connection: Reading) -> dict[str, Any]:
     """Read what professionals share about a service, the latest first."""
+    row = await store.service(connection, service_id)
+    if row is None or row["status"] == "draft":
+        raise NotFound("The directory has no such service.")
     rows = await upkeep_store.tips(connection, service_id)
     return {
         "items": [
@@ -372,7 +486,7 @@ async def tips(service_id: UUID, actor: Partner, connection: Reading) -> dict[st
     }
 
 
-@router.delete("/tips/{tip_id}", status_code=204, responses=_SAY)
+@router.delete("/tips/{tip_id}", status_code=204, responses=_GONE)
 async def withdraw_tip(tip_id: UUID, actor: Partner, connection: Writing, now: Now) -> Response:
     """Withdraw a tip of your organisation; its text is forgotten."""
     if not await upkeep_store.withdraw_tip(connection, tip_id, organisation_of(actor), now):
@@ -398,20 +512,25 @@ class UnmetNeed(_Body):
     reason: Literal["no_result", "no_place"]
 
 
-@router.post("/unmet-needs", status_code=204, responses=_SAY)
+@router.post("/unmet-needs", status_code=204, responses=_TOLD)
 async def signal_unmet_need(told: UnmetNeed, actor: MayRead, connection: Writing, now: Now) -> Response:
     """Signal that a need found fewer than three reachable services, or no place in any: theme, municipality, hours."""
     organisation_of(actor)
-    if await store.place_by_code(connection, told.municipality) is None:
-        raise InvalidInput("1 fault.", [Fault("/municipality", "The gazetteer has no such municipality.")])
-    await upkeep_store.signal(connection, told.theme, told.municipality, told.hours, told.reason, now.date())
+    place = await store.place_by_code(connection, told.municipality)
+    if place is None:
+        raise InvalidInput("One input cannot be taken.", [Fault("/municipality", "The gazetteer has no such one.")])
+    # A quarter of a town is the town here: its own needs would be too few.
+    code = place["parent"] if place["kind"] == "locality" else place["code"]
+    await upkeep_store.signal(connection, told.theme, code, told.hours, told.reason, now.date())
     return Response(status_code=204)
 
 
-@router.get("/unmet-needs", responses=_READ)
-async def unmet_needs(
-    _actor: MayRead, connection: Reading, now: Now, days: Annotated[int, Query(ge=30, le=730)] = 365
-) -> dict[str, Any]:
-    """Read where needs find no place, by theme, municipality and hours; nothing under five."""
-    rows = await upkeep_store.unmet(connection, now.date() - timedelta(days=days))
+@router.get("/unmet-needs", response_model=UnmetNeeds, responses=_READ)
+async def unmet_needs(_actor: MayRead, connection: Reading, now: Now) -> dict[str, Any]:
+    """Read where needs find no place, by theme, municipality, hours and reason: this calendar year's and the last's.
+
+    Counted in fives: `needs: 10` means ten to fourteen, and fewer than five are not shown. So no two answers, of two
+    days or about two periods, tell of fewer than five persons.
+    """
+    rows = await upkeep_store.unmet(connection, date(now.year - 1, 1, 1))
     return {"items": [dict(row) for row in rows]}
