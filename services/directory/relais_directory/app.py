@@ -69,7 +69,7 @@ def create_app(settings: DirectorySettings | None = None) -> FastAPI:
             pulling = asyncio.create_task(
                 registry.keep_pulling(app.state.database, OrganisationCopy, gateway, app.state.keyring)
             )
-            importing = asyncio.create_task(jobs.keep_running(pool))
+            importing = asyncio.create_task(jobs.keep_running(pool, settings))
             yield
             pulling.cancel()
             importing.cancel()

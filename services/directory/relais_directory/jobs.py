@@ -1,6 +1,7 @@
 """Imports that the API was asked for: one after the other, each in a process of its own, taken up again if killed."""
 
 import asyncio
+import os
 import signal
 import sys
 from contextlib import suppress
@@ -9,6 +10,7 @@ from typing import Final
 import asyncpg
 
 from relais_directory import store
+from relais_directory.settings import DirectorySettings
 from relais_shared.telemetry import get_logger
 
 LOOK_EVERY_S: Final = 1.0
@@ -21,23 +23,35 @@ STOP_WITHIN_S: Final = 5
 """A stopping directory waits so long for the batch under way; what was not written is written by the next run."""
 
 
-async def keep_running(pool: asyncpg.Pool) -> None:
+async def keep_running(pool: asyncpg.Pool, settings: DirectorySettings) -> None:
     """Run the jobs that wait, for as long as the directory lives; an import never holds up a search."""
     while True:
         try:
             async with pool.acquire() as connection:
                 id_ = await store.next_job(connection, ATTEMPTS)
             if id_ is not None:
-                await _run(str(id_))
+                await _run(str(id_), settings)
                 continue
         except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as fault:
             get_logger().warning("cannot look for imports", fault=type(fault).__name__)
         await asyncio.sleep(LOOK_EVERY_S)
 
 
-async def _run(id_: str) -> None:
+async def _run(id_: str, settings: DirectorySettings) -> None:
     """Run one job in a process of its own; it goes when we go."""
-    process = await asyncio.create_subprocess_exec(sys.executable, "-m", "relais_directory", "run-job", id_)
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "relais_directory",
+        "run-job",
+        id_,
+        # Of the directory that asks, wherever its settings came from.
+        env={
+            **os.environ,
+            "RELAIS_HOME": str(settings.home),
+            "RELAIS_DIRECTORY_DSN": settings.dsn.get_secret_value(),
+        },
+    )
     try:
         code = await process.wait()
         if code:

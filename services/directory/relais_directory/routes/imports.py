@@ -201,10 +201,11 @@ async def send_content(
     if row["state"] != "receiving":
         raise NotNow("This import has its file already.")
     block = await request.body()
-    there = await asyncio.to_thread(_append, Path(row["path"]), upload_offset, block, row["bytes_total"])
-    if there is None:
+    done = await asyncio.to_thread(_append, Path(row["path"]), upload_offset, block, row["bytes_total"])
+    if done is None:
         raise InvalidInput("1 fault.", [Fault("upload-offset:", "More than the announced size.")])
-    if there != upload_offset + len(block):
+    there, taken = done
+    if not taken:
         raise NotNow("Some blocks are missing, or came twice: go on at Upload-Offset.", headers=_offset(there))
     return Response(status_code=204, headers=_offset(there))
 
@@ -213,17 +214,17 @@ def _offset(there: int) -> dict[str, str]:
     return {"Upload-Offset": str(there)}
 
 
-def _append(path: Path, offset: int, block: bytes, whole: int) -> int | None:
-    """Write a block where it belongs; answer how long the file then is, or nothing where it would be too long."""
+def _append(path: Path, offset: int, block: bytes, whole: int) -> tuple[int, bool] | None:
+    """Write a block where it belongs; answer how long the file is and whether it was taken; nothing: too long."""
     path.parent.mkdir(parents=True, exist_ok=True)
     there = path.stat().st_size if path.exists() else 0
     if offset != there:
-        return there
+        return there, False
     if there + len(block) > whole:
         return None
     with path.open("ab") as file:
         file.write(block)
-    return there + len(block)
+    return there + len(block), True
 
 
 @router.post("/{import_id}/start", status_code=202, response_model=Job, responses=_ONE)
