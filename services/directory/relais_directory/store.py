@@ -368,7 +368,7 @@ def _score(query: _Query, asked: Asked) -> str:
         "near": "0.5",
         "fresh": f"exp(-greatest(0, {today} - c.freshness) * ln(2) / {freshness.HALF_LIFE_DAYS})",
         # Told lately, an open place lifts and a full house sinks; told long ago or never, neither.
-        "capacity": f"coalesce(0.3 + case when c.available > 0 then 0.7 else -0.3 end"
+        "capacity": f"coalesce(0.3 + case when c.available > 0 then 0.7 when c.available = 0 then -0.3 else 0 end"
         f" * exp(-{age} * ln(2) / {CAPACITY_HALF_LIFE_DAYS}), 0.3)",
         "receives": "case c.can_receive when 'relais' then 0.6 when 'guest' then 0.3 else 0 end"
         f" + 0.4 * coalesce(c.relay_opening_id = any({query.bind(list(asked.reachable_ids), 'int[]')}), false)::int",
