@@ -1,6 +1,5 @@
 """Rows of a package put together: each service with all that hangs on it, as a nested HSDS document."""
 
-import json
 import sqlite3
 from array import array
 from collections.abc import Iterable, Iterator, Mapping
@@ -8,6 +7,8 @@ from functools import lru_cache
 from pathlib import Path, PurePosixPath
 from typing import Any, Final, NamedTuple, Self
 from uuid import UUID
+
+import orjson
 
 from relais_directory.formats import hsds
 from relais_directory.formats.reading import Row
@@ -21,6 +22,9 @@ MOST_PARTS: Final = 1_000
 
 MOST_PARTS_OF_ALL: Final = 20_000
 """Parts of one document: a thousand places with a thousand numbers each are no service either."""
+
+CACHE_KIB: Final = 16 * 1024
+"""Of the temporary database, in memory: what the ids of a large package are looked up in."""
 
 NAMED: Final = frozenset({parent for shape in ALL.values() for parent in shape.links.values()})
 """Tables whose rows are named by the ids in others."""
@@ -72,13 +76,16 @@ class _Package:
         self._db = sqlite3.connect("", isolation_level=None)
         self._db.execute("pragma journal_mode = off")
         self._db.execute("pragma synchronous = off")
+        self._db.execute(f"pragma cache_size = -{CACHE_KIB}")
         self._db.execute("create table part (n integer primary key, tab text, id text, file text, line int, data text)")
         self._db.execute("create table link (tab text, col text, parent text, n int)")
         self._db.execute("create table told (n integer primary key, file, line, col, reason, no)")
         self._db.execute("create table offered (id text primary key)")
         self._once: set[tuple[str, str, str]] = set()
         self._left = 0
+        self._there: set[str] = set()
         self._organization = lru_cache(maxsize=256)(self._whole_organization)
+        self._term = lru_cache(maxsize=1_024)(self._whole_term)
 
     def __enter__(self) -> Self:
         return self
@@ -98,10 +105,11 @@ class _Package:
             elif row.table in SILENT:
                 self._say(row.file, 1, "", "Not of any service: left out.", once=True)
             else:
-                stem = PurePosixPath(row.file).stem.lower()
-                for table, values in older.modern(stem, row.table, row.values):
+                for table, values in older.modern(_stem(row.file), row.table, row.values):
                     self._keep(row, table, values)
         self._db.execute("create index link_by_parent on link (tab, col, parent, n)")
+        self._db.execute("create index link_by_part on link (n)")
+        self._db.execute("create index part_by_any_id on part (id)")
         self._db.execute("commit")
 
     def _keep(self, row: Line, table: str, values: dict[str, Any]) -> None:
@@ -117,11 +125,12 @@ class _Package:
             return
         done = self._db.execute(
             "insert or ignore into part (tab, id, file, line, data) values (?, ?, ?, ?, ?)",
-            (table, _key(table, id_, row.file), row.file, row.number, json.dumps(values)),
+            (table, _key(table, id_, row.file), row.file, row.number, orjson.dumps(values).decode()),
         )
         if not done.rowcount:
             self._say(row.file, row.number, "id", "Twice in this file: the first one stands.", refused=table in _WHOLE)
             return
+        self._there.add(table)
         number = done.lastrowid
         columns = {**shape.links, "link_id": ""} if table == "attribute" else shape.links
         self._db.executemany(
@@ -312,11 +321,14 @@ class _Package:
                 made["location"] = self._with_parts("location", location)
         elif table == "service_capacity" and (unit := self._one("unit", made.get("unit_id"))) is not None:
             made["unit"] = self._with_parts("unit", unit)
-        elif table == "attribute" and (term := self._one("taxonomy_term", made.get("taxonomy_term_id"))) is not None:
-            made["taxonomy_term"] = self._term(term)
+        elif table == "attribute" and (term := self._term(str(made.get("taxonomy_term_id")))) is not None:
+            made["taxonomy_term"] = term
         return made
 
-    def _term(self, values: Mapping[str, Any]) -> dict[str, Any]:
+    def _whole_term(self, id_: str) -> dict[str, Any] | None:
+        values = self._one("taxonomy_term", id_)
+        if values is None:
+            return None
         made = self._with_parts("taxonomy_term", values)
         if (taxonomy := self._one("taxonomy", made.get("taxonomy_id"))) is not None:
             made["taxonomy_detail"] = self._with_parts("taxonomy", taxonomy)
@@ -324,6 +336,8 @@ class _Package:
         return made
 
     def _children(self, owner: str, table: str, column: str, parent: str) -> list[dict[str, Any]]:
+        if table not in self._there:
+            return []
         found = self._db.execute(
             "select p.data, p.file, p.line from link l join part p on p.n = l.n"
             " where l.tab = ? and l.col = ? and l.parent = ? order by l.n limit ?",
@@ -336,30 +350,32 @@ class _Package:
             self._say(found[0][1], found[0][2], column, f"More than {MOST_PARTS_OF_ALL:,} parts in all: left out.")
             return []
         self._left -= len(found)
-        parts = [json.loads(data) for data, _file, _line in found]
+        parts = [orjson.loads(data) for data, _file, _line in found]
         if table == "attribute":
             # In older packages a service and its place may have the same number.
             parts = [part for part in parts if table_of(str(part.get("link_entity", ""))) in {None, owner}]
         return [self._with_parts(table, part) for part in parts]
 
     def _rows(self, table: str, column: str, parent: str) -> Iterator[dict[str, Any]]:
+        if table not in self._there:
+            return iter(())
         rows = self._db.execute(
             "select p.data from link l join part p on p.n = l.n where l.tab = ? and l.col = ? and l.parent = ?"
             " order by l.n limit ?",
             (table, column, parent, MOST_PARTS),
         ).fetchall()
-        return (json.loads(data) for (data,) in rows)
+        return (orjson.loads(data) for (data,) in rows)
 
     def _one(self, table: str, id_: Any) -> dict[str, Any] | None:  # noqa: ANN401 - an id
         if id_ is None:
             return None
         found = self._db.execute("select data from part where tab = ? and id = ?", (table, str(id_))).fetchone()
-        values: dict[str, Any] | None = json.loads(found[0]) if found else None
+        values: dict[str, Any] | None = orjson.loads(found[0]) if found else None
         return values
 
     def _values(self, number: int) -> dict[str, Any]:
         (data,) = self._db.execute("select data from part where n = ?", (number,)).fetchone()
-        values: dict[str, Any] = json.loads(data)
+        values: dict[str, Any] = orjson.loads(data)
         return values
 
     def _where(self, number: int) -> tuple[str, int]:
@@ -398,6 +414,11 @@ _OWNING: Final = frozenset(
 def _key(table: str, id_: str | None, file: str) -> str | None:
     """Answer under which id a row is kept: parts that nothing names may have the same number in two files."""
     return id_ if id_ is None or table in NAMED or _is_uuid(id_) else f"{file}#{id_}"
+
+
+@lru_cache(maxsize=64)
+def _stem(file: str) -> str:
+    return PurePosixPath(file).stem.lower()
 
 
 def _said(table: str) -> str:

@@ -236,4 +236,5 @@ _BY_NAME: Final = {
     name: table
     for table, one in ALL.items()
     for name in (table, _singular(one.file.removesuffix(".csv")), one.file.removesuffix(".csv"), *one.names)
+    if name
 } | {name: name for name in SILENT}
