@@ -61,8 +61,8 @@ class Sources:
         }  # fmt: skip
         about = {"record_id": "o", "name": f"Asbl {self.key}"}
         made = service(
-            name=f"Halte-garderie {self.key}", record_id="r", locations=[place], phones=[{"number": f"0470 {self.digits}"}],
-            organisation=about,
+            name=f"Halte-garderie {self.key}", record_id="r", locations=[place],
+            phones=[{"number": f"0470 {self.digits}"}], organisation=about,
         )  # fmt: skip
         return {name: value for name, value in {**made, **changes}.items() if value is not None}
 

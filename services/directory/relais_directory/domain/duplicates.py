@@ -31,14 +31,15 @@ class Entry:
 COUNTRIES: Final = ("32", "33", "352", "31", "49", "262", "590", "594", "596")
 """Of telephone numbers: Belgium, France, Luxembourg, the Netherlands, Germany, France's overseas departments."""
 
-NATIONAL: Final = 10
-"""Digits of the longest number that is told without its country."""
+ABROAD: Final = 10
+"""Digits from which a number that begins with no zero holds its country's: at home it has nine, or a zero before."""
 
 
 def digits(number: str) -> str:
     """Answer a telephone number as digits, without its country's code and zero: 071 12 34 56 is +32 71 12 34 56."""
     found = "".join(sign for sign in number if sign.isdigit())
-    abroad = number.strip().startswith("+") or found.startswith("00") or len(found) > NATIONAL
+    abroad = number.strip().startswith("+") or found.startswith("00")
+    abroad = abroad or (len(found) >= ABROAD and not found.startswith("0"))
     if abroad:
         found = found.removeprefix("00")
         code = next((code for code in COUNTRIES if found.startswith(code)), "")

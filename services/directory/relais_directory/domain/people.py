@@ -49,9 +49,11 @@ _ASKING: Final = re.compile(
     r"vraag(?:\s+(?:naar|achter))?|vragen\s+naar|bel(?:len)?(?:\s+(?:met|naar))?|contacteer|spreek\s+met|"
     r"rufen\s+sie|fragen\s+sie(?:\s+nach)?|nach\s+fragen|wenden\s+sie\s+sich\s+an|"
     r"ask(?:\s+for)?|call|contact|talk\s+to|speak\s+(?:to|with))\s+"
-    rf"(?P<name>{_NAME})(?P<more>(?:\s+{_NAME})?)",
+    rf"(?P<name>{_NAME})",
     re.IGNORECASE,
 )
+_NUMBERED: Final = re.compile(r"\s+\d")
+"""An annexe, a room, a line: persons have no number."""
 _NOUNS: Final = re.compile(r"\b(?:rufen|fragen|wenden)\b", re.IGNORECASE)
 """German writes every noun large: there only a given name is one."""
 
@@ -165,7 +167,7 @@ def _titled(text: str, free: frozenset[str] | set[str]) -> bool:
 def _asked_for(text: str, free: frozenset[str] | set[str]) -> bool:
     for found in _ASKING.finditer(text):
         name = plain(found["name"])
-        if name in free or found["name"].isupper():
+        if name in free or found["name"].isupper() or _NUMBERED.match(text[found.end("name") :]):
             continue
         if name in _GIVEN or (found["name"][0].isupper() and not _NOUNS.search(found[0])):
             return True
