@@ -452,7 +452,8 @@ async def test_an_answer_is_not_sent_twice(reader: httpx.AsyncClient, services: 
 TERM = "00000000-0000-4000-8000-00000000000a"
 TAXONOMY = "00000000-0000-4000-8000-00000000000b"
 OWNER, EMPTY = UUID(int=1), UUID(int=2)
-NOON = datetime(2026, 11, 16, 12, tzinfo=UTC)
+NOON = datetime.now(UTC).replace(microsecond=0) + timedelta(days=1)
+"""After the directory came to have them, which it notes by the clock of its database."""
 
 VARIED: dict[str, dict[str, Any]] = {
     "draft": {"status": "draft"},
@@ -486,6 +487,10 @@ VARIED: dict[str, dict[str, Any]] = {
     },
 }
 """Services in every state that the demonstration does not show."""
+
+
+def after(hours: int) -> str:
+    return f"{NOON + timedelta(hours=hours):%Y-%m-%dT%H:%M:%SZ}"
 
 
 def id_of(name: str) -> str:
@@ -567,12 +572,12 @@ async def test_terms_of_others_narrow_too(varied: httpx.AsyncClient) -> None:
 
 async def test_a_change_here_is_a_change_whatever_its_source_says(varied: httpx.AsyncClient) -> None:
     changed = (await varied.get(f"/hsds/services/{id_of('changed')}")).json()
-    assert changed["last_modified"] == "2026-11-16T14:00:00Z"
+    assert changed["last_modified"] == after(2)
     closed = (await varied.get(f"/hsds/services/{id_of('closed')}")).json()
-    assert (closed["last_modified"], closed["capacities"][0]["unit"]["name"]) == ("2026-11-16T15:00:00Z", "bed")
-    for hour, expected in ((13, {"changed", "closed"}), (14, {"changed", "closed"}), (15, {"closed"}), (16, set())):
-        page = await asked(varied, "services", modified_after=f"2026-11-16T{hour}:00:00")
-        assert set(ids(page["contents"])) == {id_of(name) for name in expected}, hour
+    assert (closed["last_modified"], closed["capacities"][0]["unit"]["name"]) == (after(3), "bed")
+    for hours, expected in ((1, {"changed", "closed"}), (2, {"changed", "closed"}), (3, {"closed"}), (4, set())):
+        page = await asked(varied, "services", modified_after=after(hours).removesuffix("Z"))
+        assert set(ids(page["contents"])) == {id_of(name) for name in expected}, hours
 
 
 async def test_the_history_of_a_service_tells_no_contact_and_no_place(varied: httpx.AsyncClient) -> None:
