@@ -231,7 +231,7 @@ def _body(
         "source": {"name": owner.source, "record_id": owner.record_id, "url": record.url},
         "relay_contact": contact,
     }
-    text = orjson.dumps(card).decode()
+    text = orjson.dumps(card, default=str).decode()
     # Open at its end: `"relay_contact":{…` or `"relay_contact":null`.
     return text[:-2] if contact else text[:-1]
 
@@ -247,7 +247,7 @@ def closed_or_not(body: str, today: date) -> str:
     closure = card["status"], first, last
     card["status"], told = closures.status_on(*closure, today), closures.notice(*closure, today)
     card["alert"] = card["alert"] or told
-    text = orjson.dumps(card).decode()
+    text = orjson.dumps(card, default=str).decode()
     return text[:-2] if card["relay_contact"] else text[:-1]
 
 

@@ -1,7 +1,7 @@
 """Every query of the directory."""
 
 import json
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from pathlib import Path
@@ -935,7 +935,7 @@ EXPORT: Final = """
 
 async def exported(
     connection: Connection, organisation_id: UUID | None, theme: str | None, source: str | None
-) -> AsyncIterator[dict[str, Any]]:
+) -> AsyncGenerator[dict[str, Any], None]:
     """Answer the services that leave the house, by id, as of one moment; memory does not grow with them."""
     async with connection.transaction(isolation="repeatable_read", readonly=True):
         # A slow reader may take an hour; the default is for requests that answer at once.

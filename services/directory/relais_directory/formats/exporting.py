@@ -5,7 +5,8 @@ format.
 """
 
 import csv
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping
+from contextlib import aclosing
 from io import StringIO
 from typing import Any, Final
 
@@ -13,7 +14,7 @@ import orjson
 
 from relais_directory.domain.geo import latitude_longitude
 from relais_directory.formats import data_inclusion, hsds
-from relais_directory.records import LocationRecord, OrganisationProfile, ServiceRecord
+from relais_directory.records import CapacityRecord, LocationRecord, OrganisationProfile, ServiceRecord
 
 MEDIA: Final[Mapping[str, str]] = {
     "hsds": "application/json",
@@ -62,7 +63,7 @@ def _public_place(location: LocationRecord) -> LocationRecord:
     )
 
 
-async def written(rows: AsyncIterator[Row], kind: str) -> AsyncIterator[bytes]:
+async def written(rows: AsyncGenerator[Row, None], kind: str) -> AsyncIterator[bytes]:
     """Answer an export, piece by piece.
 
     Args:
@@ -70,15 +71,17 @@ async def written(rows: AsyncIterator[Row], kind: str) -> AsyncIterator[bytes]:
         kind: One of `MEDIA`.
     """
     before, between, after, each = _WRITERS[kind]
-    yield before
-    first = True
-    async for row in rows:
-        for piece in each(row):
-            if not first:
-                yield between
-            first = False
-            yield piece
-    yield after
+    # Whoever stops listening gives the connection back at once, not when the garbage is collected.
+    async with aclosing(rows):
+        yield before
+        first = True
+        async for row in rows:
+            for piece in each(row):
+                if not first:
+                    yield between
+                first = False
+                yield piece
+        yield after
 
 
 def record_of(row: Row) -> ServiceRecord:
@@ -86,16 +89,19 @@ def record_of(row: Row) -> ServiceRecord:
     record = ServiceRecord.model_validate_json(row["record_text"])
     record.assured_at, record.assured_by = row["assured_on"], row["assured_by"]
     if row["capacity_at"] is not None:
-        record.capacity = {  # type: ignore[assignment]  # validated at once below
-            "available": row["available"],
-            "maximum": row["maximum"],
-            "unit": row["unit"],
-            "waiting_days": row["waiting_days"],
-            "description": row["capacity_description"],
-            "updated_at": row["capacity_at"],
-        }
-        record = ServiceRecord.model_validate(record.model_dump())
+        record.capacity = CapacityRecord(
+            available=row["available"],
+            maximum=row["maximum"],
+            unit=row["unit"],
+            waiting_days=row["waiting_days"],
+            description=row["capacity_description"],
+            updated_at=row["capacity_at"],
+        )
     return public(record)
+
+
+def _dumped(value: Any) -> bytes:  # noqa: ANN401 - JSON-able, ids as the driver has them
+    return orjson.dumps(value, default=str)
 
 
 def _profile(row: Row) -> OrganisationProfile:
@@ -111,7 +117,7 @@ def _hsds(row: Row) -> Iterator[bytes]:
         source=row["source"],
         last_modified=row["updated_at"].isoformat(),
     )
-    yield orjson.dumps(document)
+    yield _dumped(document)
 
 
 def _data_inclusion(row: Row) -> Iterator[bytes]:
@@ -124,13 +130,13 @@ def _data_inclusion(row: Row) -> Iterator[bytes]:
         changed_on=row["updated_at"].date(),
     )
     if made is not None:
-        yield orjson.dumps(made)
+        yield _dumped(made)
 
 
 def _canonical(row: Row) -> Iterator[bytes]:
     record = orjson.loads(record_of(row).model_dump_json(exclude_defaults=True))
     organisation = orjson.loads(_profile(row).model_dump_json(exclude_defaults=True))
-    yield orjson.dumps(
+    yield _dumped(
         {
             "record_id": row["record_id"],
             "id": row["id"],
@@ -151,7 +157,7 @@ def _geojson(row: Row) -> Iterator[bytes]:
         if location.confidential or site["position"] is None:
             continue
         latitude, longitude = latitude_longitude(site["position"])
-        yield orjson.dumps(
+        yield _dumped(
             {
                 "type": "Feature",
                 "id": f"{row['id']}/{number}",

@@ -1,6 +1,7 @@
 """Exports: the whole directory, or a part of it, in the formats that others read; streamed."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from typing import Annotated, Literal
 from uuid import UUID
 
@@ -52,9 +53,12 @@ async def export(
     if theme is not None and theme not in themes():
         raise InvalidInput("1 fault.", [Fault("?theme", "Not among /v1/directory/themes.")])
 
-    async def rows() -> AsyncIterator[Row]:
-        async with request.app.state.pool.acquire() as connection:
-            async for row in store.exported(connection, organisation_id, theme, source):
+    async def rows() -> AsyncGenerator[Row, None]:
+        async with (
+            request.app.state.pool.acquire() as connection,
+            aclosing(store.exported(connection, organisation_id, theme, source)) as found,
+        ):
+            async for row in found:
                 yield row
 
     return StreamingResponse(
