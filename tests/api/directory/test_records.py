@@ -1,5 +1,6 @@
 """Owners write: whole records, their versions and history, and who sees what of them."""
 
+import asyncio
 import json
 from datetime import UTC, datetime
 from pathlib import Path
@@ -136,6 +137,16 @@ async def test_a_change_needs_the_version_that_was_read(world: World) -> None:
         assert refusal(stale) == (412, "stale-version")
         assert stale.headers["ETag"] == '"1"'
     assert await owner.version(id_) == '"1"'
+
+
+async def test_of_two_who_write_at_once_one_is_told_so(world: World) -> None:
+    owner = world.caller()
+    id_ = await owner.publish()
+    answers = await asyncio.gather(
+        *(owner.ask("PUT", f"/services/{id_}/record", service(name=name), version='"1"') for name in ("un", "deux"))
+    )
+    assert sorted(answer.status_code for answer in answers) == [200, 412]
+    assert await owner.version(id_) == '"2"'
 
 
 async def test_the_same_content_twice_is_one_version(world: World) -> None:
@@ -332,15 +343,18 @@ async def test_imports_leave_alone_what_its_organisation_keeps(world: World, tmp
     owner = world.caller(name="Kept")
     about = {"id": str(owner.id), "record_id": "o", "name": "Kept"}
     source = f"s-{owner.id}"
-    records = [service(name=name, record_id=name, organisation=about) for name in ("one", "two", "three")]
-    assert (await taken(world, tmp_path, records, source)).new == 3
+    records = [service(name=name, record_id=name, organisation=about) for name in ("one", "two", "three", "four")]
+    assert (await taken(world, tmp_path, records, source)).new == 4
     ids = {one["name"]: one["id"] for one in (await owner.read("/own/services"))["items"]}
     await owner.change(ids["one"], description="De sa main.")
     # Written as it stands, it is its own too.
     same = (await owner.told("GET", f"/services/{ids['two']}/record")).json()
     assert (await owner.told("PUT", f"/services/{ids['two']}/record", same, version='"1"')).headers["ETag"] == '"1"'
+    # Retired by its owner, it does not come back either.
+    await owner.told("DELETE", f"/services/{ids['four']}", version='"1"')
     report = await taken(world, tmp_path, [{**one, "description": "De la source."} for one in records], source)
-    assert (report.kept, report.changed) == (2, 1)
+    assert (report.kept, report.changed) == (3, 1)
+    assert ids["four"] not in await owner.found()
     # The source drops them all but one: only what it keeps itself is retired with it.
     report = await taken(world, tmp_path, [service(name="new", record_id="new", organisation=about)], source)
     assert report.retired == 1

@@ -22,11 +22,21 @@ Owners = Annotated[Actor, requires("directory:write", "platform:admin")]
 """Owners for what is theirs, operators for everything."""
 
 
+DOWN = (
+    asyncpg.InterfaceError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.OperatorInterventionError,
+    OSError,
+    TimeoutError,
+)
+"""How a database that is down, restarting or too slow shows."""
+
+
 async def _reading(request: Request) -> AsyncIterator[asyncpg.pool.PoolConnectionProxy]:
     try:
         async with request.app.state.pool.acquire() as connection:
             yield connection
-    except (asyncpg.InterfaceError, OSError, TimeoutError) as fault:
+    except DOWN as fault:
         raise Unavailable("The database does not answer. Try again.") from fault
 
 
@@ -34,7 +44,7 @@ async def _writing(request: Request) -> AsyncIterator[asyncpg.pool.PoolConnectio
     try:
         async with request.app.state.pool.acquire() as connection, connection.transaction():
             yield connection
-    except (asyncpg.InterfaceError, OSError, TimeoutError) as fault:
+    except DOWN as fault:
         raise Unavailable("The database does not answer. Nothing was stored; try again.") from fault
 
 
