@@ -11,6 +11,7 @@ from fastapi import FastAPI
 
 from relais_directory import actions, jobs, store
 from relais_directory.models import OrganisationCopy
+from relais_directory.nearby import Municipalities
 from relais_directory.openings import Openings
 from relais_directory.problems import TABLE
 from relais_directory.routes import exports, following, hsds, imports, places, records, search, services, upkeep
@@ -62,10 +63,12 @@ def create_app(settings: DirectorySettings | None = None) -> FastAPI:
             async with pool.acquire() as connection:
                 await actions.load_vocabularies(connection)
                 known = await store.terms(connection)
+                municipalities = await store.municipalities(connection)
             app.state.terms = {row["code"]: row["id"] for row in known}
             app.state.slugs = {row["id"]: row["code"] for row in known}
             app.state.audiences = [row["code"] for row in known if row["taxonomy"] == "audiences"]
             app.state.openings = Openings()
+            app.state.municipalities = Municipalities(municipalities)
             pulling = asyncio.create_task(
                 registry.keep_pulling(app.state.database, OrganisationCopy, gateway, app.state.keyring)
             )

@@ -4,11 +4,21 @@ from datetime import date, datetime
 from typing import Annotated, Any, Literal, Self
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, field_validator, model_validator
 
 from relais_directory.data import audiences, themes
 
 Short = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200)]
+
+
+def _only_true(given: bool) -> bool:  # noqa: FBT001 - pydantic hands it over so
+    if not given:
+        raise ValueError("Only true: leave it out to find everything.")
+    return given
+
+
+OnlyTrue = Annotated[bool, AfterValidator(_only_true)]
+"""A filter that can be set, not inverted: false would be read as "only those without"."""
 
 
 class SearchQuery(BaseModel):
@@ -41,11 +51,9 @@ class SearchQuery(BaseModel):
     residence: Annotated[str, StringConstraints(pattern=r"^([a-z]{2}:)?[0-9A-Z]{4,6}$")] | None = Field(
         default=None, description="Municipality where the person lives: only what is for its inhabitants."
     )
-    wheelchair: Literal[True] | None = Field(default=None, description="Only places for wheelchairs.")
-    free: Literal[True] | None = Field(default=None, description="Only what costs nothing.")
-    has_capacity: Literal[True] | None = Field(
-        default=None, description="Only where an open place was told within 60 days."
-    )
+    wheelchair: OnlyTrue | None = Field(default=None, description="Only places for wheelchairs.")
+    free: OnlyTrue | None = Field(default=None, description="Only what costs nothing.")
+    has_capacity: OnlyTrue | None = Field(default=None, description="Only where an open place was told within 60 days.")
     open_at: datetime | None = Field(
         default=None,
         description="Only places open then; without an offset it is the time on each place's own clock.",

@@ -535,6 +535,12 @@ async def places_of_postcode(connection: Connection, country: str, postcode: str
     return [row for row in rows if row["kind"] == "locality"] or rows
 
 
+async def municipalities(connection: Connection) -> list[tuple[str, float, float]]:
+    """Answer code, latitude and longitude of every municipality."""
+    rows = await connection.fetch("select code, latitude, longitude from place where kind = 'municipality'")
+    return [(row["code"], row["latitude"], row["longitude"]) for row in rows]
+
+
 async def nearest_municipality(connection: Connection, position: Position) -> asyncpg.Record | None:
     """Answer the municipality whose point is nearest."""
     return await connection.fetchrow(

@@ -22,6 +22,7 @@ from relais_directory.domain import freshness
 from relais_directory.domain.areas import codes_of
 from relais_directory.domain.geo import geodesic_m, position
 from relais_directory.domain.words import Lexicon, Meaning, plain, stem
+from relais_directory.nearby import Municipalities
 from relais_directory.openings import Openings
 from relais_directory.schemas import SearchPage, SearchQuery
 from relais_shared import problems
@@ -134,7 +135,7 @@ async def prepared(
     Raises:
         InvalidInput: No such place, or nothing to look for.
     """
-    where = await _where(connection, query, state.settings.country)
+    where = await _where(connection, query, state.settings.country, state.municipalities)
     meaning = lexicon(state.settings.words).meaning(query.q) if query.q else Meaning()
     words, meant = await _words(connection, meaning)
     ids = state.terms
@@ -216,7 +217,9 @@ def _position(codec: CursorCodec, cursor: str) -> tuple[datetime, tuple[float, U
     return began, (inf if place[0] is None else float(place[0]), UUID(place[1])), None
 
 
-async def _where(connection: store.Connection, query: SearchQuery, country: str) -> store.Where | None:
+async def _where(
+    connection: store.Connection, query: SearchQuery, country: str, municipalities: Municipalities
+) -> store.Where | None:
     """Answer the point that a query names, and the codes of the areas around it.
 
     Raises:
@@ -225,8 +228,11 @@ async def _where(connection: store.Connection, query: SearchQuery, country: str)
     if query.near is not None:
         latitude, longitude = map(float, query.near.split(","))
         at = position(latitude, longitude)
-        home = await store.nearest_municipality(connection, at)
-        return store.Where(at, query.radius_km * 1000, codes_of(home["code"] if home else None))
+        home = municipalities.nearest(latitude, longitude)
+        if home is None:
+            row = await store.nearest_municipality(connection, at)
+            home = row["code"] if row else None
+        return store.Where(at, query.radius_km * 1000, codes_of(home))
     if query.municipality is not None:
         code = query.municipality if ":" in query.municipality else f"{country}:{query.municipality}"
         row = await store.place_by_code(connection, code)
