@@ -18,7 +18,7 @@ from relais_directory.gazetteer import Place
 from relais_directory.judging import Points, home_of
 from relais_directory.records import RECEPTION, SHOWN, LocationRecord, ServiceRecord
 
-VERSION: Final = "1"
+VERSION: Final = "2"
 """Of what stands in a card; a directory with cards of another version makes them all anew (`migrate`)."""
 
 NO_PLACE: Final = UUID(int=0)
@@ -200,11 +200,12 @@ def _body(
     if relay:
         contact = {
             "id": uuid5(owner.id, "relay"),
-            "name": relay.name,
             "function": relay.function,
             "email": relay.email,
             "phone": relay.phone,
             "hours": relay.hours,
+            # Last, since there always is one: a card that ends in null has no relay contact.
+            "name": relay.name,
         }
     # As text: the ids that come from the database are of a kind that the serialiser does not know.
     id_ = str(owner.id)

@@ -89,8 +89,21 @@ class Sources:
 
     async def pairs(self, state: str = "proposed") -> list[dict[str, Any]]:
         """Answer this test's pairs in a state."""
-        page = await self.operator.read("/duplicates", state=state, limit=100)
-        return [one for one in page["items"] if any(self.key in entry["source"] for entry in one["entries"])]
+        every = await self.every_pair(state)
+        return [one for one in every if any(self.key in entry["source"] for entry in one["entries"])]
+
+    async def every_pair(self, state: str = "proposed") -> list[dict[str, Any]]:
+        """Answer all pairs in a state, page by page: the likeliest first."""
+        items: list[dict[str, Any]] = []
+        params: dict[str, Any] = {"state": state, "limit": 100}
+        while True:
+            page = await self.operator.read("/duplicates", **params)
+            items += page["items"]
+            if page["next_cursor"] is None:
+                assert [one["score"] for one in items] == sorted((one["score"] for one in items), reverse=True)
+                assert len({one["id"] for one in items}) == len(items)
+                return items
+            params["cursor"] = page["next_cursor"]
 
     async def pair(self) -> tuple[str, str, str]:
         """Answer the one proposed pair: its id, and the entries of the first and second source."""
@@ -170,8 +183,7 @@ async def test_organisations_that_both_write_here_are_compared(world: World, sou
     ids = {await one.publish(**record), await other.publish(**record)}
     await one.publish(**record)
     await sources.look()
-    page = await sources.operator.read("/duplicates", limit=100)
-    pairs = [{entry["id"] for entry in one["entries"]} for one in page["items"]]
+    pairs = [{entry["id"] for entry in one["entries"]} for one in await sources.every_pair()]
     assert ids in pairs
     assert len([pair for pair in pairs if pair & ids]) == 2
 

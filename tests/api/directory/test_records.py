@@ -78,6 +78,21 @@ async def test_what_an_owner_publishes_is_found_at_once_as_it_wrote_it(world: Wo
     assert (page["name"], page["source"]["name"]) == (written["name"], "relais")
 
 
+@pytest.mark.parametrize("hours", [None, "Mo-Fr 09:00-12:00"])
+@pytest.mark.parametrize("closed", [False, True])
+async def test_a_card_is_whole_with_a_relay_contact_of_any_kind(
+    world: World, hours: str | None, *, closed: bool
+) -> None:
+    owner = world.caller()
+    contact = {"name": "null", "phone": "071 00 00 01", **({"hours": hours} if hours else {})}
+    id_ = await owner.publish(relay_contact=contact, status="temporarily_closed" if closed else "active")
+    other = await owner.publish(status="temporarily_closed" if closed else "active")
+    cards = await owner.found()
+    assert (cards[id_]["relay_contact"]["name"], cards[id_]["relay_contact"]["hours"]) == ("null", hours)
+    assert (cards[id_]["relay_contact"]["reachable_now"] is None) == (hours is None)
+    assert cards[other]["relay_contact"] is None
+
+
 async def test_every_fault_is_named_by_its_pointer(world: World) -> None:
     place = service()["locations"][0]
     broken = service(
