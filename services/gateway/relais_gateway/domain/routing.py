@@ -49,7 +49,7 @@ class RouteTable:
         self._root = _Node()
         for operation in operations:
             node = self._root
-            for part in operation.template.strip("/").split("/"):
+            for part in operation.template.removeprefix("/").split("/"):
                 if part.startswith("{"):
                     node.parameter = node.parameter or _Node()
                     node = node.parameter

@@ -1,0 +1,140 @@
+"""The directory's people, through the one door: an owner, a data manager with a nightly file, a partner's HSDS client.
+
+1. The owner publishes a service, tells an open place; a counsellor of another house finds it at once and reports an
+   error; the owner answers.
+2. The data manager sends a table in blocks, reads the report of her job, and exports what the directory now holds.
+3. The partner reads the same service by the standard's own paths.
+"""
+
+import json
+import time
+from typing import Any
+
+import httpx
+import pytest
+from support.stack import Stack, key
+
+SERVICE: dict[str, Any] = {
+    "name": "Halte-accueil du Parcours",
+    "description": "Quelques heures de garde, sans rendez-vous.",
+    "themes": ["childcare--occasional"],
+    "modes": ["on_site"],
+    "free": True,
+    "locations": [
+        {
+            "address": {
+                "street": "Rue du Parcours 3",
+                "postcode": "6000",
+                "municipality": "Charleroi",
+                "country": "BE",
+            },
+            "latitude": 50.4113,
+            "longitude": 4.4441,
+            "opening_hours": "Mo-Fr 08:00-18:00",
+        }
+    ],
+    "phones": [{"number": "071 00 00 01"}],
+}
+
+
+def test_an_owner_a_counsellor_and_the_standard(stack: Stack) -> None:
+    owner, other = (
+        stack.clients("directory:read", "directory:write", "directory:capacity")[0],
+        stack.clients("directory:read", "referral:send")[-1],
+    )
+    with stack.api(owner) as mine, stack.api(other) as theirs:
+        made = mine.post("/v1/directory/services", json=SERVICE, headers=key())
+        assert made.status_code == 201, made.text
+        place = made.headers["location"]
+        told = mine.put(f"{place}/capacity", json={"available": 2, "waiting_days": 0})
+        assert told.status_code == 200, told.text
+
+        params = {"postcode": "6000", "q": "halte-garderie parcours", "has_capacity": "true", "facets": "mode"}
+        page = theirs.get("/v1/directory/search", params=params).json()
+        (found,) = [one for one in page["items"] if one["service"]["name"] == SERVICE["name"]]
+        assert found["capacity"]["available"] == 2
+        assert page["facets"]["mode"]["on_site"] >= 1
+        reported = theirs.post(f"{place}/reports", json={"field": "hours"})
+        assert reported.status_code == 201, reported.text
+        assert theirs.get(place).json()["reports"]
+        answer = mine.post(f"/v1/directory/own/reports/{reported.json()['id']}/answer", json={"corrected": True})
+        assert answer.status_code == 204, answer.text
+        assert theirs.get(place).json()["reports"] == []
+
+        whole = theirs.get(f"/hsds/services/{found['id']}")
+        assert whole.status_code == 200
+        assert whole.json()["name"] == SERVICE["name"]
+        assert theirs.get("/hsds/").json()["version"]
+
+        read = mine.get(f"{place}/record")
+        assert mine.delete(place, headers={"If-Match": read.headers["etag"]}).status_code == 204
+        changes = theirs.get("/v1/directory/changes", params={"limit": 1_000}).json()
+        assert [one["gone"] for one in changes["items"] if one["id"] == found["id"]] == [True]
+
+
+def test_a_nightly_file(stack: Stack) -> None:
+    rows = [
+        {
+            "record_id": f"nuit-{number}",
+            "organisation": {"record_id": "nuit", "name": "Import de nuit"},
+            "name": f"Atelier de nuit {number}",
+            "themes": ["training--digital"],
+            "modes": ["on_site"],
+            "locations": SERVICE["locations"],
+        }
+        for number in range(2_000)
+    ]
+    content = "\n".join(map(json.dumps, rows)).encode()
+    with stack.api(stack.clients("directory:read", "directory:write")[0]) as api:
+        made = api.post("/v1/directory/imports", json={"file": "nuit.jsonl", "size": len(content)}, headers=key())
+        assert made.status_code == 201, made.text
+        place = made.headers["location"]
+        block = 1_000_000
+        for start in range(0, len(content), block):
+            sent = api.patch(
+                f"{place}/content",
+                content=content[start : start + block],
+                headers={"Upload-Offset": str(start), "Content-Type": "application/octet-stream"},
+            )
+            assert sent.status_code == 204, sent.text
+        assert api.post(f"{place}/start").status_code == 202
+        until = time.monotonic() + 120
+        while not (job := api.get(place).json())["ended_at"]:
+            assert time.monotonic() < until, job
+            time.sleep(0.3)
+        assert job["state"] == "done", job
+        assert job["report"]["new"] == 2_000
+        export = api.get("/v1/directory/export", params={"format": "csv", "source": job["source"]}, timeout=60)
+        assert export.status_code == 200
+        assert export.text.count("Atelier de nuit") == 2_000
+        # Nothing of it stays for the other tests of this stack.
+        empty = json.dumps(rows[0]).encode()
+        made = api.post("/v1/directory/imports", json={"file": "nuit.jsonl", "size": len(empty)}, headers=key())
+        place = made.headers["location"]
+        api.patch(
+            f"{place}/content",
+            content=empty,
+            headers={"Upload-Offset": "0", "Content-Type": "application/octet-stream"},
+        )
+        api.post(f"{place}/start")
+        until = time.monotonic() + 120
+        while not (job := api.get(place).json())["ended_at"]:
+            assert time.monotonic() < until, job
+            time.sleep(0.3)
+        assert job["report"]["retired"] == 1_999
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("POST", "/v1/directory/services"),
+        ("POST", "/v1/directory/imports"),
+        ("PUT", "/v1/directory/services/00000000-0000-0000-0000-000000000001/capacity"),
+        ("GET", "/v1/directory/duplicates"),
+        ("GET", "/hsds/services"),
+    ],
+)
+def test_nobody_gets_in_without_a_token(stack: Stack, method: str, path: str) -> None:
+    answer = httpx.request(method, stack.base_url + path)
+    assert answer.status_code == 401
+    assert answer.json()["type"] == "/problems/unauthenticated"
