@@ -336,7 +336,7 @@ def _ms(seconds: float) -> float:
     return seconds * 1000
 
 
-async def measured(bench: Bench, folder: Path, count: int, large: int) -> None:
+async def measured(bench: Bench, folder: Path, count: int, large: int, *, searches: bool) -> None:
     """Fill, measure, fill more, measure again."""
     file = folder / "generated.jsonl"
     write(file, count)
@@ -347,7 +347,8 @@ async def measured(bench: Bench, folder: Path, count: int, large: int) -> None:
     print(f"  {count / seconds:.0f} rows/s, peak memory {memory:.0f} MB; COPY {count / copying:.0f} rows/s")
     await bench.statement()
     await bench.capacity()
-    await bench.searches()
+    if searches:
+        await bench.searches()
 
     quiet = _p95(await bench.latencies())
     again = folder / "again.jsonl"
@@ -380,6 +381,7 @@ def main() -> None:
     options = argparse.ArgumentParser()
     options.add_argument("--services", type=int, default=100_000)
     options.add_argument("--large", type=int, default=0, help="Also measure with so many.")
+    options.add_argument("--skip-searches", action="store_true", help="Leave out the search against its own SQL.")
     options.add_argument("--bare", type=Path, help="Serve the other side: these questions ...")
     options.add_argument("--port", type=int, help="... on this port.")
     given = options.parse_args()
@@ -390,7 +392,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         stack = Stack.start(Path(folder) / "home")
         try:
-            asyncio.run(measured(Bench(stack), Path(folder), given.services, given.large))
+            asyncio.run(
+                measured(Bench(stack), Path(folder), given.services, given.large, searches=not given.skip_searches)
+            )
         finally:
             stack.stop()
 
