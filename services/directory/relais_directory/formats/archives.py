@@ -6,6 +6,7 @@ import zipfile
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from copy import copy
 from pathlib import Path
 from typing import IO, BinaryIO, Final
 
@@ -42,6 +43,24 @@ def opened(path: Path, largest: int = LARGEST) -> Iterator[zipfile.ZipFile]:
             yield archive
     except (zipfile.BadZipFile, NotImplementedError, RuntimeError, zlib.error) as fault:
         raise UnreadableFile(f"{path.name} is no zip file that can be read: {fault}.") from None
+
+
+def check(path: Path, largest: int) -> None:
+    """Unpack a zip file once, holding nothing, for readers that believe no directory: every file is as long as told.
+
+    Raises:
+        UnreadableFile: As for `opened`; or a file is longer than the directory tells, or damaged.
+    """
+    with opened(path, largest) as archive:
+        for told in archive.infolist():
+            longer = copy(told)
+            longer.file_size += 1
+            size = 0
+            with archive.open(longer) as content:
+                while block := content.read(1 << 20):
+                    size += len(block)
+            if size != told.file_size:
+                raise UnreadableFile(f"{path.name} is damaged: {told.filename[:100]} is not as long as it says.")
 
 
 def entry(archive: zipfile.ZipFile, name: str) -> BinaryIO:

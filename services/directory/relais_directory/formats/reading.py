@@ -2,29 +2,29 @@
 
 import codecs
 import csv
-import json
+import io
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
-from datetime import date, datetime, time, timedelta
 from functools import lru_cache
 from io import TextIOWrapper
-from json import JSONDecodeError, JSONDecoder
+from itertools import islice
 from pathlib import Path
-from typing import Any, BinaryIO, Final
+from typing import Any, BinaryIO, Final, cast
 
-import python_calamine
-
-from relais_directory.formats import archives
+from relais_directory.formats import archives, json_records, workbooks
 from relais_directory.formats.refused import UnreadableFile
 
-__all__ = ["Described", "Row", "UnreadableFile", "described", "rows"]
+__all__ = ["Described", "Row", "UnreadableFile", "described", "rows", "table"]
 
 CHUNK: Final = 1 << 16
-"""Characters read at a time."""
+"""Bytes or characters read at a time."""
 LONGEST: Final = 8 << 20
 """Characters of one record or line: the largest real ones have some thousands."""
-WORKBOOK: Final = 256 << 20
-"""Bytes that a workbook may unpack to: it is read whole, and a million rows have a tenth of this."""
+SAMPLE: Final = 20
+"""Rows by which the separator of a table is told."""
+ENCODINGS: Final = {"utf-8-sig": "UTF-8", "utf-16": "UTF-16", "cp1252": "Windows-1252"}
+"""How a text may be written: what Python calls it, and what people do."""
 KINDS: Final = {
     ".json": "json", ".geojson": "json", ".jsonl": "lines", ".ndjson": "lines", ".csv": "csv", ".tsv": "csv",
     ".txt": "csv", ".xlsx": "workbook", ".xlsm": "workbook", ".xlsb": "workbook", ".xls": "workbook",
@@ -64,7 +64,7 @@ def rows(path: Path, progress: Callable[[int], None] | None = None) -> Iterator[
 
     Args:
         path: The file.
-        progress: Told the bytes of the file read so far, now and then.
+        progress: Told the bytes of the file read so far, now and then; of a packed one the packed bytes.
 
     Raises:
         UnreadableFile: It is not what its name says, or breaks off.
@@ -76,14 +76,17 @@ def rows(path: Path, progress: Callable[[int], None] | None = None) -> Iterator[
     encoding = _encoding(path)
     try:
         with path.open("rb") as raw:
-            counted = _Counted(raw, progress)
-            with TextIOWrapper(_unpacked(counted, path, packed=packed), encoding=encoding, newline="") as text:
-                if kind == "csv":
-                    yield from _csv(text, _delimiter_of(path, encoding, packed=packed))
-                else:
-                    yield from (_json if kind == "json" else _lines)(text)
-    except UnicodeDecodeError as fault:
-        raise UnreadableFile(f"{path.name} is not {encoding} (byte {fault.start} of a block).") from None
+            stream = _unpacked(_Counted(raw, progress), path, packed=packed)
+            if kind == "csv":
+                with TextIOWrapper(stream, encoding=encoding, newline="") as text:
+                    yield from table(text, _delimiter_of(path, encoding, packed=packed))
+                return
+            found = _utf_8(stream, encoding)
+            told = (
+                json_records.lines(found, LONGEST) if kind == "lines" else json_records.records(found, CHUNK, LONGEST)
+            )
+            for one in told:
+                yield Row(one.line, one.values, None, one.faults)
     except OSError as fault:
         raise UnreadableFile(f"{path.name} cannot be read: {fault.strerror or fault}.") from None
 
@@ -96,7 +99,7 @@ def described(path: Path) -> Described:
     """
     kind, packed = _kind(path)
     if kind == "workbook":
-        return Described("workbook", sheets=_book(path).sheet_names)
+        return Described("workbook", sheets=workbooks.sheets(path))
     encoding = _encoding(path)
     delimiter = _delimiter_of(path, encoding, packed=packed) if kind == "csv" else None
     return Described(kind, packed, encoding.removesuffix("-sig"), delimiter)
@@ -135,218 +138,197 @@ def _encoding(path: Path) -> str:
 @lru_cache(maxsize=64)
 def _found_encoding(path: Path, _size: int, _changed: int) -> str:
     kind, packed = _kind(path)
-    decoder = codecs.getincrementaldecoder("utf-8")()
+    with path.open("rb") as raw:
+        begins = _unpacked(raw, path, packed=packed).read(4)
+    if begins.startswith((codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)):
+        raise UnreadableFile(f"{path.name} is UTF-32; UTF-8 is read, and UTF-16.")
+    if begins.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        wanted = ["utf-16"]
+    else:
+        # The one other encoding is what spreadsheets of this part of the world write.
+        wanted = ["utf-8-sig", "cp1252"] if kind == "csv" else ["utf-8-sig"]
+    faulty = None
+    for encoding in wanted:
+        line = _faulty_line(path, encoding, packed=packed)
+        if line is None:
+            return encoding
+        faulty = faulty or line
+    names = " nor ".join(ENCODINGS[encoding] for encoding in wanted)
+    raise UnreadableFile(f"Line {faulty}: {path.name} is not {names} here.")
+
+
+def _faulty_line(path: Path, encoding: str, *, packed: bool) -> int | None:
+    """Answer the first line of a text that is not in an encoding, to a few; None where all of it is.
+
+    Raises:
+        UnreadableFile: It holds a NUL, which no text does.
+    """
+    decoder = codecs.getincrementaldecoder(encoding)()
+    line = 1
     with path.open("rb") as raw:
         stream = _unpacked(raw, path, packed=packed)
-        block = stream.read(CHUNK)
-        if block.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-            return "utf-16"
-        try:
-            while block:
-                decoder.decode(block)
-                block = stream.read(CHUNK)
-            decoder.decode(b"", final=True)
-        except UnicodeDecodeError:
-            if kind == "csv":
-                # The one other encoding that spreadsheets of this part of the world write.
-                return "cp1252"
-            raise UnreadableFile(f"{path.name} is not UTF-8, which JSON has to be.") from None
-    return "utf-8-sig"
+        while True:
+            block = stream.read(CHUNK)
+            try:
+                text = decoder.decode(block, final=not block)
+            except UnicodeDecodeError as fault:
+                return line + fault.object[: fault.start].count(b"\n")
+            if "\0" in text:
+                line += text.count("\n", 0, text.index("\0"))
+                raise UnreadableFile(f"Line {line} holds a NUL: no text, or UTF-16 without its mark.")
+            if not block:
+                return None
+            line += text.count("\n")
 
 
-class _Counted:
-    """A binary file that says how far it was read."""
+def _utf_8(stream: BinaryIO, encoding: str) -> BinaryIO:
+    """Answer a text as UTF-8 without its mark."""
+    if encoding == "utf-16":
+        return cast("BinaryIO", io.BufferedReader(_Recoded(stream, encoding)))
+    buffered = io.BufferedReader(cast("io.RawIOBase", stream), CHUNK)
+    if buffered.peek(3)[:3] == codecs.BOM_UTF8:
+        buffered.read(3)
+    return cast("BinaryIO", buffered)
+
+
+class _Recoded(io.RawIOBase):
+    """A text as UTF-8, whatever it was."""
+
+    def __init__(self, stream: BinaryIO, encoding: str) -> None:
+        super().__init__()
+        self._stream = stream
+        self._decoder = codecs.getincrementaldecoder(encoding)()
+        self._left = b""
+
+    def readable(self) -> bool:
+        """Say that it can be read."""
+        return True
+
+    def readinto(self, buffer: "bytearray | memoryview") -> int:  # type: ignore[override]  # a buffer of any kind
+        """Read the next bytes."""
+        while not self._left and (block := self._stream.read(CHUNK)):
+            self._left = self._decoder.decode(block).encode()
+        size = min(len(buffer), len(self._left))
+        buffer[:size], self._left = self._left[:size], self._left[size:]
+        return size
+
+
+class _Counted(io.RawIOBase):
+    """A file that says how far it was read."""
 
     def __init__(self, raw: BinaryIO, progress: Callable[[int], None] | None) -> None:
+        super().__init__()
         self._raw = raw
         self._progress = progress
         self._done = 0
 
-    def read1(self, size: int = -1) -> bytes:
-        block = self._raw.read(size)
+    def readable(self) -> bool:
+        """Say that it can be read."""
+        return True
+
+    def tell(self) -> int:
+        """Answer how far it was read."""
+        return self._done
+
+    def readinto(self, buffer: "bytearray | memoryview") -> int:  # type: ignore[override]  # a buffer of any kind
+        """Read the next bytes."""
+        block = self._raw.read(len(buffer))
+        buffer[: len(block)] = block
         self._done += len(block)
         if self._progress is not None:
             self._progress(self._done)
-        return block
-
-    read = read1
-
-    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - whatever the file has
-        return getattr(self._raw, name)
+        return len(block)
 
 
-def _json(text: TextIOWrapper) -> Iterator[Row]:  # noqa: C901, PLR0912, PLR0915 - one loop over one buffer
-    """Read the objects of a JSON array, or of the first array inside an object; or one object that has an id."""
-    decoder, buffer, line = JSONDecoder(), "", 1
-    ended = False
+class _Lines:
+    """The lines of a text, none of them endless, nor the rows that are made of them."""
 
-    def more() -> None:
-        nonlocal buffer, ended
-        block = text.read(CHUNK)
-        ended = not block
-        buffer += block
-        if len(buffer) > LONGEST:
-            raise UnreadableFile(f"Line {line}: broken JSON, or a record of over {LONGEST >> 20} million characters.")
+    def __init__(self, text: TextIOWrapper) -> None:
+        self._text = text
+        self._number = 0
+        self._row = 0
 
-    def drop(count: int) -> None:
-        nonlocal buffer, line
-        line += buffer.count("\n", 0, count)
-        buffer = buffer[count:]
+    def __iter__(self) -> Iterator[str]:
+        """Answer the lines."""
+        while line := self._text.readline(LONGEST):
+            self._number += 1
+            self._row += len(line)
+            if self._row >= LONGEST:
+                raise UnreadableFile(f"Line {self._number}: a row longer than {LONGEST >> 20} million characters.")
+            yield line
 
-    while "[" not in buffer and not ended:
-        more()
-    head = buffer.partition("[")[0]
-    wrapped = bool(head.strip())
-    if wrapped and '"id"' in head:
-        # No page of records but one record, alone in its file.
-        while not ended:
-            more()
-        try:
-            yield Row(1, json.loads(buffer))
-        except JSONDecodeError as fault:
-            raise UnreadableFile(f"Line {fault.lineno}: broken JSON ({fault.msg}).") from None
-        except (ValueError, RecursionError):
-            raise UnreadableFile("Line 1: JSON nested too deep, or with an endless number.") from None
-        return
-    if "[" not in buffer:
-        raise UnreadableFile("The file holds no JSON array of records.")
-    drop(buffer.index("[") + 1)
-    while True:
-        drop(len(buffer) - len(buffer.lstrip(" \t\r\n,")))
-        if buffer.startswith("]"):
-            break
-        try:
-            value, end = decoder.raw_decode(buffer) if buffer else (None, 0)
-        except JSONDecodeError as fault:
-            if ended:
-                raise UnreadableFile(f"Line {line + fault.lineno - 1}: broken JSON ({fault.msg}).") from None
-            end = 0
-        except (ValueError, RecursionError):
-            raise UnreadableFile(f"Line {line}: JSON nested too deep, or with an endless number.") from None
-        # A number or word at the very end may go on in the next block; an object is whole at its brace.
-        if end == 0 or (end == len(buffer) and not ended and not isinstance(value, dict | list)):
-            if ended:
-                raise UnreadableFile(f"Line {line}: the file breaks off inside the array.")
-            more()
-            continue
-        yield Row(line, value)
-        drop(end)
-    # Behind the array stands the rest of its object or nothing; a second array, or a cut, would be records lost.
-    drop(1)
-    last = "]"
-    while True:
-        last = (buffer.rstrip() or last)[-1]
-        if (buffer.strip() and not wrapped) or (ended and wrapped and last != "}"):
-            raise UnreadableFile(f"Line {line}: the file goes on, or breaks off, behind its array.")
-        if ended:
-            return
-        drop(len(buffer))
-        more()
-
-
-def _bounded(text: TextIOWrapper) -> Iterator[str]:
-    """Answer the lines of a text, none of them endless."""
-    number = 0
-    while line := text.readline(LONGEST):
-        number += 1
-        if len(line) == LONGEST:
-            raise UnreadableFile(f"Line {number} is longer than {LONGEST >> 20} million characters.")
-        yield line
-
-
-def _lines(text: TextIOWrapper) -> Iterator[Row]:
-    for number, line in enumerate(_bounded(text), 1):
-        if line.strip():
-            try:
-                yield Row(number, json.loads(line))
-            except JSONDecodeError as fault:
-                raise UnreadableFile(f"Line {number}: broken JSON ({fault.msg}).") from None
-            except (ValueError, RecursionError):
-                raise UnreadableFile(f"Line {number}: JSON nested too deep, or with an endless number.") from None
+    def row_ends(self) -> None:
+        """Note that a row was read whole."""
+        self._row = 0
 
 
 def _delimiter_of(path: Path, encoding: str, *, packed: bool) -> str:
-    """Answer what parts the cells of a table: the sign that its header has most of, outside of quotes."""
-    with path.open("rb") as raw, TextIOWrapper(_unpacked(raw, path, packed=packed), encoding=encoding) as text:
-        sample = text.read(CHUNK)
-    head, inside = "", False
-    for sign in sample:
-        inside ^= sign == '"'
-        if sign == "\n" and not inside:
-            break
-        if not inside:
-            head += sign
-    return max(",;\t|", key=head.count)
+    """Answer what parts the cells of a table."""
+    with path.open("rb") as raw, TextIOWrapper(_unpacked(raw, path, packed=packed), encoding, newline="") as text:
+        return delimiter_of(text.read(CHUNK))
 
 
-def _csv(text: TextIOWrapper, delimiter: str) -> Iterator[Row]:
-    reader = csv.reader(_bounded(text), delimiter=delimiter, strict=True)
+def delimiter_of(sample: str) -> str:
+    """Answer the sign that parts the first rows into as many cells as the header has, outside of quotes.
+
+    Of signs that do so equally well the one that makes more cells.
+    """
+
+    def fitting(delimiter: str) -> tuple[float, int]:
+        widths: list[int] = []
+        with suppress(csv.Error):
+            told = csv.reader(io.StringIO(sample), delimiter=delimiter)
+            widths.extend(len(row) for row in islice(told, SAMPLE) if row)
+        # What was cut off may end within a row.
+        widths = widths[:-1] if len(sample) >= CHUNK and 1 < len(widths) < SAMPLE else widths
+        if not widths or widths[0] == 1:
+            return 0, 1
+        return widths.count(widths[0]) / len(widths), widths[0]
+
+    return max(",;\t|", key=fitting)
+
+
+def table(text: TextIOWrapper, delimiter: str) -> Iterator[Row]:
+    """Read the rows of a table whose first row names the columns; columns without a name are passed over.
+
+    Raises:
+        UnreadableFile: A row has not as many cells as the header, or is endless; two columns have one name.
+    """
+    lines = _Lines(text)
+    csv.field_size_limit(LONGEST)
+    reader = csv.reader(lines, delimiter=delimiter, strict=True)
     try:
         names = [name.strip() for name in next(reader, [])]
-        if len(set(names)) < len(names):
-            twice = next(name for name in names if names.count(name) > 1)
-            raise UnreadableFile(f"Line 1: two columns have one name ({twice[:50]}).")
+        _only_once(names, "Line 1")
+        whole = all(names)
         begins = reader.line_num + 1
         for cells in reader:
+            lines.row_ends()
             if cells and len(cells) != len(names):
                 # Fewer cells are a file that breaks off: what followed would be taken for gone.
                 more = "more" if len(cells) > len(names) else "fewer"
                 raise UnreadableFile(f"Line {begins}: {more} cells than the header names.")
             if cells:
-                yield Row(begins, dict(zip(names, cells, strict=True)))
+                values = dict(zip(names, cells, strict=True))
+                yield Row(begins, values if whole else {name: value for name, value in values.items() if name})
             begins = reader.line_num + 1
     except csv.Error as fault:
         raise UnreadableFile(f"Line {reader.line_num}: broken CSV ({fault}).") from None
 
 
-def _book(path: Path) -> "python_calamine.CalamineWorkbook":
-    """Open a workbook, which is read whole: what it unpacks to is bounded first.
-
-    Raises:
-        UnreadableFile: It is none, or too large.
-    """
-    try:
-        if path.suffix.lower() != ".xls":
-            with archives.opened(path, WORKBOOK):
-                pass
-        elif path.stat().st_size > WORKBOOK:
-            raise UnreadableFile(f"{path.name} is larger than {WORKBOOK >> 20} MiB.")
-        return python_calamine.CalamineWorkbook.from_path(str(path))
-    except OSError as fault:
-        raise UnreadableFile(f"{path.name} cannot be read: {fault.strerror or fault}.") from None
-    except python_calamine.CalamineError as fault:
-        raise UnreadableFile(f"{path.name} is no workbook that can be read: {fault}.") from None
+def _only_once(names: list[str], where: str) -> None:
+    if twice := next((name for name in names if name and names.count(name) > 1), None):
+        raise UnreadableFile(f"{where}: two columns have one name ({twice[:50]}).")
 
 
 def _workbook(path: Path, progress: Callable[[int], None] | None) -> Iterator[Row]:
     """Read the rows of every sheet that has a header; cells become text, as in a table."""
-    book = _book(path)
-    size = path.stat().st_size
-    for number, name in enumerate(book.sheet_names, 1):
-        names: list[str] = []
-        for line, cells in enumerate(book.get_sheet_by_name(name).to_python(skip_empty_area=False), 1):
-            texts = [_cell(cell) for cell in cells]
-            if not any(texts):
-                continue
-            if not names:
-                names = texts
-                if len(set(filter(None, names))) < len(list(filter(None, names))):
-                    raise UnreadableFile(f"Sheet {name}: two columns have one name.")
-                continue
-            yield Row(line, {head: text for head, text in zip(names, texts, strict=False) if head}, name)
-        if progress:
-            progress(size * number // len(book.sheet_names))
-
-
-def _cell(value: Any) -> str:  # noqa: ANN401 - a cell of any type
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, float) and value.is_integer():
-        return str(int(value))
-    if isinstance(value, datetime) and value.time() == time():
-        return value.date().isoformat()
-    if isinstance(value, date | datetime | time):
-        return value.isoformat()
-    if isinstance(value, timedelta):
-        return str(value)
-    return str(value).strip()
+    of_sheet, names = None, list[str]()
+    for sheet, line, cells in workbooks.rows(path):
+        if sheet != of_sheet:
+            of_sheet, names = sheet, cells
+            _only_once(names, f"Sheet {sheet}, line {line}")
+            continue
+        yield Row(line, {name: cell for name, cell in zip(names, cells, strict=True) if name}, sheet)
+    if progress:
+        progress(path.stat().st_size)
