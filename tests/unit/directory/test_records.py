@@ -1,17 +1,13 @@
-"""The canonical record: what it takes, what it refuses and why; and data.inclusion v1 on its way there."""
+"""The canonical record: what it takes, what it refuses, and why."""
 
 from copy import deepcopy
 from typing import Any
 
 import pytest
-from data_inclusion.schema.v1 import Service
-from pydantic import ValidationError
 
-from relais_directory.data import themes
-from relais_directory.formats import data_inclusion
+from relais_directory.gazetteer import Place
 from relais_directory.judging import Judged, Points, document, judge
 from relais_directory.records import Record, unstorable
-from relais_directory.gazetteer import Place
 
 GOOD: dict[str, Any] = {
     "record_id": "1",
@@ -171,74 +167,3 @@ def test_a_municipality_is_told_from_its_namesakes(address: dict[str, str], code
 
 def test_what_can_be_stored_is_not_complained_of() -> None:
     assert unstorable({"a": [1, 1.5, "é\n", None, True, {"b": "\U0001f600"}]}) is None
-
-
-V1: dict[str, Any] = {
-    "source": "dora",
-    "id": "dora--1",
-    "structure_id": "dora--s",
-    "nom": "Atelier numérique",
-    "description": "On apprend à se servir d'un ordinateur.",
-    "date_maj": "2026-01-15",
-    "thematiques": ["numerique--acquerir-un-equipement", "mobilite--preparer-un-permis"],
-    "frais": "gratuit",
-    "publics": ["jeunes"],
-    "publics_precisions": "Moins de 26 ans.",
-    "modes_accueil": ["en-presentiel", "a-distance"],
-    "commune": "Saint-Pierre",
-    "code_postal": "97410",
-    "code_insee": "97416",
-    "adresse": "1 rue Basse",
-    "latitude": -21.34,
-    "longitude": 55.48,
-    "telephone": "0262 00 00 00",
-    "courriel": "accueil@service.example",
-    "zone_eligibilite": ["974", "97416", "france"],
-    "horaires_accueil": "Mo-Fr 09:00-12:00",
-    "lien_source": "https://source.example/1",
-}
-
-
-def test_a_service_of_data_inclusion_becomes_a_record() -> None:
-    Service.model_validate(V1)
-    made = data_inclusion.record(
-        V1 | {"score_qualite": 0.9}, {"nom": "La Structure", "courriel": "s@structure.example"}
-    )
-    judged = judge(made, 1, POINTS)
-    assert isinstance(judged, Judged), judged
-    record = judged.record
-    assert (record.record_id, record.organisation.record_id, record.organisation.name) == (
-        "dora--1",
-        "dora--s",
-        "La Structure",
-    )
-    assert set(record.themes) <= set(themes())
-    assert {theme.partition("--")[0] for theme in record.themes} == {"support", "mobility"}
-    assert record.modes == ["on_site", "remote"]
-    assert record.free is True
-    assert record.can_receive == "guest"
-    assert record.service_area == ["fr:974", "fr:97416"]
-    assert record.locations[0].address.municipality_code == "fr:97416"
-    assert (record.assured_at and record.assured_at.isoformat(), record.assured_by) == ("2026-01-15", "dora")
-    assert record.conditions == []
-    assert record.eligibility_description == "Moins de 26 ans."
-    assert record.url == "https://source.example/1"
-
-
-def test_the_smallest_service_of_data_inclusion_has_a_name_for_its_structure() -> None:
-    small = {key: V1[key] for key in ("source", "id", "structure_id", "nom", "description", "date_maj")}
-    made = data_inclusion.record(small | {"modes_accueil": ["a-distance"]}, None)
-    judged = judge(made, 1, POINTS)
-    assert isinstance(judged, Judged), judged
-    assert judged.record.organisation.name == "Structure dora--s"
-    assert judged.record.locations == []
-    assert judged.record.can_receive == "phone_only"
-
-
-@pytest.mark.parametrize(
-    ("field", "value"), [("date_maj", "soon"), ("thematiques", ["x"]), ("code_insee", "1"), ("courriel", "x")]
-)
-def test_what_breaks_the_schema_is_refused(field: str, value: Any) -> None:
-    with pytest.raises(ValidationError) as fault:
-        data_inclusion.record(V1 | {field: value}, None)
-    assert fault.value.errors()[0]["loc"][0] == field
