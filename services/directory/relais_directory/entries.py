@@ -80,12 +80,8 @@ def _pointer(where: str) -> str:
     return pointer(("body", *where.split(".")))
 
 
-def within(actor: Actor, record: ServiceRecord, places: writing.Places, scopes: Sequence[str] = WRITING) -> None:
-    """Ask whether the actor's grant reaches a service.
-
-    Raises:
-        ScopeMissing: No grant of these scopes does; says what lies beyond.
-    """
+def areas_of(record: ServiceRecord, places: writing.Places) -> list[tuple[str, str | None]]:
+    """Answer where in a record an area is told, and its code; none where it is not known, or everywhere."""
     areas: list[tuple[str, str | None]] = [
         (f"/locations/{number}", writing.points().parent(place).code if place else None)
         for number, place in enumerate(places)
@@ -94,6 +90,16 @@ def within(actor: Actor, record: ServiceRecord, places: writing.Places, scopes: 
     if not record.service_area and set(record.modes) != {"on_site"}:
         # It comes to whoever asks, wherever.
         areas.append(("/service_area", None))
+    return areas
+
+
+def within(actor: Actor, record: ServiceRecord, places: writing.Places, scopes: Sequence[str] = WRITING) -> None:
+    """Ask whether the actor's grant reaches a service.
+
+    Raises:
+        ScopeMissing: No grant of these scopes does; says what lies beyond.
+    """
+    areas = areas_of(record, places)
     found: list[tuple[str, str]] = []
     for scope in scopes:
         if scope in actor.scopes:

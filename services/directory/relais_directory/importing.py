@@ -19,6 +19,8 @@ import asyncpg
 from pydantic import ValidationError
 
 from relais_directory import store, writing
+from relais_directory.domain.reach import beyond
+from relais_directory.entries import areas_of
 from relais_directory.formats import data_inclusion, hsds, mapping, reading, tabular
 from relais_directory.formats.reading import Row, UnreadableFile
 from relais_directory.judging import Judged, Points, Remark, faults, judge
@@ -124,12 +126,14 @@ class Options:
         source: The name under which its entries stand.
         structures: data.inclusion's file of structures beside the services.
         organisation_id: The only registered organisation whose services the file may tell of; None: any.
+        limits: Of the grant that it is imported under: themes, municipalities.
     """
 
     mapping: str | None = None
     source: str | None = None
     structures: str | None = None
     organisation_id: UUID | None = None
+    limits: Mapping[str, Any] = field(default_factory=dict)
 
     def as_json(self) -> dict[str, Any]:
         """Answer the options as JSON-able values."""
@@ -138,6 +142,7 @@ class Options:
             "source": self.source,
             "structures": self.structures,
             "organisation_id": str(self.organisation_id) if self.organisation_id else None,
+            "limits": dict(self.limits),
         }
 
     @classmethod
@@ -149,6 +154,7 @@ class Options:
             told.get("source"),
             told.get("structures"),
             UUID(organisation) if organisation else None,
+            told.get("limits") or {},
         )
 
 
@@ -460,7 +466,7 @@ class _Batch:
             for flag in self._services[id_][1].flags:
                 self._report.flag(flag)
 
-    def _judge(self, made: Made) -> None:
+    def _judge(self, made: Made) -> None:  # noqa: C901 - one look at each reason to refuse a row
         line = made.row.line
         judged = judge(made.record, line, self._points) if isinstance(made.record, dict) else list(made.record or ())
         if isinstance(made.record, hsds.Made):
@@ -486,6 +492,10 @@ class _Batch:
             else:
                 self._told.add(owner)
                 self._alone[owner] = judged
+            return
+        if past := beyond(self._options.limits, judged.record.themes, areas_of(judged.record, judged.places)):
+            told = [Remark(made.row.line, made.name, where.strip("/").replace("/", "."), why) for where, why in past]
+            self._report.refuse(self._located(made, told))
             return
         id_ = judged.record.id or service_id(self._report.source, judged.record.record_id)
         if id_ in self._services:

@@ -60,8 +60,9 @@ async def acting(access: Access, gateway: Keyring) -> AsyncIterator[Callable[...
     async with app.router.lifespan_context(app):
         clients: list[httpx.AsyncClient] = []
 
-        async def client(organisation: UUID, *scopes: str) -> httpx.AsyncClient:
-            actor = Actor("client", f"client:{organisation}", organisation, "Essai", frozenset(scopes))
+        async def client(organisation: UUID, *scopes: str, limits: Any = None) -> httpx.AsyncClient:
+            held = frozenset(scopes)
+            actor = Actor("client", f"client:{organisation}", organisation, "Essai", held, limits=limits or {})
             made = await open_client("http://directory", transport=ASGITransport(app=app)).__aenter__()
             made.headers["Authorization"] = f"Bearer {gateway.sign('directory', actor)}"
             clients.append(made)
@@ -166,6 +167,25 @@ async def test_a_file_is_sent_in_blocks_imported_and_reported(access: Access, ga
         assert (await api.delete(place)).status_code == 204
         assert (await api.get(place)).status_code == 404
     await connection.close()
+
+
+async def test_an_import_goes_no_further_than_its_grant(access: Access, gateway: Keyring, mine: UUID) -> None:
+    """A grant for one theme in one municipality: everything else is refused, with its reason."""
+    elsewhere = [{"record_id": "1", "address": {"municipality_code": "be:92094", "country": "BE"}}]
+    rows = [record(1), record(2, themes=["childcare"]), record(3, locations=elsewhere), record(4, themes=[])]
+    content = "\n".join(map(json.dumps, rows)).encode()
+    limits = {"directory:write": {"themes": ["mobility"], "municipalities": ["be:52011"]}}
+    async with acting(access, gateway) as client:
+        api = await client(mine, "directory:read", "directory:write", limits=limits)
+        place = await announced(api, content)
+        await sent(api, place, content)
+        report = (await ended(api, place))["report"]
+    assert (report["new"], report["refused"]) == (1, 3)
+    assert [(one["record"], one["field"]) for one in report["refusals"]] == [
+        ("r2", "themes.0"),
+        ("r3", "locations.0"),
+        ("r4", "themes"),
+    ]
 
 
 async def test_blocks_in_disorder_are_refused_and_say_where_to_go_on(

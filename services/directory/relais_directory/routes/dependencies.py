@@ -1,6 +1,7 @@
 """What the routes ask for: who may do what, and a transaction on the directory's own connection."""
 
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Annotated
 from uuid import UUID
 
@@ -32,12 +33,23 @@ DOWN = (
 """How a database that is down, restarting or too slow shows."""
 
 
-async def _reading(request: Request) -> AsyncIterator[asyncpg.pool.PoolConnectionProxy]:
+@asynccontextmanager
+async def reading(request: Request) -> AsyncIterator[asyncpg.pool.PoolConnectionProxy]:
+    """Open a connection to read with, for routes that ask for one late.
+
+    Raises:
+        Unavailable: The database does not answer.
+    """
     try:
         async with request.app.state.pool.acquire() as connection:
             yield connection
     except DOWN as fault:
         raise Unavailable("The database does not answer. Try again.") from fault
+
+
+async def _reading(request: Request) -> AsyncIterator[asyncpg.pool.PoolConnectionProxy]:
+    async with reading(request) as connection:
+        yield connection
 
 
 async def _writing(request: Request) -> AsyncIterator[asyncpg.pool.PoolConnectionProxy]:

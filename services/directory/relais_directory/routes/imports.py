@@ -127,7 +127,9 @@ async def announce(
     if await store.open_jobs(connection, organisation_id) >= OPEN_JOBS:
         raise NotNow(f"{OPEN_JOBS} imports of your organisation have not ended: wait for them, or delete some.")
     folder = request.app.state.uploads
-    options = importing.Options(told.mapping, f"{organisation_id}/{told.source}", None, organisation_id)
+    # As the grant stands now: what it reaches when the job runs is judged by this.
+    limits = actor.limits.get("directory:write") or {}
+    options = importing.Options(told.mapping, f"{organisation_id}/{told.source}", None, organisation_id, limits)
     id_ = await store.open_job(
         connection,
         folder / "to be named",

@@ -8,6 +8,7 @@ from fastapi import Query, Request, Response
 
 from relais_directory import gazetteer, store
 from relais_directory.domain.words import plain
+from relais_directory.routes.dependencies import reading
 from relais_directory.schemas import PlacePage, PlaceView, Short
 from relais_shared import problems
 from relais_shared.auth import Actor, requires
@@ -31,7 +32,7 @@ async def places(
     """Find places while typing, offline: accents, case and hyphens do not matter."""
     text = plain(q)
     code = text if text.isdigit() else ""
-    async with request.app.state.pool.acquire() as connection:
+    async with reading(request) as connection:
         rows = await store.places(connection, "" if code else text, code, limit, request.app.state.settings.country)
     return PlacePage(
         items=[

@@ -18,7 +18,7 @@ from relais_directory.domain import closures, conditions, freshness, quality
 from relais_directory.domain.areas import codes_of
 from relais_directory.domain.geo import latitude_longitude
 from relais_directory.records import LocationRecord, OrganisationProfile, ServiceRecord
-from relais_directory.routes.dependencies import MayRead, Reading
+from relais_directory.routes.dependencies import MayRead, Reading, reading
 from relais_directory.schemas import AudiencePage, AudienceView, Checked, ServiceView, ThemePage, ThemeView
 from relais_shared import problems
 from relais_shared.clock import Now
@@ -79,7 +79,7 @@ async def service(request: Request, service_id: UUID, _actor: MayRead, now: Now)
 
     A confidential place is shown as its municipality alone.
     """
-    async with request.app.state.pool.acquire() as connection:
+    async with reading(request) as connection:
         row = await store.service(connection, service_id)
         places = await store.sites(connection, service_id) if row else []
         reported = await upkeep_store.open_reports(connection, service_id) if row else []
