@@ -1,12 +1,10 @@
 """Stops of public transport: from a GTFS feed (folder, zip, stops.txt), or from a list that names its columns so."""
 
-import csv
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from io import TextIOWrapper
 from pathlib import Path
-from typing import Any, Final, TextIO
+from typing import Final
 
 from relais_directory.formats import archives, reading
 from relais_directory.formats.reading import Row, UnreadableFile
@@ -16,7 +14,8 @@ NAMES: Final = {
     "name": ("stop_name", "name", "nom"),
     "latitude": ("stop_lat", "lat", "latitude"),
     "longitude": ("stop_lon", "lon", "longitude", "lng", "long"),
-    "kind": ("location_type",),
+    "place": ("location_type",),
+    "parent": ("parent_station", "parent_stop"),
 }
 """How GTFS, and lists that are none, call what is read."""
 
@@ -24,15 +23,27 @@ SKIPPED: Final = {"2": "an entrance", "3": "a point inside a station", "4": "a b
 """Kinds of points (GTFS location_type) where nobody waits for a bus."""
 
 
+KINDS: Final = {
+    "0": "tram", "1": "metro", "2": "train", "3": "bus", "5": "tram", "11": "bus", "12": "train",
+    "1xx": "train", "2xx": "bus", "4xx": "metro", "7xx": "bus", "8xx": "bus", "9xx": "tram",
+}  # fmt: skip
+"""What a route is, by its GTFS route_type, or by the hundred of the extended ones; ferries and cable cars are none."""
+
+FIRST: Final = ("train", "metro", "tram", "bus")
+"""Of several kinds that serve a stop the one that it is known for."""
+
+
 @dataclass(frozen=True, slots=True)
 class StopRow:
-    """One stop; the point in degrees, WGS 84."""
+    """One stop; the point in degrees, WGS 84; `kind` where routes tell it, `parent` the id of its station."""
 
     line: int
     stop_id: str
     name: str
     latitude: float
     longitude: float
+    kind: str | None = None
+    parent: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,66 +63,112 @@ def stops(path: Path) -> Iterator[StopRow | Fault]:
     Raises:
         UnreadableFile: It is no feed and no list of stops.
     """
+    kinds = _kinds(path)
     seen: set[str] = set()
-    for row in _rows(path):
-        found = _stop(row)
+    for row in _rows(path, "stops.txt"):
+        found = _stop(row, kinds)
         if isinstance(found, StopRow):
             if found.stop_id in seen:
-                found = Fault(row.line, found.stop_id, "stop_id", "Twice in this file.")
+                found = Fault(row.line, found.stop_id, _columns(row.values)["stop_id"], "Twice in this file.")
             else:
                 seen.add(found.stop_id)
         yield found
 
 
-def _rows(path: Path) -> Iterator[Row]:
+def _kinds(path: Path) -> Mapping[str, str]:
+    """Answer what serves each stop, and each station by its stops; of "" what serves all, where it is one kind.
+
+    Only a whole feed tells it: routes have trips, and trips call at stops.
+    """
+    if not _holds(path, "routes.txt"):
+        return {}
+    routes = {_told(row, "route_id"): _kind(_told(row, "route_type")) for row in _rows(path, "routes.txt")}
+    if len(set(routes.values())) == 1:
+        (alone,) = set(routes.values())
+        return {"": alone} if alone else {}
+    if not (_holds(path, "trips.txt") and _holds(path, "stop_times.txt")):
+        return {}
+    trips = {_told(row, "trip_id"): routes.get(_told(row, "route_id")) for row in _rows(path, "trips.txt")}
+    found: dict[str, str] = {}
+
+    def serve(stop: str, kind: str | None) -> None:
+        if stop and kind and (stop not in found or FIRST.index(kind) < FIRST.index(found[stop])):
+            found[stop] = kind
+
+    for row in _rows(path, "stop_times.txt"):
+        serve(_told(row, "stop_id"), trips.get(_told(row, "trip_id")))
+    for row in _rows(path, "stops.txt"):
+        serve(_told(row, "parent_station"), found.get(_told(row, "stop_id")))
+    return found
+
+
+def _kind(route_type: str) -> str | None:
+    return KINDS.get(route_type) or KINDS.get(f"{route_type[:1]}xx" if len(route_type) == 3 else "")  # noqa: PLR2004 - the extended ones have three digits
+
+
+def _told(row: Row, column: str) -> str:
+    return str(row.values.get(column) or "").strip()
+
+
+def _holds(path: Path, name: str) -> bool:
+    if path.suffix.lower() != ".zip":
+        return path.is_dir() and (path / name).is_file()
+    with archives.opened(path) as archive:
+        return any(one.rpartition("/")[2] == name for one in archive.namelist())
+
+
+def _rows(path: Path, name: str) -> Iterator[Row]:
+    """Answer the rows of a feed's table, or of the file where it is none."""
     if path.is_dir():
-        path = path / "stops.txt"
-    if path.suffix.lower() == ".zip":
-        with archives.opened(path) as archive:
-            name = next((one for one in archive.namelist() if one.rpartition("/")[2] == "stops.txt"), None)
-            if name is None:
-                raise UnreadableFile(f"{path.name} holds no stops.txt.")
-            with _text(archives.entry(archive, name)) as text:
-                reader = csv.DictReader(text)
-                for values in reader:
-                    yield Row(reader.line_num, values)
+        path = path / name
+    if path.suffix.lower() != ".zip":
+        yield from reading.rows(path)
         return
-    yield from reading.rows(path)
+    with archives.opened(path) as archive:
+        inside = next((one for one in archive.namelist() if one.rpartition("/")[2] == name), None)
+        if inside is None:
+            raise UnreadableFile(f"{path.name} holds no {name}.")
+        # GTFS is UTF-8, and its cells are parted by commas.
+        with TextIOWrapper(archives.entry(archive, inside), encoding="utf-8-sig", newline="") as text:
+            try:
+                yield from reading.table(text, ",")
+            except (UnicodeDecodeError, UnreadableFile) as fault:
+                raise UnreadableFile(f"{name} in {path.name}: {fault}") from None
 
 
-@contextmanager
-def _text(raw: Any) -> Iterator[TextIO]:  # noqa: ANN401 - a binary stream of any kind
-    with TextIOWrapper(raw, encoding="utf-8-sig", newline="") as text:
-        try:
-            yield text
-        except (UnicodeDecodeError, csv.Error) as fault:
-            raise UnreadableFile(f"stops.txt cannot be read: {fault}.") from None
-
-
-def _stop(row: Row) -> StopRow | Fault:  # noqa: PLR0911 - one answer for each reason
-    if not isinstance(row.values, dict):
-        raise UnreadableFile("A list of stops is a table.")
-    values = {str(name).strip().lower(): value for name, value in row.values.items()}
-    told = {
-        name: str(next((values[one] for one in ways if values.get(one) not in (None, "")), "")).strip()
+def _columns(values: Mapping[str, object]) -> Mapping[str, str]:
+    """Answer how a list calls what is read, or how GTFS would."""
+    there = {str(name).strip().lower(): str(name) for name in values}
+    return {
+        name: next((there[one] for one in ways if values.get(there.get(one, "")) not in (None, "")), ways[0])
         for name, ways in NAMES.items()
     }
+
+
+def _stop(row: Row, kinds: Mapping[str, str]) -> StopRow | Fault:  # noqa: PLR0911 - one answer for each reason
+    if not isinstance(row.values, dict):
+        raise UnreadableFile("A list of stops is a table.")
+    columns = _columns(row.values)
+    told = {name: _told(row, column) for name, column in columns.items()}
     id_ = told["stop_id"] or None
     if id_ is None:
-        return Fault(row.line, None, "stop_id", "No id.")
-    if told["kind"] in SKIPPED:
-        return Fault(row.line, id_, "location_type", f"{SKIPPED[told['kind']].capitalize()}, no stop.", skipped=True)
+        return Fault(row.line, None, columns["stop_id"], "No id.")
+    if told["place"] in SKIPPED:
+        return Fault(row.line, id_, columns["place"], f"{SKIPPED[told['place']].capitalize()}, no stop.", skipped=True)
     if not told["name"]:
-        return Fault(row.line, id_, "stop_name", "No name.")
-    try:
-        latitude, longitude = float(told["latitude"]), float(told["longitude"])
-    except ValueError:
-        return Fault(row.line, id_, "stop_lat", "No point.")
-    if not (abs(latitude) <= 90 and abs(longitude) <= 180):  # noqa: PLR2004 - the poles and the date line
-        return Fault(row.line, id_, "stop_lat", "A point that is not on earth.")
-    if latitude == 0 and longitude == 0:
-        return Fault(row.line, id_, "stop_lat", "A point in the sea off Africa: none was told.")
-    return StopRow(row.line, id_, _name(told["name"]), latitude, longitude)
+        return Fault(row.line, id_, columns["name"], "No name.")
+    point = {}
+    for name, limit in (("latitude", 90), ("longitude", 180)):
+        try:
+            point[name] = float(told[name])
+        except ValueError:
+            return Fault(row.line, id_, columns[name], "Not a number." if told[name] else "No point.")
+        if not abs(point[name]) <= limit:
+            return Fault(row.line, id_, columns[name], "A point that is not on earth.")
+    if not any(point.values()):
+        return Fault(row.line, id_, columns["latitude"], "A point in the sea off Africa: none was told.")
+    kind = kinds.get(id_) or kinds.get("")
+    return StopRow(row.line, id_, _name(told["name"]), **point, kind=kind, parent=told["parent"] or None)
 
 
 def _name(told: str) -> str:
