@@ -1,10 +1,11 @@
 """Mapping files: how somebody's columns become a record; faults name the column and never the value."""
 
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from relais_directory.formats.mapping import FaultyValue, Mapping_, fitting, named, postgres_list, shipped
@@ -75,6 +76,29 @@ def test_a_broken_list_is_refused(text: str) -> None:
         ('{ column = "a", steps = ["comma_list"], map_each = { x = "y", z = "y" } }', {"a": "x,z,w"}, ["y"]),
         ('{ column = "a", steps = ["comma_list"], has = "free" }', {"a": "free,paid"}, True),
         ('{ column = "a", steps = ["comma_list"], has = "free" }', {"a": "paid"}, False),
+        (
+            '{ column = "a", steps = ["comma_list"], map_each = { x = "y", z = "w" }, join = " ; " }',
+            {"a": "x,z"},
+            "y ; w",
+        ),
+        ('{ column = "a", steps = ["postgres_list", "free"] }', {"a": "{gratuit}"}, True),
+        ('{ column = "a", steps = ["postgres_list", "free"] }', {"a": "{payant,gratuit-sous-conditions}"}, False),
+        ('{ column = "a", steps = ["postgres_list", "free"] }', {"a": "{gratuit-sous-conditions}"}, None),
+        ('{ column = "a", steps = ["free"] }', {"a": "payant"}, False),
+        ('{ column = "a.b" }', {"a": {"b": " 1 "}}, "1"),
+        ('{ column = "a.b" }', {"a": None}, None),
+        ('{ column = "a.b" }', {"a.b": "2", "a": {"b": "1"}}, "2"),
+        ('{ template = "{a.b}-{c}" }', {"a": {"b": 1}, "c": "{a}"}, "1-{a}"),
+        ('{ first = ["a", "b.c", "d"] }', {"a": "", "b": {"c": "x"}, "d": "y"}, "x"),
+        ('{ column = "a", else = { column = "b", map = { x = "y" } } }', {"a": "", "b": "x"}, "y"),
+        (
+            '{ each = "a", when = { k = 1 }, make = { v = { column = "v" } } }',
+            {"a": [{"k": 1, "v": 2}, {"k": 0}, 3]},
+            [{"v": 2}],
+        ),
+        ('[{ number = { column = "a" }, type = { constant = "fax" } }]', {"a": ""}, None),
+        ('[{ number = { column = "a" }, type = { constant = "fax" } }]', {"a": "1"}, [{"number": "1", "type": "fax"}]),
+        ('["x", { constant = "y" }, { column = "a" }]', {"a": ""}, ["x", "y"]),
         ('{ column = "a", cut = 3 }', {"a": "abcdef"}, "abc"),
         ('{ column = "a", steps = ["postgres_list", "themes"] }', {"a": "{mobilite}"}, ["mobility"]),
         ('{ column = "a", steps = ["postgres_list", "themes"] }', {"a": "{nothing-known}"}, None),
@@ -104,6 +128,12 @@ SECRET = "0470 12 34 56"
         ('{ column = "Absent" }', {"Lat": SECRET}, "Absent"),
         ('{ template = "{Absent}" }', {"Lat": SECRET}, "{Absent}"),
         ('{ template = "{Lat.real}" }', {"Lat": SECRET}, "{Lat.real}"),
+        ('{ template = "{Lat:>9999999999}" }', {"Lat": SECRET}, "{Lat:>9999999999}"),
+        ('{ template = "{Lat[0]}" }', {"Lat": SECRET}, "{Lat[0]}"),
+        ('{ each = "Lat", make = { column = "x" } }', {"Lat": SECRET}, "Lat"),
+        ('{ each = 5, make = { column = "x" } }', {"Lat": SECRET}, "mapping"),
+        ('{ each = "List" }', {"List": [{"a": SECRET}]}, "mapping"),
+        ('{ column = ["Lat"] }', {"Lat": SECRET}, "['Lat']"),
     ],
 )
 def test_a_fault_names_the_column_and_never_the_value(spec: str, row: dict[str, Any], column: str) -> None:
@@ -111,6 +141,26 @@ def test_a_fault_names_the_column_and_never_the_value(spec: str, row: dict[str, 
         made(spec, row)
     assert str(fault.value).startswith(f"{column}: ")
     assert SECRET not in str(fault.value)
+
+
+WORDS = (
+    "column", "columns", "first", "template", "constant", "each", "when", "make", "steps", "multiply", "map",
+    "otherwise", "map_each", "has", "prefix", "cut", "default", "else", "join", "optional", "x",
+)  # fmt: skip
+TREE = st.recursive(
+    st.sampled_from(["a", "b", "a.b", "{a}", "", "themes", "number"]) | st.integers(-2, 2) | st.booleans(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(WORDS), inner, max_size=4),
+    max_leaves=12,
+)
+
+
+@settings(max_examples=300)
+@given(spec=TREE, row=st.dictionaries(st.sampled_from(["a", "b", "a.b"]), TREE | st.none() | st.text(max_size=4)))
+def test_a_mapping_of_any_shape_makes_a_record_or_a_fault(spec: Any, row: dict[str, Any]) -> None:
+    mapping = Mapping_("test", "s", frozenset(), {"record_id": spec})
+    for what in (mapping.apply, mapping.id_of):
+        with suppress(FaultyValue):
+            what(row)
 
 
 def test_the_id_is_told_also_where_the_rest_is_broken() -> None:
@@ -122,7 +172,16 @@ def test_the_id_is_told_also_where_the_rest_is_broken() -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["source =", 'source = "s"', "[record]", 'source = "s"\n[record]\nit = { column = "a", steps = ["uper"] }'],
+    [
+        "source =",
+        'source = "s"',
+        "[record]",
+        "source = 1\n[record]",
+        'source = "s"\nrecord = "x"',
+        'source = "s"\nmatch = 5\n[record]',
+        "a = " + "[" * 100_000,
+        'source = "s"\n[record]\nit = { column = "a", steps = ["uper"] }',
+    ],
 )
 def test_a_mapping_that_cannot_be_read_is_named(tmp_path: Path, text: str) -> None:
     (tmp_path / "mine.toml").write_text(text)

@@ -1,12 +1,15 @@
 """Every file of other people's that is beside the checkout goes through: counts in are counts taken and refused."""
 
+import json
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from relais_directory import importing
-from relais_directory.formats import gtfs
+from relais_directory.data import audiences_of, themes_of
+from relais_directory.formats import gtfs, mapping
 from relais_directory.formats.gtfs import StopRow
 from relais_directory.judging import Judged, judge
 from relais_directory.records import OrganisationRecord
@@ -75,3 +78,35 @@ def test_each_stop_is_taken_skipped_or_refused(name: str) -> None:
     refused = sum(not isinstance(one, StopRow) and not one.skipped for one in found)
     assert (len(found), skipped, refused) == STOPS[name]
     assert all(one.name == one.name.strip() for one in found if isinstance(one, StopRow))
+
+
+def test_every_resource_is_read_by_one_of_these() -> None:
+    """A file that is put beside the others has to be named here."""
+    there = {f"resources/{one.name}" for one in beside("resources").iterdir()}
+    assert there == {name for name in {*SERVICES, *STOPS} if name.startswith("resources/")}
+
+
+def test_each_shipped_mapping_is_the_one_that_its_file_is_read_by() -> None:
+    chosen = [importing.chosen_mapping(beside(name), None) for name in SERVICES if name.startswith("resources/")]
+    assert {one.name for one in chosen if one} == {one.name for one in mapping.shipped()}
+
+
+@pytest.mark.parametrize(
+    ("vocabulary", "read"), [("thematiques", themes_of), ("publics", audiences_of)], ids=["thematiques", "publics"]
+)
+def test_every_word_of_data_inclusion_is_one_of_ours(vocabulary: str, read: Callable[[list[str]], list[str]]) -> None:
+    told = json.loads(beside(f"conformance/data-inclusion-v1/referentiels/{vocabulary}.json").read_text())
+    assert len(told) > 10
+    assert not [one["value"] for one in told if not read([one["value"]])]
+
+
+def test_what_a_station_offers_is_told_and_nothing_more() -> None:
+    rows = list(importing.made_of(beside("resources/be_sncb_facilities.csv"), importing.Options()))
+    aalst = next(one.record for one in rows if isinstance(one.record, dict) and one.record["name"] == "Gare : Aalst")
+    assert aalst["keywords"][:2] == ["distributeur de billets", "parking gratuit"]
+    assert aalst["themes"][0] == "mobility--public-transport"
+    (place,) = aalst["locations"]
+    assert [one["byday"] for one in place["schedules"]] == ["MO", "TU", "WE", "TH", "FR", "SA", "SU"]
+    # Where nothing is told of steps, nothing is said of them.
+    assert "wheelchair" not in place
+    assert "schedules" not in next(one.record for one in rows if isinstance(one.record, dict))["locations"][0]

@@ -1,5 +1,6 @@
 """A mapping file: how the columns of somebody's file become a canonical record."""
 
+import re
 import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -40,8 +41,10 @@ class Mapping_:  # noqa: N801 - collections.abc has the plain name
         try:
             found = tomllib.loads(text)
             made = cls(name, found["source"], frozenset(found.get("match", ())), found["record"])
-        except (tomllib.TOMLDecodeError, KeyError) as fault:
+        except (tomllib.TOMLDecodeError, KeyError, TypeError, RecursionError) as fault:
             raise UnreadableFile(f"The mapping {name} cannot be read: {fault}.") from None
+        if not (isinstance(made.source, str) and isinstance(made.record, dict)):
+            raise UnreadableFile(f"The mapping {name} cannot be read: source is a text, record a table.")
         # A step that is misspelt would refuse every row: better to say so at once.
         if unknown := sorted(set(_steps(made.record)) - _STEPS.keys()):
             raise UnreadableFile(f"The mapping {name} names steps that are not known: {', '.join(unknown)}.")
@@ -53,7 +56,7 @@ class Mapping_:  # noqa: N801 - collections.abc has the plain name
         Raises:
             FaultyValue: It cannot be read.
         """
-        return _build(self.record.get("record_id"), row)
+        return _made(self.record.get("record_id"), row)
 
     def apply(self, row: Mapping[str, Any]) -> dict[str, Any]:
         """Answer the canonical record of a row, not yet judged.
@@ -61,7 +64,7 @@ class Mapping_:  # noqa: N801 - collections.abc has the plain name
         Raises:
             FaultyValue: A value cannot be read; names its column.
         """
-        found = _build(self.record, row)
+        found = _made(self.record, row)
         return found if isinstance(found, dict) else {}
 
 
@@ -97,10 +100,21 @@ def fitting(columns: frozenset[str]) -> Mapping_ | None:
     return found[0] if len(found) == 1 else None
 
 
+def _made(spec: Any, row: Mapping[str, Any]) -> Any:  # noqa: ANN401 - a tree of any shape
+    try:
+        return _build(spec, row)
+    except FaultyValue:
+        raise
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
+        # Anybody may write a mapping: what it says in the wrong shape is a fault of it, told for each row.
+        raise FaultyValue("mapping: a part of it is not of the shape that it has to be") from None
+
+
 def _build(spec: Any, row: Mapping[str, Any]) -> Any:  # noqa: ANN401 - a tree of any shape
     """Answer what a part of the mapping says for a row: a value, an object, a list; nothing where all is empty."""
     if isinstance(spec, list):
-        return [made for part in spec if (made := _build(part, row)) is not None]
+        # A part of a list of which only constants are left (a phone without its number) is none.
+        return [made for part in spec if (made := _build(part, row)) is not None and _tells(part, row)]
     if not isinstance(spec, dict):
         return spec
     if "each" in spec:
@@ -110,6 +124,17 @@ def _build(spec: Any, row: Mapping[str, Any]) -> Any:  # noqa: ANN401 - a tree o
         return _build(spec["else"], row) if value is None and "else" in spec else value
     made = {name: value for name, part in spec.items() if (value := _build(part, row)) not in (None, {}, [])}
     return made or None
+
+
+def _tells(spec: Any, row: Mapping[str, Any]) -> bool:  # noqa: ANN401 - a tree of any shape
+    """Say whether a part of a list is anything but the constants of an object."""
+    if not isinstance(spec, dict) or spec.keys() & _SOURCES or "each" in spec:
+        return True
+    return any(
+        _tells(part, row) and _build(part, row) not in (None, {}, [])
+        for part in spec.values()
+        if isinstance(part, list | dict) and "constant" not in part
+    )
 
 
 def _each(spec: Mapping[str, Any], row: Mapping[str, Any]) -> list[Any]:
@@ -145,6 +170,7 @@ def _steps(spec: Any) -> Iterator[str]:  # noqa: ANN401 - a tree of any shape
 
 
 _SOURCES: Final = frozenset({"column", "columns", "first", "template", "constant"})
+_BRACES: Final = re.compile(r"\{([^{}]+)\}")
 
 
 def _value(spec: Mapping[str, Any], row: Mapping[str, Any]) -> Any:  # noqa: ANN401 - a value of any type
@@ -160,6 +186,8 @@ def _value(spec: Mapping[str, Any], row: Mapping[str, Any]) -> Any:  # noqa: ANN
             value = spec["map"].get(str(value), spec.get("otherwise"))
         if value is not None and "map_each" in spec:
             value = list(dict.fromkeys(spec["map_each"][one] for one in value if one in spec["map_each"]))
+        if isinstance(value, list) and "join" in spec:
+            value = str(spec["join"]).join(value)
         if value is not None and "has" in spec:
             value = spec["has"] in value
         if value is not None and "prefix" in spec:
@@ -175,7 +203,7 @@ def _read(spec: Mapping[str, Any], row: Mapping[str, Any]) -> Any:  # noqa: ANN4
     if "constant" in spec:
         return spec["constant"]
     if "template" in spec:
-        return spec["template"].format_map({name: "" if cell is None else cell for name, cell in row.items()})
+        return _BRACES.sub(lambda found: _filled_in(row, found[1]), spec["template"])
     if "columns" in spec:
         parts = [text for name in spec["columns"] if (text := str(_cell(row, name) or "").strip())]
         return spec.get("join", " ").join(parts) or None
@@ -187,6 +215,14 @@ def _read(spec: Mapping[str, Any], row: Mapping[str, Any]) -> Any:  # noqa: ANN4
     if isinstance(value, str):
         value = value.strip()
     return None if value == "" else value
+
+
+def _filled_in(row: Mapping[str, Any], name: str) -> str:
+    # No format of Python's: it could ask for a text of gigabytes, and for what stands behind a value.
+    if name not in row and not isinstance(row.get(name.partition(".")[0]), Mapping):
+        raise KeyError(name)
+    cell = _cell(row, name)
+    return "" if cell is None else str(cell)
 
 
 def postgres_list(text: str) -> list[str]:
@@ -233,6 +269,12 @@ def _yes(value: Any) -> bool:  # noqa: ANN401 - a cell of any type
     raise ValueError("neither yes nor no")
 
 
+def _free(told: Any) -> bool | None:  # noqa: ANN401 - a word or a list of them
+    """Answer what data.inclusion's frais say: one price alone is a price; a condition is neither."""
+    words = {told} if isinstance(told, str) else set(told)
+    return True if "gratuit" in words else False if words & {"payant", "adhesion"} else None
+
+
 def _titled(value: str) -> str:
     return value if value != value.upper() else value.title()
 
@@ -258,5 +300,6 @@ _STEPS: Final[Mapping[str, Any]] = {
     "titled": lambda value: _titled(str(value)),
     "themes": themes_of,
     "audiences": audiences_of,
+    "free": _free,
 }
 """What can be done to a value, in order."""
