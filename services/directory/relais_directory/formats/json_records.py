@@ -224,7 +224,7 @@ class _Text:
         opening = OPENING.match(self._data, self._at)
         next_ = self._data.find(opening[0], opening.end()) if opening else -1
         end = self._data.rfind(b"}", self._at, next_) + 1 if next_ > 0 else 0
-        if not end or self._data[end:next_].strip() != b",":
+        if not end:
             return None
         raw = self._data[self._at : end]
         try:
