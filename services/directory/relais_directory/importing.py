@@ -221,6 +221,9 @@ def _is_hsds(values: Mapping[str, Any]) -> bool:
 def _of_row(row: Row, chosen: "mapping.Mapping_ | None", structures: Mapping[str, Any]) -> Made:
     values = row.values
     name = record_id(values, chosen)
+    if row.faults:
+        # A key that stands twice: nobody can say which of the two was meant.
+        return Made(row, [Remark(row.line, name, where, reason, row.sheet) for where, reason in row.faults], name)
     made: dict[str, Any] | list[Remark]
     try:
         if not isinstance(values, dict):

@@ -49,9 +49,8 @@ async def run(connection: asyncpg.Connection, path: Path, source: str, kind: str
         report.read += 1
         if isinstance(one, gtfs.StopRow):
             report.taken += 1
-            rows.append(
-                (one.stop_id, one.name, kind, one.latitude, one.longitude, list(position(one.latitude, one.longitude)))
-            )
+            at = list(position(one.latitude, one.longitude))
+            rows.append((one.stop_id, one.name, one.kind or kind, one.latitude, one.longitude, at))
         elif one.skipped:
             report.skipped += 1
         else:
