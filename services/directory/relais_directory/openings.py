@@ -1,6 +1,6 @@
 """Opening hours in memory: each spelling is judged once a minute, however many places have it."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import datetime
 from typing import Final
 
@@ -10,7 +10,10 @@ import orjson
 from relais_directory import hours, store
 from relais_directory.cards import Hours
 
-UNKNOWN: Final = b'{"open_now":null,"next_opening":null}'
+UNKNOWN: Final = '{"open_now":null,"next_opening":null}'
+
+Judge = Callable[[int | None], tuple[bool | None, str]]
+"""Answers whether hours are open, and the JSON that says it."""
 
 
 class Openings:
@@ -19,7 +22,7 @@ class Openings:
     def __init__(self) -> None:
         self._spelt: dict[int, Hours] = {}
         self._minute: datetime | None = None
-        self._judged: dict[int, tuple[bool | None, bytes]] = {}
+        self._judged: dict[int | None, tuple[bool | None, str]] = {}
 
     async def know(self, connection: asyncpg.pool.PoolConnectionProxy | asyncpg.Connection, ids: Iterable[int]) -> None:
         """Read the spellings that came since the last time, where one of these is not known."""
@@ -29,23 +32,25 @@ class Openings:
         for row in await store.openings(connection, list(set(ids) - self._spelt.keys())):
             self._spelt[row["id"]] = (row["text"], row["zone"], row["country"])
 
-    def state(self, id_: int | None, now: datetime) -> tuple[bool | None, bytes]:
-        """Answer whether these hours are open at an instant, and the JSON that says it; known for the whole minute."""
-        if id_ is None or id_ not in self._spelt:
-            return None, UNKNOWN
+    def at(self, now: datetime) -> "Judge":
+        """Answer what judges hours at an instant; what it finds is known for the whole minute."""
         minute = now.replace(second=0, microsecond=0)
         if minute != self._minute:
             self._minute = minute
-            self._judged.clear()
-        found = self._judged.get(id_)
-        if found is None:
-            here = hours.opening(*self._spelt[id_], minute)
-            found = (
-                here.open_now,
-                orjson.dumps({"open_now": here.open_now, "next_opening": here.next_opening}),
-            )
-            self._judged[id_] = found
-        return found
+            self._judged = {}
+        judged, spelt = self._judged, self._spelt
+
+        def judge(id_: int | None) -> tuple[bool | None, str]:
+            found = judged.get(id_)
+            if found is None:
+                if id_ is None or id_ not in spelt:
+                    return None, UNKNOWN
+                here = hours.opening(*spelt[id_], minute)
+                told = orjson.dumps({"open_now": here.open_now, "next_opening": here.next_opening}).decode()
+                found = judged[id_] = (here.open_now, told)
+            return found
+
+        return judge
 
     def open_ones(self, ids: Iterable[int], at: datetime) -> tuple[int, ...]:
         """Answer those that are open at a moment: an instant, or (naive) that time on each place's own clock."""

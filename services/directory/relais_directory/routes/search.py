@@ -6,7 +6,7 @@ from datetime import UTC, date, datetime
 from functools import cache, lru_cache
 from math import inf
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, NamedTuple
 from uuid import UUID
 
 import asyncpg
@@ -23,7 +23,7 @@ from relais_directory.domain.areas import codes_of
 from relais_directory.domain.geo import geodesic_m, position
 from relais_directory.domain.words import Lexicon, Meaning, plain, stem
 from relais_directory.nearby import Municipalities
-from relais_directory.openings import Openings
+from relais_directory.openings import Judge
 from relais_directory.routes.dependencies import reading
 from relais_directory.schemas import SearchPage, SearchQuery
 from relais_shared import problems
@@ -39,7 +39,7 @@ NO_NEARER: Final = 0.5
 """Metres by which rounding may differ: an answer is cut at the radius itself."""
 
 
-Why = tuple[bytes, list[str], bytes]
+Why = tuple[str, list[str], str]
 """The words that led to the match as JSON, the themes asked for or said, and the filters as JSON."""
 
 
@@ -116,7 +116,9 @@ async def answer(
         )
     if total is None:
         total = rows[0]["total"] if rows else 0
-    items = b",".join(_card(row, where, now, why, openings, state.slugs) for row in shown)
+    words, themes, filters = why
+    at = _Moment(where, now, now.astimezone(UTC).date(), openings.at(now), state.slugs, words, themes, filters)
+    items = ",".join([_card(row, at) for row in shown])
     tail: dict[str, Any] = {"total": min(total, store.COUNT_UP_TO), "total_is_exact": total <= store.COUNT_UP_TO}
     if query.facets:
         tail["facets"] = await facets(connection, state, asked, query.facets)
@@ -124,7 +126,7 @@ async def answer(
     headers = {"Cache-Control": "no-store"}
     if cursor:
         headers["Link"] = next_link(request, cursor)
-    body = b'{"items":[' + items + b"]," + orjson.dumps(tail)[1:]
+    body = b'{"items":[' + items.encode() + b"]," + orjson.dumps(tail)[1:]
     return Response(body, media_type="application/json", headers=headers)
 
 
@@ -288,43 +290,48 @@ def _why(query: SearchQuery, meaning: Meaning, meant: dict[str, str]) -> Why:
     words = [*meaning.by, *(meant.get(word, spelt) for word, spelt in zip(meaning.words, meaning.spelt, strict=True))]
     filters = [name for name in FILTERS if getattr(query, name)]
     themes = list(dict.fromkeys((*query.theme, *meaning.themes)))
-    return orjson.dumps(words), themes, orjson.dumps(filters)
+    return orjson.dumps(words).decode(), themes, orjson.dumps(filters).decode()
 
 
-def _card(
-    row: asyncpg.Record,
-    where: store.Where | None,
-    now: datetime,
-    why: Why,
-    openings: Openings,
-    slugs: dict[int, str],
-) -> bytes:
+class _Moment(NamedTuple):
+    """What every card of an answer is read at."""
+
+    where: store.Where | None
+    now: datetime
+    today: date
+    judge: Judge
+    slugs: dict[int, str]
+    words: str
+    themes: list[str]
+    filters: str
+
+
+def _card(row: asyncpg.Record, at: _Moment) -> str:
     """Answer a card: the finished JSON, and what depends on the moment, the place and the question.
 
     Put together as text: an object and a serialiser for each card cost more than finding it.
     """
     body: str = row["body"]
     if CLOSING in body:
-        body = closed_or_not(body, now.astimezone(UTC).date())
-    reachable = "null"
-    if row["relay_opening_id"] is not None:
-        reachable = _JSON[openings.state(row["relay_opening_id"], now)[0]]
-    # The card was left open in its relay contact.
-    relay = f',"reachable_now":{reachable}}}' if not body.endswith("null") else ""
-    distance = "null"
-    if row["chord"] is not None and where is not None and not row["confidential"]:
-        distance = str(round(min(geodesic_m(row["chord"]), where.radius_m + NO_NEARER)))
-    words, themes, filters = why
+        body = closed_or_not(body, at.today)
+    relay = ""
+    if not body.endswith("null"):
+        # The card was left open in its relay contact.
+        hours = row["relay_opening_id"]
+        relay = f',"reachable_now":{_JSON[at.judge(hours)[0]] if hours is not None else "null"}}}'
+    distance: int | str = "null"
+    if row["chord"] is not None and at.where is not None and not row["confidential"]:
+        distance = round(min(geodesic_m(row["chord"]), at.where.radius_m + NO_NEARER))
     matched = ""
-    if themes:
-        own = {slugs.get(id_) for id_ in row["themes"]}
-        matched = ",".join(f'"{slug}"' for slug in themes if slug in own)
+    if at.themes:
+        own = {at.slugs.get(id_) for id_ in row["themes"]}
+        matched = ",".join(f'"{slug}"' for slug in at.themes if slug in own)
     return (
-        f'{body}{relay},"distance_m":{distance},"capacity":{_capacity(row, now)},'
-        f'"freshness":{_freshness(row["freshness"], row["assured_by"], now)},"can_receive":"{row["can_receive"]}",'
-        f'"nearest_stops":{row["stops"] or "[]"},"opening":{openings.state(row["opening_id"], now)[1].decode()},'
-        f'"why":{{"words":{words.decode()},"themes":[{matched}],"filters":{filters.decode()}}}}}'
-    ).encode()
+        f'{body}{relay},"distance_m":{distance},"capacity":{_capacity(row, at.now)},'
+        f'"freshness":{_freshness(row["freshness"], row["assured_by"], at.today)},"can_receive":"{row["can_receive"]}",'
+        f'"nearest_stops":{row["stops"] or "[]"},"opening":{at.judge(row["opening_id"])[1]},'
+        f'"why":{{"words":{at.words},"themes":[{matched}],"filters":{at.filters}}}}}'
+    )
 
 
 _JSON: Final = {True: "true", False: "false", None: "null"}
@@ -344,10 +351,6 @@ def _capacity(row: asyncpg.Record, now: datetime) -> str:
 
 
 @lru_cache(maxsize=10_000)
-def _freshness_on(day: date, by: str | None, today: date) -> str:
+def _freshness(day: date, by: str | None, today: date) -> str:
     told = day if day != LONG_AGO else None
     return orjson.dumps({"assured_at": told, "assured_by": by, "score": freshness.score(told, today)}).decode()
-
-
-def _freshness(day: date, by: str | None, now: datetime) -> str:
-    return _freshness_on(day, by, now.astimezone(UTC).date())
