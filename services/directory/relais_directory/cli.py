@@ -8,7 +8,8 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from tempfile import TemporaryFile
+from typing import IO, Annotated, Any
 from uuid import UUID
 
 import asyncpg
@@ -18,7 +19,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeR
 
 from relais_directory import actions, importing, importing_stops, store
 from relais_directory.app import MIGRATIONS, create_app
-from relais_directory.formats import exporting
+from relais_directory.formats import exporting, tabular
 from relais_directory.formats.reading import UnreadableFile
 from relais_directory.settings import DirectorySettings
 from relais_directory.writing import Author
@@ -28,6 +29,9 @@ from relais_shared.migrations import upgrade
 
 app = typer.Typer(help="The directory.", no_args_is_help=True)
 console = Console(stderr=True, soft_wrap=True)
+
+PACKAGE = "hsds-package"
+"""HSDS as tables: a folder that is not there yet, or a .zip."""
 
 GENTLY = 10
 """How much an import that the API was asked for stands back (nice)."""
@@ -133,21 +137,34 @@ def export_file(
     file: Annotated[Path, typer.Argument(help="Where to write; - for standard output.")],
     *,
     kind: Annotated[
-        str, typer.Option("--format", help="hsds, hsds-ndjson, data-inclusion, csv, geojson or canonical.")
+        str,
+        typer.Option("--format", help="hsds, hsds-ndjson, hsds-package, data-inclusion, csv, geojson or canonical."),
     ] = "hsds",
     source: Annotated[str | None, typer.Option(help="Only this source's entries.")] = None,
 ) -> None:
     """Write the directory to a file, without what is for professionals alone."""
-    if kind not in exporting.MEDIA:
-        console.print(f"There is no format {kind}: {', '.join(exporting.MEDIA)}.")
+    if kind not in {*exporting.MEDIA, PACKAGE}:
+        console.print(f"There is no format {kind}: {', '.join((*exporting.MEDIA, PACKAGE))}.")
         raise typer.Exit(2)
 
-    async def run(connection: asyncpg.Connection) -> None:
-        with sys.stdout.buffer if str(file) == "-" else file.open("wb") as out:
-            async for piece in exporting.written(store.exported(connection, None, None, source), kind):
-                out.write(piece)
+    async def run(connection: asyncpg.Connection, out: IO[bytes], kind: str) -> None:
+        async for piece in exporting.written(store.exported(connection, None, None, source), kind):
+            out.write(piece)
 
-    asyncio.run(_connected(run))
+    if kind != PACKAGE:
+        with sys.stdout.buffer if str(file) == "-" else file.open("wb") as out:
+            asyncio.run(_connected(lambda connection: run(connection, out, kind)))
+        return
+    # The tables of a package are filled side by side: the services are read once more, from a file.
+    with TemporaryFile() as documents:
+        asyncio.run(_connected(lambda connection: run(connection, documents, "hsds-ndjson")))
+        documents.seek(0)
+        try:
+            count = tabular.write_package((json.loads(line) for line in documents if line.strip()), file)
+        except FileExistsError as fault:
+            console.print(f"{fault}")
+            raise typer.Exit(1) from None
+    console.print(f"{count} services in {file.name}.")
 
 
 @app.command("run-job", hidden=True)

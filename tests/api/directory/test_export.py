@@ -4,6 +4,9 @@ import asyncio
 import csv
 import io
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,7 +19,8 @@ from data_inclusion.schema.v1 import Service
 
 from relais_directory import actions, importing
 from relais_directory.formats.exporting import COLUMNS
-from relais_directory.writing import Author
+from relais_directory.judging import Judged, judge
+from relais_directory.writing import Author, points
 from relais_local.databases import Access
 from relais_local.territory import generate
 
@@ -134,6 +138,24 @@ async def test_what_is_exported_and_imported_elsewhere_is_the_same(  # noqa: PLR
             document.pop(member, None)
             here[id_].pop(member, None)
         assert _without_ids(here[id_]) == _without_ids(document), id_
+
+
+def test_a_package_is_written_by_the_command_and_read_again(dsn: str, home: Path, tmp_path: Path) -> None:
+    """HSDS as tables, for those who work with spreadsheets: every service, none refused on its way back."""
+    del home
+    file = tmp_path / "directory.zip"
+    command = [sys.executable, "-m", "relais_directory", "export", str(file), "--format", "hsds-package"]
+    environment = {**os.environ, "RELAIS_DIRECTORY_DSN": dsn}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "507 services" in done.stderr
+    again = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert (again.returncode, "is there already" in again.stderr) == (1, True)
+    read = [made for made in importing.made_of(file, importing.Options()) if made.record is not None]
+    assert len(read) == 507
+    for made in read:
+        assert isinstance(made.record, dict)
+        assert isinstance(judge(made.record, 1, points()), Judged)
 
 
 async def _documents(connection: asyncpg.Connection) -> dict[str, Any]:
