@@ -81,7 +81,8 @@ def orphans(trace: dict[str, Any]) -> list[str]:
     """Answer the names of the spans whose parent is not in the trace.
 
     The span at the door may have its parent outside: a caller who traces too says its own in `traceparent`, as this
-    process does once a test has made a service in it. Only her own traces are asked: in another test's, a service may have been killed before its spans left.
+    process does once a test has made a service in it. Only her own traces are asked: in another test's, a service
+    may have been killed before its spans left.
     """
     ids = {span["span_id"] for span in trace["spans"]}
     return [
