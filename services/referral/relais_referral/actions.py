@@ -147,6 +147,8 @@ async def open_draft(
         languages=[],
         municipality="",
         urgency=draft.urgency,
+        via=service.can_receive,
+        state_at=asked.now,
         sender_counsellor=_plain(draft.counsellor),
         confirmations={},
         key_id=wrapped.key_id,
@@ -314,7 +316,8 @@ async def take(  # noqa: PLR0913 - one step: what, by whom, on which version
     if action is Action.WITHDRAW:
         await _end_consents(tx, referral, body, asked)
     before = shown_state(State(referral.state), neutral=True)
-    referral.state = step.target
+    if step.target != referral.state:
+        referral.state, referral.state_at = step.target, asked.now
     _moved(referral, asked, noticed=before != shown_state(step.target, neutral=True), by=step.by)
     _event(tx, referral, asked, step.event, state=step.target)
     return await _show(tx, referral, parties, asked)
@@ -400,7 +403,14 @@ async def record_consent(tx: AsyncSession, asked: Asked, id_: UUID, given: Conse
             del earlier
     tx.add(record)
     await tx.flush()  # Its state refers to it, and the one before it must be superseded first.
-    state = ConsentState(consent_id=record.id, referral_id=id_, status=Status.GIVEN, changed_at=asked.now, history=[])
+    state = ConsentState(
+        consent_id=record.id,
+        referral_id=id_,
+        status=Status.GIVEN,
+        changed_at=asked.now,
+        valid_until=record.valid_until,
+        history=[],
+    )
     _stands(state, Status.GIVEN, asked.now)
     tx.add(state)
     _moved(referral, asked, by=Party.SENDER)
@@ -558,6 +568,8 @@ def _refuse_texts(found: list[Fault]) -> None:
 
 
 def _seal(referral: Referral, asked: Asked) -> Seal:
+    if referral.key_id is None or referral.wrapped_key is None:
+        raise NotFound(store.UNKNOWN)  # Its key is gone: nothing of it can be opened any more.
     return asked.sealer.open(referral.id, Wrapped(referral.key_id, bytes(referral.wrapped_key)))
 
 

@@ -1,6 +1,6 @@
 """The tables of the referral app; what is hers stands in `sealed_part` alone."""
 
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 from uuid import UUID
 
@@ -29,12 +29,28 @@ def _of_referral(*, primary: bool = False) -> Any:  # noqa: ANN401 - SQLModel's 
     return Field(sa_column=Column(ForeignKey("referral.id"), primary_key=primary, index=not primary, nullable=False))
 
 
+def _document(**options: Any) -> Any:  # noqa: ANN401 - SQLModel's field marker
+    return Field(default=None, sa_column=Column(JSONB(none_as_null=True)), **options)
+
+
+def _bytes(*, primary: bool = False) -> Any:  # noqa: ANN401 - SQLModel's field marker
+    return Field(sa_column=Column(LargeBinary, primary_key=primary, nullable=False))
+
+
 class Referral(Table, table=True):
     """One person handed over to one service; nothing in this row tells who she is."""
 
     __table_args__ = (
         Index("referral_of_sender", "sender_id", "updated_at", "id"),
         Index("referral_of_recipient", "recipient_id", "updated_at", "id"),
+        Index("referral_due", "due_at", postgresql_where=text("state in ('proposed', 'received')")),
+        Index("referral_of_term", "state", "state_at", postgresql_where=text("shredded_at is null")),
+        Index("referral_by_key", "key_id", postgresql_where=text("key_id is not null")),
+        Index(
+            "referral_erased",
+            "erased_at",
+            postgresql_where=text("erased_at is not null and shredded_at is null"),
+        ),
     )
 
     id: UUID = Field(primary_key=True)
@@ -62,8 +78,26 @@ class Referral(Table, table=True):
     confirmations: dict[str, Any] = Field(sa_column=Column(JSONB, nullable=False))
     decline_reason: str | None = None
     outcome: str | None = None
-    key_id: str = Field(description="Which wrapping key wrapped the referral's own.")
-    wrapped_key: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+    via: str = Field(description="How the recipient receives: relais, guest or phone_only.")
+    state_at: datetime = _instant()  # since when it stands there: what retention counts from
+    due_at: datetime | None = _instant(nullable=True)  # when an answer is usual; past it, it is overdue
+    overdue_told: bool = False
+    paused_at: datetime | None = _instant(nullable=True)
+    paused_until: date | None = None
+    phoned: dict[str, Any] | None = _document(description="Agreed by telephone: with whom and when.")
+    undo: dict[str, Any] | None = _document(description="The last step, while it can be taken back.")
+    redirected_from: UUID | None = None
+    redirected_to: UUID | None = None
+    conference_id: UUID | None = Field(default=None, description="The conference that decided on it.")
+    sender_account_id: UUID | None = None
+    sender_team_id: str | None = None
+    recipient_account_id: UUID | None = None
+    recipient_team_id: str | None = None
+    idle_asked_at: datetime | None = _instant(nullable=True)
+    erased_at: datetime | None = _instant(nullable=True)  # every access is closed
+    shredded_at: datetime | None = _instant(nullable=True)  # the key is gone
+    key_id: str | None = Field(default=None, description="Which wrapping key wrapped the referral's own.")
+    wrapped_key: bytes | None = Field(default=None, sa_column=Column(LargeBinary))
     event_count: int = 0
     event_head: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
     created_at: datetime = _instant()
@@ -88,12 +122,13 @@ class ConsentRecord(Table, table=True):
 
     id: UUID = Field(primary_key=True)
     referral_id: UUID = _of_referral()
+    conference_id: UUID | None = None
     recipient_id: UUID
-    service_id: UUID
+    service_id: UUID | None = None
     purposes: list[str] = _words()
     data_categories: list[str] = _words()
     valid_until: datetime | None = _instant(nullable=True)
-    given_at: datetime = _instant()
+    given_at: datetime | None = _instant(nullable=True)  # none while it is only asked for
     recorded_at: datetime = _instant()
     record: dict[str, Any] = Field(
         sa_column=Column(JSONB, nullable=False), description="The other fields of the record (ISO/IEC TS 27560)."
@@ -106,13 +141,26 @@ class ConsentState(Table, table=True):
     __tablename__ = "consent_state"
     __table_args__ = (
         # The database itself refuses a second consent in force for one hand-over.
-        Index("one_consent_in_force", "referral_id", unique=True, postgresql_where=text("status = 'given'")),
+        Index(
+            "one_consent_in_force",
+            "referral_id",
+            unique=True,
+            postgresql_where=text("status = 'given' and conference_id is null"),
+        ),
+        Index(
+            "consent_running_out",
+            "valid_until",
+            postgresql_where=text("status = 'given' and valid_until is not null"),
+        ),
     )
 
     consent_id: UUID = Field(sa_column=Column(ForeignKey("consent.id"), primary_key=True))
     referral_id: UUID = _of_referral()
+    conference_id: UUID | None = None
     status: str
     changed_at: datetime = _instant()
+    valid_until: datetime | None = _instant(nullable=True)
+    warned_at: datetime | None = _instant(nullable=True)
     withdrawal_method: str | None = None
     superseded_by: UUID | None = None
     history: list[dict[str, Any]] = Field(sa_column=Column(JSONB, nullable=False))
@@ -136,6 +184,7 @@ class EventRow(Table, table=True):
     """One event of a referral's hash chain, without personal data."""
 
     __tablename__ = "event"
+    __table_args__ = (Index("event_by_time", "at"),)
 
     referral_id: UUID = _of_referral(primary=True)
     number: int = Field(primary_key=True)
@@ -146,6 +195,188 @@ class EventRow(Table, table=True):
     data: dict[str, Any] = Field(sa_column=Column(JSONB, nullable=False))
     previous: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
     hash: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+
+
+class Access(Table, table=True):
+    """Her own way in: a link that is kept as a hash, and the code that she picked."""
+
+    id: UUID = Field(primary_key=True)
+    link_hash: bytes = Field(sa_column=Column(LargeBinary, unique=True, nullable=False))
+    code_kind: str = Field(description="pictures (four of twelve, in order) or digits (six).")
+    code_hash: bytes = _bytes()
+    level: str = Field(description="none, steps or full: what the link shows.")
+    discreet: bool = Field(description="No structure, theme or map where others may look over her shoulder.")
+    language: str
+    made_at: datetime = _instant()
+    made_by: str
+    ended_at: datetime | None = _instant(nullable=True)
+    tries: int = 0
+    locked_until: datetime | None = _instant(nullable=True)
+
+
+class AccessReferral(Table, table=True):
+    """A referral that her access shows; only she adds one to another."""
+
+    __tablename__ = "access_referral"
+    __table_args__ = (Index("access_of_referral", "referral_id"),)
+
+    access_id: UUID = Field(sa_column=Column(ForeignKey("access.id"), primary_key=True))
+    referral_id: UUID = _of_referral(primary=True)
+    linked_at: datetime = _instant()
+
+
+class AccessOpening(Table, table=True):
+    """One opening of her link, told to her."""
+
+    __tablename__ = "access_opening"
+
+    id: UUID = Field(primary_key=True)
+    access_id: UUID = Field(sa_column=Column(ForeignKey("access.id"), index=True, nullable=False))
+    at: datetime = _instant()
+    way: str = Field(description="link or assisted.")
+    organisation_id: UUID | None = Field(default=None, description="The counter where she was assisted.")
+    organisation: str | None = None
+
+
+class PersonSession(Table, table=True):
+    """Her session, short; the token is kept as a hash."""
+
+    __tablename__ = "person_session"
+
+    token_hash: bytes = _bytes(primary=True)
+    access_id: UUID = Field(sa_column=Column(ForeignKey("access.id"), nullable=False))
+    opened_at: datetime = _instant()
+    expires_at: datetime = _instant()
+    assisted_by: UUID | None = None
+    assisted_name: str | None = None
+
+
+class Guest(Table, table=True):
+    """A named person of a service without an account, who answers by a link used once."""
+
+    id: UUID = Field(primary_key=True)
+    referral_id: UUID = _of_referral()
+    link_hash: bytes = Field(sa_column=Column(LargeBinary, unique=True, nullable=False))
+    address: str = Field(description="The service's own verified address.")
+    code_hash: bytes = _bytes()
+    made_at: datetime = _instant()
+    expires_at: datetime = _instant()
+    opened_at: datetime | None = _instant(nullable=True)
+    ended_at: datetime | None = _instant(nullable=True)
+    tries: int = 0
+    name: str | None = None
+    function: str | None = None
+    secrecy: str | None = None
+    undertaken_at: datetime | None = _instant(nullable=True)
+
+
+class GuestSession(Table, table=True):
+    """A guest's session, short; the token is kept as a hash."""
+
+    __tablename__ = "guest_session"
+
+    token_hash: bytes = _bytes(primary=True)
+    guest_id: UUID = Field(sa_column=Column(ForeignKey("guest.id"), nullable=False))
+    opened_at: datetime = _instant()
+    expires_at: datetime = _instant()
+
+
+class Message(Table, table=True):
+    """One message of a referral's thread or of a case conference; its words are sealed."""
+
+    id: UUID = Field(primary_key=True)
+    referral_id: UUID = _of_referral()
+    conference_id: UUID | None = None
+    at: datetime = _instant()
+    party: str
+    organisation_id: UUID | None = None
+    author: str
+    early: bool = Field(description="Written before acceptance, and judged as such.")
+    content: bytes = _bytes()
+
+
+class Document(Table, table=True):
+    """A small document, sealed: neither its title nor its content is read without the referral's key."""
+
+    id: UUID = Field(primary_key=True)
+    referral_id: UUID = _of_referral()
+    at: datetime = _instant()
+    party: str
+    organisation_id: UUID | None = None
+    media_type: str
+    size: int = Field(description="Bytes, unsealed.")
+    about: bytes = _bytes()
+    content: bytes = _bytes()
+
+
+class Task(Table, table=True):
+    """Something that waits for one side's professionals; it holds nothing of hers."""
+
+    __table_args__ = (Index("task_open", "opened_at", postgresql_where=text("done_at is null and dropped_at is null")),)
+
+    id: UUID = Field(primary_key=True)
+    referral_id: UUID = _of_referral()
+    party: str
+    kind: str
+    reason: str = Field(description="The event that opened it.")
+    opened_at: datetime = _instant()
+    done_at: datetime | None = _instant(nullable=True)
+    done_by: str | None = None
+    answer: dict[str, Any] | None = _document()
+    dropped_at: datetime | None = _instant(nullable=True)
+
+
+class Conference(Table, table=True):
+    """A case conference: the organisations that she agreed to speak with each other about one hand-over."""
+
+    id: UUID = Field(primary_key=True)
+    referral_id: UUID = _of_referral()
+    opened_at: datetime = _instant()
+    opened_by: UUID
+    ended_at: datetime | None = _instant(nullable=True)
+    ended_by: str | None = None
+    she_attends: bool = False
+
+
+class ConferencePart(Table, table=True):
+    """An organisation of a case conference."""
+
+    __tablename__ = "conference_part"
+    __table_args__ = (Index("conference_of_organisation", "organisation_id"),)
+
+    conference_id: UUID = Field(sa_column=Column(ForeignKey("conference.id"), primary_key=True))
+    organisation_id: UUID = Field(primary_key=True)
+    organisation: str
+    invited_at: datetime = _instant()
+    joined_at: datetime | None = _instant(nullable=True)
+    left_at: datetime | None = _instant(nullable=True)
+
+
+class Decision(Table, table=True):
+    """What a case conference decided; it may become a draft."""
+
+    id: UUID = Field(primary_key=True)
+    conference_id: UUID = Field(sa_column=Column(ForeignKey("conference.id"), index=True, nullable=False))
+    referral_id: UUID = _of_referral()
+    at: datetime = _instant()
+    organisation_id: UUID
+    content: bytes = _bytes()
+    draft_id: UUID | None = None
+
+
+class DayHead(Table, table=True):
+    """The signed end of every event chain on one day; the database refuses to change or remove it."""
+
+    __tablename__ = "day_head"
+
+    day: date = Field(primary_key=True)
+    upto: datetime = _instant()
+    referrals: int
+    events: int
+    previous: bytes = _bytes()
+    hash: bytes = _bytes()
+    key_id: str
+    signature: bytes = _bytes()
 
 
 class Idempotency(IdempotencyColumns, Table, table=True):

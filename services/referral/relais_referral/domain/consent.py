@@ -54,7 +54,7 @@ class Consent:
 
     id: UUID
     recipient_id: UUID
-    service_id: UUID
+    service_id: UUID | None
     purposes: frozenset[Purpose]
     categories: frozenset[Category]
     status: Status
