@@ -29,7 +29,8 @@ LEEWAY_S: Final = 30
 CACHE: Final = 4_096
 """Assertions remembered, made and checked: more than the callers of one minute."""
 
-Kind = Literal["client", "user", "system"]
+Kind = Literal["client", "user", "system", "anonymous"]
+"""A partner's system, a person signed in, one of our services, or whoever calls what is open to all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +38,15 @@ class Actor:
     """Whoever acts, as the gateway (or a sibling) vouches for it.
 
     `id` names the actor for good (`client:…`, `user:…`, `system:referral`); `limits` holds a grant's
-    limits by scope (themes, municipalities).
+    limits by scope (themes, municipalities). Of a user: `name`, the `teams` it is in and those it `leads`, and whose
+    deputy it is today (`stands_for`).
+
+    Attributes:
+        name: Of the person signed in; empty for everyone else.
+        teams: Ids of the teams that the person signed in belongs to.
+        leads: Those of them that this person leads.
+        stands_for: The absent colleagues whose deputy this person is today.
+        on_behalf_of: The partner's own word for the human whom its system acts for.
     """
 
     kind: Kind
@@ -46,8 +55,11 @@ class Actor:
     organisation: str = ""
     scopes: frozenset[str] = frozenset()
     user_id: UUID | None = None
+    name: str = field(default="", repr=False)
     teams: tuple[str, ...] = ()
-    on_behalf_of: str | None = None
+    leads: tuple[str, ...] = ()
+    stands_for: tuple[UUID, ...] = ()
+    on_behalf_of: str | None = field(default=None, repr=False)
     limits: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     issuer: str = ""
 
@@ -60,7 +72,13 @@ class Actor:
             "org_name": self.organisation,
             "scope": " ".join(sorted(self.scopes)),
             "user": str(self.user_id) if self.user_id else None,
+            "name": self.name,
+            "name": self.name,
             "teams": list(self.teams),
+            "leads": list(self.leads),
+            "stands_for": [str(each) for each in self.stands_for],
+            "leads": list(self.leads),
+            "stands_for": [str(one) for one in self.stands_for],
             "obo": self.on_behalf_of,
             "limits": dict(self.limits),
         }
@@ -75,7 +93,13 @@ class Actor:
             organisation=claims.get("org_name") or "",
             scopes=frozenset(claims["scope"].split()),
             user_id=UUID(claims["user"]) if claims.get("user") else None,
+            name=claims.get("name") or "",
+            name=claims.get("name") or "",
             teams=tuple(claims.get("teams") or ()),
+            leads=tuple(claims.get("leads") or ()),
+            stands_for=tuple(UUID(each) for each in claims.get("stands_for") or ()),
+            leads=tuple(claims.get("leads") or ()),
+            stands_for=tuple(UUID(one) for one in claims.get("stands_for") or ()),
             on_behalf_of=claims.get("obo"),
             limits=claims.get("limits") or {},
             issuer=claims["iss"],
@@ -288,6 +312,10 @@ def from_service(*services: str) -> Any:  # noqa: ANN401 - FastAPI's marker has 
 def system(service: str, *scopes: str) -> Actor:
     """Answer a service acting as itself."""
     return Actor(kind="system", id=f"system:{service}", scopes=frozenset(scopes))
+
+
+ANONYMOUS: Final = Actor(kind="anonymous", id="anonymous")
+"""Whoever calls an operation that is open to all: it holds no scope, so that no guarded operation opens."""
 
 
 def public(reason: str) -> dict[str, Any]:

@@ -38,6 +38,7 @@ class Organisation(BaseModel):
     agreement: bool = False
     practice: bool = False
     controller: dict[str, Any] = {}
+    answer_within_days: int = 2
 
 
 class Snapshot(BaseModel):
