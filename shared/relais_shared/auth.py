@@ -38,8 +38,7 @@ class Actor:
     """Whoever acts, as the gateway (or a sibling) vouches for it.
 
     `id` names the actor for good (`client:…`, `user:…`, `system:referral`); `limits` holds a grant's
-    limits by scope (themes, municipalities). Of a user: `name`, the `teams` it is in and those it `leads`, and whose
-    deputy it is today (`stands_for`).
+    limits by scope (themes, municipalities).
 
     Attributes:
         name: Of the person signed in; empty for everyone else.
@@ -73,12 +72,9 @@ class Actor:
             "scope": " ".join(sorted(self.scopes)),
             "user": str(self.user_id) if self.user_id else None,
             "name": self.name,
-            "name": self.name,
             "teams": list(self.teams),
             "leads": list(self.leads),
             "stands_for": [str(each) for each in self.stands_for],
-            "leads": list(self.leads),
-            "stands_for": [str(one) for one in self.stands_for],
             "obo": self.on_behalf_of,
             "limits": dict(self.limits),
         }
@@ -94,12 +90,9 @@ class Actor:
             scopes=frozenset(claims["scope"].split()),
             user_id=UUID(claims["user"]) if claims.get("user") else None,
             name=claims.get("name") or "",
-            name=claims.get("name") or "",
             teams=tuple(claims.get("teams") or ()),
             leads=tuple(claims.get("leads") or ()),
             stands_for=tuple(UUID(each) for each in claims.get("stands_for") or ()),
-            leads=tuple(claims.get("leads") or ()),
-            stands_for=tuple(UUID(one) for one in claims.get("stands_for") or ()),
             on_behalf_of=claims.get("obo"),
             limits=claims.get("limits") or {},
             issuer=claims["iss"],
