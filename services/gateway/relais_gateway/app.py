@@ -13,6 +13,7 @@ from fastapi import FastAPI
 from opentelemetry.instrumentation.utils import suppress_instrumentation
 
 from relais_gateway import actions, sessions, store
+from relais_gateway.domain.limits import Calls
 from relais_gateway.domain.scopes import MEANINGS
 from relais_gateway.forwarder import Door
 from relais_gateway.live import Live
@@ -155,7 +156,7 @@ def create_app(settings: GatewaySettings | None = None) -> Door:  # noqa: C901, 
     )
     site.install(app)
     upstreams = {name: Upstream(name, url) for name, url in urls.items()}
-    door = Door(app, app.state.keyring, keys, upstreams, document)
+    door = Door(app, app.state.keyring, keys, upstreams, document, Calls(settings.public_per_minute))
     app.state.keys = keys
     app.state.door = door
     return door

@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextvars import ContextVar
 from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
@@ -15,12 +16,14 @@ from opentelemetry.trace import SpanKind, StatusCode
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 from starlette.types import Message, Receive, Scope, Send
 
+from relais_gateway.domain.limits import Calls
+from relais_gateway.domain.refusals import TooManyCalls
 from relais_gateway.domain.routing import Operation, RouteTable, operations
 from relais_gateway.live import Live, State
 from relais_gateway.signing import Claims, SigningKeys, unknown
 from relais_gateway.upstream import Exchange, Header, Upstream, UpstreamDown, request_head
 from relais_shared import problems
-from relais_shared.auth import Actor, Keyring
+from relais_shared.auth import ANONYMOUS, Actor, Keyring
 from relais_shared.clock import utc_now
 from relais_shared.problems import COMMON, Problem
 from relais_shared.refusals import MalformedRequest, NotFound, Refusal, ScopeMissing, Unauthenticated, Unavailable
@@ -67,6 +70,10 @@ CLIENT_CLOSED: Final = 499
 """What traces call a caller that left before the answer (nginx's number)."""
 SERVER_FAULT: Final = 500
 LARGE: Final = problems.TOO_LARGE
+TOO_MANY: Final = Problem("too-many-requests", 429, "Too many calls from one address.")
+
+_PEER: Final[ContextVar[str]] = ContextVar("peer", default="")
+"""Whom one of our pages serves now: what it calls in their name, they have called."""
 
 
 class _Headers(Getter[Scope]):
@@ -99,21 +106,24 @@ class Door:
         keys: Verify access tokens.
         upstreams: The services by name.
         document: Answers a service's OpenAPI document, or nothing while it does not answer.
+        calls: How often each address may call what our services open to all.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - the parts of the door, put together once
         self,
         app: FastAPI,
         keyring: Keyring,
         keys: SigningKeys,
         upstreams: Mapping[str, Upstream],
         document: Callable[[str], Awaitable[Mapping[str, Any] | None]],
+        calls: Calls,
     ) -> None:
         self._app = app
         self._keyring = keyring
         self._keys = keys
         self._upstreams = upstreams
         self._document = document
+        self._calls = calls
         self.documents: dict[str, Mapping[str, Any]] = {}
         self._table = RouteTable(())
         self._duration = metrics.get_meter("relais").create_histogram(
@@ -175,7 +185,11 @@ class Door:
     async def _no_operation(self, methods: frozenset[str] | None, scope: Scope, receive: Receive, send: Send) -> None:
         if methods is None and not scope["path"].startswith(API):
             # The gateway's pages, and what only our services may ask; both judge for themselves.
-            await self._app(_unspoken(scope), receive, send)
+            before = _PEER.set(_peer(scope))
+            try:
+                await self._app(_unspoken(scope), receive, send)
+            finally:
+                _PEER.reset(before)
             return
         with tracer().start_as_current_span(scope["method"], kind=SpanKind.SERVER):
             try:
@@ -210,8 +224,12 @@ class Door:
         refusal: Refusal | None = None
         actor: Actor | None = None
         try:
-            claims, state = await self._who(scope)
-            actor = _actor(claims, state, operation, self._now())
+            if operation.public is None:
+                claims, state = await self._who(scope)
+                actor = _actor(claims, state, operation, self._now())
+            else:
+                # Whatever token came along is not looked at: it would open nothing more here.
+                actor = self._anybody(scope)
         except Refusal as no:
             refusal = no
         # A known partner's trace goes on; anybody else's begins here, so that nobody writes into ours.
@@ -257,6 +275,17 @@ class Door:
                         "http.response.status_code": status,
                     },
                 )
+
+    def _anybody(self, scope: Scope) -> Actor:
+        """Answer the actor of a call that is open to all.
+
+        Raises:
+            TooManyCalls: Its address called too often.
+        """
+        wait_s = self._calls.take(_peer(scope), time.monotonic())
+        if wait_s:
+            raise TooManyCalls("Wait a moment, then call again.", headers={"Retry-After": str(wait_s)})
+        return ANONYMOUS
 
     def _now(self) -> datetime:
         clock: Callable[[], datetime] = getattr(self._app.state, "clock", utc_now)
@@ -469,6 +498,11 @@ def _outside() -> bool:
     return not trace.get_current_span(otel_context.get_current()).get_span_context().is_valid
 
 
+def _peer(scope: Scope) -> str:
+    """Answer the address that asks; for a call that one of our pages makes, that of the browser before it."""
+    return _PEER.get() or (scope["client"][0] if scope.get("client") else "")
+
+
 def _unspoken(scope: Scope) -> Scope:
     """Answer the scope without the trace that an unknown caller would have us write into."""
     headers = [one for one in scope["headers"] if one[0] not in {b"traceparent", b"tracestate", b"baggage"}]
@@ -490,7 +524,7 @@ class _Told:
 
 
 async def _refuse(send: Send, refusal: Refusal) -> None:
-    table = {**COMMON, _TooLarge: LARGE}
+    table = {**COMMON, _TooLarge: LARGE, TooManyCalls: TOO_MANY}
     problem = next(table[kind] for kind in type(refusal).__mro__ if kind in table)
     facts = {name: value for name, value in refusal.facts.items() if name != "headers"}
     headers = refusal.facts.get("headers")

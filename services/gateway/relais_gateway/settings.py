@@ -19,4 +19,7 @@ class GatewaySettings(ServiceSettings):
     directory_url: str = Field(default="http://127.0.0.1:8001", description="Where the directory answers.")
     referral_url: str = Field(default="http://127.0.0.1:8002", description="Where the referral app answers.")
     token_life_s: int = Field(default=600, ge=60, le=900, description="Life of an access token, in seconds.")
+    public_per_minute: int = Field(
+        default=120, ge=1, le=100_000, description="Calls a minute from one address to what our services open to all."
+    )
     traces_kept_days: int = Field(default=7, ge=1, le=90, description="Days that spans are kept.")

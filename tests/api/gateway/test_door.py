@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from api.gateway.world import BIG, ORGANISATION, Door, EchoSettings, echo, serving
+from api.gateway.world import BIG, ORGANISATION, PUBLIC_PER_MINUTE, Door, EchoSettings, echo, serving
 
 pytestmark = pytest.mark.anyio
 
@@ -26,6 +26,40 @@ async def test_what_declares_no_scope_is_not_served(door: Door) -> None:
     assert (await door.ask("GET", "/internal/registry", headers=headers)).status_code == 401
     wrong = await door.ask("DELETE", "/v1/directory/echo", headers=headers)
     assert (wrong.status_code, wrong.headers["allow"]) == (405, "POST")
+
+
+async def test_what_is_open_to_all_reaches_the_service_as_nobody(door: Door) -> None:
+    """A token changes nothing there; the person's and the guest's own secrets go on."""
+    sessions = {"Relais-Person-Session": "p-secret", "Relais-Guest-Session": "g-secret", "Cookie": "relais_session=x"}
+    for authorization in ({}, {"Authorization": "Bearer x"}, await door.bearer()):
+        answer = await door.ask("POST", "/v1/directory/open/7", json={}, headers={**sessions, **authorization})
+        assert answer.status_code == 200, answer.text
+        told, headers = answer.json(), dict(answer.json()["headers"])
+        who = {name: told["actor"][name] for name in ("kind", "sub", "org", "scope", "user", "issuer")}
+        assert who == {
+            "kind": "anonymous", "sub": "anonymous", "org": None, "scope": "", "user": None, "issuer": "gateway",
+        }  # fmt: skip
+        assert (headers["relais-person-session"], headers["relais-guest-session"]) == ("p-secret", "g-secret")
+        assert "cookie" not in headers
+        assert not {name for name in headers if "forwarded" in name or "addr" in name}
+    # A service's health is not for outside: the gateway's own answers.
+    assert (await door.ask("GET", "/healthz")).json() != "the service's own"
+
+
+async def test_what_asks_for_a_scope_is_never_open_to_all(door: Door) -> None:
+    assert (await door.ask("GET", "/v1/directory/both")).status_code == 401
+    assert (await door.ask("GET", "/v1/directory/both", headers=await door.bearer())).status_code == 200
+
+
+async def test_one_address_calls_what_is_open_to_all_only_so_often(door: Door) -> None:
+    answers = [await door.ask("POST", "/v1/directory/open/7") for _ in range(PUBLIC_PER_MINUTE * 3 // 2)]
+    statuses = [answer.status_code for answer in answers]
+    assert statuses[:PUBLIC_PER_MINUTE] == [200] * PUBLIC_PER_MINUTE
+    refused = answers[-1]
+    assert (refused.status_code, refused.json()["type"]) == (429, "/problems/too-many-requests")
+    assert 1 <= int(refused.headers["retry-after"]) <= 60 // PUBLIC_PER_MINUTE
+    # Who shows a token is not bound by it.
+    assert (await door.ask("POST", "/v1/directory/echo", headers=await door.bearer())).status_code == 200
 
 
 async def test_a_token_of_less_opens_less(door: Door) -> None:

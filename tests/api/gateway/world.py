@@ -22,7 +22,7 @@ from relais_gateway.app import _Beside, create_app
 from relais_gateway.settings import GatewaySettings
 from relais_local.databases import Access
 from relais_shared import service
-from relais_shared.auth import Actor, Keyring, public, requires
+from relais_shared.auth import Actor, Keyring, actor_of, public, requires
 from relais_shared.settings import ServiceSettings, SettingsConfigDict
 
 ORGANISATION: dict[str, Any] = {
@@ -39,6 +39,7 @@ PLATFORM: dict[str, Any] = {
     "clients": [{"name": "plateforme", "scopes": ["directory:read", "platform:admin", "trace:read"]}], "users": [],
 }  # fmt: skip
 BIG = 8 << 20
+PUBLIC_PER_MINUTE = 20
 PUBLIC_URL = "http://relais.example"
 OTLP_TOKEN = "what-our-own-services-show"
 
@@ -75,9 +76,19 @@ def echo(settings: EchoSettings) -> FastAPI:
     async def undeclared() -> str:
         return "nobody said who may"
 
-    @router.get("/v1/directory/open", openapi_extra=public("a test"))
-    async def opened() -> str:
-        return "open"
+    @router.post("/v1/directory/open/{place}", openapi_extra=public("a test"))
+    async def opened(request: Request, place: str) -> dict[str, Any]:
+        actor = actor_of(request)
+        headers = [[name.decode(), value.decode("latin-1")] for name, value in request.headers.raw]
+        return {"headers": headers, "actor": actor.claims() | {"issuer": actor.issuer}, "place": place}
+
+    @router.get("/healthz", openapi_extra=public("health"))
+    async def healthz() -> str:
+        return "the service's own"
+
+    @router.get("/v1/directory/both", openapi_extra={"x-relais-public": "a mistake"})
+    async def both(_actor: Annotated[Actor, requires("directory:read")]) -> str:
+        return "guarded"
 
     app = FastAPI(openapi_url=None)
     app.include_router(router)
@@ -157,6 +168,7 @@ async def opened(access: Access) -> AsyncIterator[Door]:
         dsn=access.dsn,
         port=ports[0],
         otlp_port=ports[3],
+        public_per_minute=PUBLIC_PER_MINUTE,
         RELAIS_PUBLIC_URL=PUBLIC_URL,
         RELAIS_TELEMETRY_TOKEN=OTLP_TOKEN,
         **urls,

@@ -16,7 +16,7 @@ class Operation:
         method: In capitals.
         template: The path with its parameters in braces.
         scopes: Any one of them opens it.
-        public: Why it is open to all; None where it is not.
+        public: Why it is open to all; None where it is not, and wherever a scope is declared.
     """
 
     upstream: str
@@ -87,7 +87,8 @@ def operations(upstream: str, document: Mapping[str, Any]) -> tuple[list[Operati
             if method not in METHODS:
                 continue
             scopes = frozenset(scope for way in said.get("security", ()) for names in way.values() for scope in names)
-            public = said.get("x-relais-public")
+            # Whoever declares both meant the stricter one.
+            public = None if scopes else said.get("x-relais-public")
             if scopes or public:
                 found.append(Operation(upstream, method.upper(), template, scopes, public))
             else:

@@ -88,6 +88,11 @@ PROBLEMS: Final[Mapping[str, tuple[int, str, str]]] = {
         "What is read before acceptance holds no name, phone, e-mail or national number.",
     ),
     "version-required": (428, "A change needs If-Match.", "Send the ETag that you read."),
+    "too-many-requests": (
+        429,
+        "Too many calls from one address.",
+        "Wait as Retry-After says. Operations that take a token have no such bound.",
+    ),
     "internal": (500, "Something went wrong on our side.", "Give the trace_id to the technical team."),
     "unavailable": (503, "Temporarily unavailable.", "Wait as Retry-After says, then send it again."),
 }
