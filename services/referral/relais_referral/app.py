@@ -11,7 +11,7 @@ from fastapi import FastAPI
 from relais_referral.directory import Directory
 from relais_referral.models import OrganisationCopy
 from relais_referral.problems import TABLE
-from relais_referral.routes import consents, referrals
+from relais_referral.routes import consents, conversation, referrals, steps
 from relais_referral.sealing import Sealer
 from relais_referral.settings import ReferralSettings
 from relais_shared import registry
@@ -52,7 +52,13 @@ def create_app(settings: ReferralSettings | None = None, *, directory: ASGITrans
         title="Relais referral",
         description="One person handed over to one service: with her agreement, closed on both sides.",
         table=TABLE,
-        routers=[referrals.router, consents.router, registry.router(OrganisationCopy)],
+        routers=[
+            referrals.router,
+            steps.router,
+            consents.router,
+            conversation.router,
+            registry.router(OrganisationCopy),
+        ],
         migrations=MIGRATIONS,
         opened=opened,
         upstreams=upstreams,

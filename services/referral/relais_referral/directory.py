@@ -1,14 +1,23 @@
 """What the referral app asks the directory: the service that a hand-over names, and the themes there are."""
 
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
+from urllib.parse import urlencode
 from uuid import UUID
 
 from pydantic import BaseModel
 
+from relais_referral.schemas import Alternative
 from relais_shared.auth import Keyring, system
 from relais_shared.client import Client, TransportError
 from relais_shared.refusals import Unavailable
+
+NEAR_KM: Final = 15
+"""How far another service may be: half an hour by bus around a town."""
+
+MOST_ALTERNATIVES: Final = 5
+"""More would be a list to read while somebody waits."""
 
 THEMES_KEPT_FOR: Final = timedelta(minutes=5)
 """Themes hardly ever change; a new one is known five minutes later."""
@@ -30,6 +39,16 @@ class NamedService(BaseModel):
     can_receive: str
     status: str = "active"
     sensitive: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What another service would have to offer."""
+
+    themes: tuple[str, ...]
+    municipality: str
+    not_service_id: UUID
+    suggested: tuple[str, ...] = ()
 
 
 class Theme(BaseModel):
@@ -80,6 +99,25 @@ class Directory:
             self._themes_until = now + THEMES_KEPT_FOR
         return self._themes
 
+    async def alternatives(self, wanted: Wanted) -> list[Alternative]:
+        """Answer other services for the same themes near an area: suggested, then with open places, then near.
+
+        Raises:
+            Unavailable: The directory does not answer.
+        """
+        found: dict[str, Alternative] = {}
+        for theme in wanted.themes:
+            query = {"theme": theme, "municipality": wanted.municipality, "radius_km": NEAR_KM, "limit": 20}
+            answer = await self._get(f"/v1/directory/search?{urlencode(query)}")
+            for card in _Cards.model_validate_json(answer or b'{"items": []}').items:
+                if card.service.id != wanted.not_service_id:
+                    found.setdefault(str(card.service.id), card.alternative(wanted.suggested))
+        ordered = sorted(
+            found.values(),
+            key=lambda one: (not one.suggested, not one.available, one.distance_m is None, one.distance_m or 0),
+        )
+        return ordered[:MOST_ALTERNATIVES]
+
     async def answers(self) -> bool:
         """Say whether the directory is alive."""
         try:
@@ -98,6 +136,42 @@ class Directory:
         if answer.status_code == 404:  # noqa: PLR2004 - a status of HTTP
             return None
         raise Unavailable("The directory cannot answer now. Nothing was stored; try again.")
+
+
+class _Place(BaseModel):
+    address: dict[str, str | None] = {}
+
+
+class _Capacity(BaseModel):
+    available: int | None = None
+    held: bool = True
+
+
+class _Card(BaseModel):
+    service: Named
+    organisation: Named
+    location: _Place | None = None
+    distance_m: int | None = None
+    capacity: _Capacity | None = None
+    can_receive: str
+
+    def alternative(self, suggested: tuple[str, ...]) -> Alternative:
+        """Answer it as another service; an open place that was told long ago is no promise."""
+        known = self.capacity is not None and self.capacity.held
+        return Alternative(
+            service_id=self.service.id,
+            name=self.service.name,
+            organisation=self.organisation.name,
+            municipality=self.location.address.get("municipality") if self.location else None,
+            distance_m=self.distance_m,
+            available=self.capacity.available if self.capacity and known else None,
+            can_receive=self.can_receive,
+            suggested=str(self.service.id) in suggested,
+        )
+
+
+class _Cards(BaseModel):
+    items: list[_Card]
 
 
 class _Themes(BaseModel):

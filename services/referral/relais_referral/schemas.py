@@ -143,6 +143,7 @@ class Need(Input):
     theme: Slug
     words: Text | None = None
     said_by: Literal["person", "counsellor"] = "person"
+    hidden_from: list[Literal["recipient"]] = Field(default=[], description="Who does not read this line.")
 
 
 class Concerned(Input):
@@ -161,6 +162,10 @@ class To(Input):
 
 
 Short = Annotated[list[Line], Field(max_length=20)]
+
+
+ExternalIds = Annotated[dict[Slug, Line], Field(max_length=10)]
+"""References of one side's own software, by system; sealed, and read by that side alone."""
 
 
 class Draft(Input):
@@ -198,6 +203,14 @@ class Draft(Input):
     notes: Text | None = None
     constraints: Short = []
     urgency: Literal["today", "days", "none"] = "days"
+    external_ids: ExternalIds = Field(default={}, description="Your own references; the other side never reads them.")
+
+
+class Redirection(Input):
+    """Opening a new draft toward another service, after the first said no."""
+
+    recipient: To
+    counsellor: Counsellor | None = None
 
 
 class DraftChange(Input):
@@ -219,6 +232,19 @@ class Propose(Input):
     """Proposing: the draft's counsellor, unless another is named."""
 
     counsellor: Counsellor | None = None
+
+
+class PhoneAgreement(Input):
+    """What was agreed by telephone: the colleague accepts it in one tap."""
+
+    colleague: Line = Field(description="Who said yes on the telephone.")
+    at: AwareDatetime | None = None
+
+
+class Pause(Input):
+    """Letting it rest; nobody is reminded meanwhile."""
+
+    until: date | None = None
 
 
 class Taken(Input):
@@ -277,6 +303,7 @@ class Meeting(Input):
     to_be_agreed: bool = Field(default=False, description="The time is still to be agreed with her.")
     mode: Literal["visit", "call", "video"] = "visit"
     place: Line | None = None
+    agreed: Line | None = Field(default=None, description="How it was agreed with her.")
     attendees: list[Literal["person", "sender", "recipient"] | Attendee] = Field(
         default=["person", "sender", "recipient"], max_length=20, description="Roles, or names with their role."
     )
@@ -303,32 +330,81 @@ class Closing(Input):
 
 
 class Withdrawal(Input):
-    """Stopping at her word; nobody is asked why."""
+    """Stopping at her word, all or a part; nobody is asked why."""
 
     method: Literal["counsellor", "private_link", "phone", "in_person"] = "counsellor"
+    purposes: list[Purpose] = Field(default=[], description="Only these; all where neither these nor categories.")
+    data_categories: list[Category] = Field(default=[], description="Only these.")
 
 
-class ConsentInput(Input):
-    """What she agreed to, as her counsellor records it."""
+class ConsentTerms(Input):
+    """To what she is asked to agree."""
 
     purposes: list[Purpose] = Field(min_length=1, description="`referral`, and each other purpose she said yes to.")
     data_categories: list[Category] = Field(min_length=1)
+    language: Language
+    notice_version: Line
+    collected_by: Line
+    given_by: Literal["person", "parent", "legal_guardian", "administrator", "trusted_person"] = Field(
+        default="person", description="Who decides: she herself, or whoever represents her."
+    )
+    valid_until: AwareDatetime | None = None
+    legal_basis: dict[Purpose, Line] = Field(
+        default={}, description="The GDPR basis of each purpose, apart from her agreement."
+    )
+    article_9_basis: Line | None = None
+
+
+class ConsentInput(ConsentTerms):
+    """What she agreed to, as her counsellor records it."""
+
     method: Literal["in_person_oral", "in_person_written", "phone"]
     expressed_by: Literal["spoken", "spoken_before_second_professional", "her_tap", "picture_code", "signature"] = (
         "spoken"
     )
     seen_alone: Literal["yes", "no", "unknown"] = "unknown"
     interpreter: Literal["none", "professional", "relative"] = "none"
-    language: Language
-    notice_version: Line
-    collected_by: Line
-    given_by: Line = "person"
     given_at: AwareDatetime
+
+
+class ConsentRequest(ConsentTerms):
+    """What she will be asked by her own link."""
+
+
+class ConsentAnswer(Input):
+    """Her own answer; she may agree to less than was asked."""
+
+    agreed: bool
+    purposes: list[Purpose] | None = None
+    data_categories: list[Category] | None = None
     valid_until: AwareDatetime | None = None
-    legal_basis: dict[Purpose, Line] = Field(
-        default={}, description="The GDPR basis of each purpose, apart from her agreement."
-    )
-    article_9_basis: Line | None = None
+
+
+class TaskDone(Input):
+    """What was done about a task."""
+
+    how: Literal["told_in_person", "told_by_phone", "told_in_writing", "told_by_relay", "not_possible", "done"] = "done"
+    local_copy: Literal["erased", "kept"] | None = Field(default=None, description="For a task `local_copy`.")
+    basis: Line | None = Field(default=None, description="On what basis a copy is kept.")
+
+    @model_validator(mode="after")
+    def _basis(self) -> Self:
+        if (self.local_copy == "kept") != (self.basis is not None):
+            raise ValueError("Say on what basis the copy is kept, and only then.")
+        return self
+
+
+class Assignment(Input):
+    """Whose referral it is inside its organisation; neither: the desk's."""
+
+    account_id: UUID | None = None
+    team_id: Line | None = None
+
+
+class NewMessage(Input):
+    """A message to the other side."""
+
+    words: Text
 
 
 class View(BaseModel):
@@ -347,8 +423,8 @@ class OrganisationView(View):
 class RecipientView(OrganisationView):
     """The structure and service that take over."""
 
-    service_id: UUID
-    service_name: str
+    service_id: UUID | None = Field(default=None, description="In no list where the service is sensitive.")
+    service_name: str | None = None
     relay_contact_id: UUID | None = None
 
 
@@ -372,7 +448,17 @@ class ReferralView(View):
     recipient: RecipientView | None = None
     counsellor: dict[str, Any] | None = Field(default=None, description="The sender's named counsellor.")
     recipient_counsellor: dict[str, Any] | None = None
+    via: str | None = Field(default=None, description="How the recipient receives: relais, guest or phone_only.")
     urgency: str | None = None
+    due_at: datetime | None = Field(default=None, description="When an answer is usual.")
+    overdue: bool | None = None
+    paused: dict[str, Any] | None = None
+    agreed_by_phone: dict[str, Any] | None = None
+    undo_until: datetime | None = Field(default=None, description="Until when the last step can be taken back.")
+    redirected_from: UUID | None = None
+    redirected_to: UUID | None = None
+    external_ids: dict[str, str] | None = None
+    launch_url: str | None = Field(default=None, description="Opens this draft on the screen, nothing typed twice.")
     themes: list[str] | None = None
     person: PersonView | None = None
     needs: list[dict[str, Any]] | None = None
@@ -416,13 +502,15 @@ class ConsentView(View):
     notice: dict[str, str]
     collected_by: str
     given_by: str
-    given_at: datetime
+    given_at: datetime | None = None
     valid_until: datetime | None = None
+    superseded_by: UUID | None = None
     legal_basis: dict[str, str]
     article_9_basis: str | None = None
     schema_version: str
     withdrawal_method: str | None = None
     status_history: list[dict[str, Any]] | None = None
+    held_back: list[str] = Field(default=[], description="Categories that stay closed until she confirms alone.")
 
 
 class ConsentPage(View):
@@ -463,6 +551,94 @@ class EventPage(View):
     """What happened, in order."""
 
     items: list[EventView]
+
+
+class TaskView(View):
+    """Something that waits for one side."""
+
+    id: UUID
+    referral_id: UUID
+    short_code: str
+    party: str
+    kind: str
+    reason: str
+    opened_at: datetime
+    done_at: datetime | None = None
+    answer: dict[str, Any] | None = None
+
+
+class TaskPage(View):
+    """Tasks, the oldest first."""
+
+    items: list[TaskView]
+
+
+class CountsView(View):
+    """How many wait where: by role, then by state, with the overdue ones."""
+
+    sender: dict[str, int] = {}
+    recipient: dict[str, int] = {}
+
+
+class Alternative(View):
+    """Another service near her area for the same need."""
+
+    service_id: UUID
+    name: str
+    organisation: str
+    municipality: str | None = None
+    distance_m: int | None = None
+    available: int | None = None
+    can_receive: str
+    suggested: bool = Field(default=False, description="By the structure that declined.")
+
+
+class AlternativePage(View):
+    """Other services, those with open places first."""
+
+    items: list[Alternative]
+
+
+class MessageView(View):
+    """A message of the thread."""
+
+    id: UUID
+    at: datetime
+    party: str
+    organisation_id: UUID | None = None
+    author: str
+    words: str
+
+
+class MessagePage(View):
+    """The thread, the oldest first."""
+
+    items: list[MessageView]
+
+
+class DocumentView(View):
+    """A document of a referral; its content is fetched apart, and never shown in place."""
+
+    id: UUID
+    at: datetime
+    party: str
+    organisation_id: UUID | None = None
+    media_type: str
+    size: int
+    title: str
+
+
+class DocumentPage(View):
+    """The documents, the oldest first."""
+
+    items: list[DocumentView]
+
+
+class MeetingView(View):
+    """The meeting that stands, or the times that were offered."""
+
+    meeting: dict[str, Any] | None = None
+    options: list[dict[str, Any]] = []
 
 
 class NoticeView(View):

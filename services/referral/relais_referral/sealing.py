@@ -86,12 +86,20 @@ class Seal:
 
     def close(self, part: str, value: Any) -> bytes:  # noqa: ANN401 - any JSON-able value
         """Seal a JSON-able value."""
-        nonce = os.urandom(NONCE_BYTES)
-        return nonce + self._cipher.encrypt(nonce, orjson.dumps(value), self._place(part))
+        return self.close_bytes(part, orjson.dumps(value))
 
     def open(self, part: str, sealed: bytes) -> Any:  # noqa: ANN401 - any JSON-able value
         """Open what `close` sealed for the same part."""
-        return orjson.loads(self._cipher.decrypt(sealed[:NONCE_BYTES], sealed[NONCE_BYTES:], self._place(part)))
+        return orjson.loads(self.open_bytes(part, sealed))
+
+    def close_bytes(self, part: str, content: bytes) -> bytes:
+        """Seal bytes as they are, such as a document's."""
+        nonce = os.urandom(NONCE_BYTES)
+        return nonce + self._cipher.encrypt(nonce, content, self._place(part))
+
+    def open_bytes(self, part: str, sealed: bytes) -> bytes:
+        """Open what `close_bytes` sealed for the same part."""
+        return self._cipher.decrypt(sealed[:NONCE_BYTES], sealed[NONCE_BYTES:], self._place(part))
 
     def _place(self, part: str) -> bytes:
         return f"sealed_part|{self._id}|content|{part}".encode()

@@ -1,27 +1,33 @@
 """Every query of the referral app, and the order in which rows are locked: referral, then consent state."""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Select, String, cast, false, func, not_, or_, select, tuple_
+from sqlalchemy import Select, String, cast, exists, false, func, not_, or_, select, true, tuple_
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from relais_referral.domain import chain
-from relais_referral.domain.consent import Consent, Purpose, Status
-from relais_referral.domain.handshake import Party, State
+from relais_referral.domain.consent import Consent, Purpose, Status, held_back
+from relais_referral.domain.handshake import ENDED, WAITING, Party, State
 from relais_referral.domain.visibility import Category, shown_state
 from relais_referral.models import (
+    AccessReferral,
     ConsentRecord,
     ConsentState,
     Disclosure,
+    Document,
     EventRow,
+    Guest,
+    Message,
     OrganisationCopy,
     Referral,
     SealedPart,
+    Task,
 )
 from relais_shared.auth import Actor
 from relais_shared.refusals import NotFound
@@ -30,60 +36,167 @@ from relais_shared.registry import known
 UNKNOWN = "There is no such referral, or it is not yours to know of."
 
 
-async def begin(tx: AsyncSession, actor: Actor) -> None:
-    """Tell the database for which organisation this transaction asks; its row-level security then holds."""
-    await tx.execute(select(func.set_config("relais.organisation", str(actor.organisation_id or ""), True)))
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who asks: an organisation's client or user, she herself by her access, a guest, or the worker.
+
+    Attributes:
+        actor: Vouched for by the gateway; anonymous for her and for a guest.
+        access_id: Her access, where she asks.
+        guest_id: The guest, where one asks.
+        working: The worker asks: it sees every referral.
+    """
+
+    actor: Actor
+    access_id: UUID | None = None
+    guest_id: UUID | None = None
+    working: bool = False
+
+    @property
+    def name(self) -> str:
+        """How events and disclosures call it."""
+        if self.access_id is not None:
+            return "person"
+        if self.guest_id is not None:
+            return f"guest:{self.guest_id}"
+        return self.actor.id
+
+    @property
+    def owner(self) -> UUID | None:
+        """Whose keys of repeated requests these are."""
+        return self.access_id or self.guest_id or self.actor.organisation_id
 
 
-def parties_of(referral: Referral, actor: Actor) -> frozenset[Party]:
-    """Answer what an actor is in a referral, as far as its scopes go; both where it hands over to itself."""
-    found = set()
-    if referral.sender_id == actor.organisation_id and "referral:send" in actor.scopes:
+async def begin(tx: AsyncSession, caller: Caller) -> None:
+    """Tell the database for whom this transaction asks; its row-level security then holds."""
+    await tx.execute(
+        select(
+            func.set_config("relais.organisation", str(caller.actor.organisation_id or ""), True),
+            func.set_config("relais.access", str(caller.access_id or ""), True),
+            func.set_config("relais.guest", str(caller.guest_id or ""), True),
+            func.set_config("relais.worker", "on" if caller.working else "", True),
+        )
+    )
+
+
+def parties_of(referral: Referral, caller: Caller) -> frozenset[Party]:
+    """Answer what a caller is in a referral, as far as its scopes go; both sides where it hands over to itself.
+
+    Of an organisation's users, only those whom it concerns: its own, its team, or the one whose deputy they are.
+    """
+    if caller.access_id is not None:
+        return frozenset({Party.PERSON})
+    if caller.guest_id is not None:
+        return frozenset({Party.RECIPIENT})
+    actor, found = caller.actor, set()
+    if (
+        referral.sender_id == actor.organisation_id
+        and "referral:send" in actor.scopes
+        and _concerns(actor, referral.sender_account_id, referral.sender_team_id)
+    ):
         found.add(Party.SENDER)
     if (
         referral.recipient_id == actor.organisation_id
         and "referral:receive" in actor.scopes
         and referral.state != State.DRAFT
+        and _concerns(actor, referral.recipient_account_id, referral.recipient_team_id)
     ):
         found.add(Party.RECIPIENT)
     return frozenset(found)
 
 
+def _concerns(actor: Actor, account_id: UUID | None, team_id: str | None) -> bool:
+    """Answer whether a referral of its side is an actor's: a client's always, a user's as design 5 says."""
+    if actor.kind != "user" or (account_id is None and team_id is None):
+        return True
+    return (
+        account_id == actor.user_id
+        or account_id in actor.stands_for
+        or (team_id is not None and team_id in {*actor.teams, *actor.leads})
+    )
+
+
+def _concerning(actor: Actor, account_id: Any, team_id: Any) -> Any:  # noqa: ANN401 - SQL expressions
+    """Answer the same as `_concerns` for a query."""
+    if actor.kind != "user":
+        return true()
+    accounts = [each for each in (actor.user_id, *actor.stands_for) if each is not None]
+    teams = [*actor.teams, *actor.leads]
+    return or_(account_id.is_(None) & team_id.is_(None), account_id.in_(accounts), team_id.in_(teams))
+
+
 async def lock_referral(
-    tx: AsyncSession, id_: UUID, actor: Actor, *, reading: bool = False
+    tx: AsyncSession, id_: UUID, caller: Caller, *, reading: bool = False
 ) -> tuple[Referral, frozenset[Party]]:
-    """Lock a referral of the actor's and answer it with what the actor is in it.
+    """Lock a referral of the caller's and answer it with what the caller is in it.
 
     Args:
         tx: After `begin`.
         id_: The referral.
-        actor: Who asks.
+        caller: Who asks.
         reading: Others may read at the same time, but nobody changes it until this transaction ends.
 
     Raises:
-        NotFound: Absent, or not the actor's to know of.
+        NotFound: Absent, or not the caller's to know of.
     """
-    query = select(Referral).where(col(Referral.id) == id_, _of(actor)).with_for_update(read=reading)
+    query = select(Referral).where(col(Referral.id) == id_, _of(caller)).with_for_update(read=reading)
     referral = await tx.scalar(query.execution_options(populate_existing=True))
-    parties = parties_of(referral, actor) if referral else frozenset()
+    parties = parties_of(referral, caller) if referral else frozenset()
     if referral is None or not parties:
         raise NotFound(UNKNOWN)
     return referral, parties
 
 
-def _of(actor: Actor) -> Any:  # noqa: ANN401 - an SQL expression
+async def find_referral(tx: AsyncSession, id_: UUID, caller: Caller) -> tuple[Referral, frozenset[Party]]:
+    """Answer a referral of the caller's without locking it: nothing sealed may be shown from it.
+
+    Raises:
+        NotFound: Absent, or not the caller's to know of.
+    """
+    referral = await tx.scalar(select(Referral).where(col(Referral.id) == id_, _of(caller)))
+    parties = parties_of(referral, caller) if referral else frozenset()
+    if referral is None or not parties:
+        raise NotFound(UNKNOWN)
+    return referral, parties
+
+
+def _of(caller: Caller) -> Any:  # noqa: ANN401 - an SQL expression
     # Behind this stands the same rule as row-level security.
-    return or_(col(Referral.sender_id) == actor.organisation_id, col(Referral.recipient_id) == actor.organisation_id)
+    if caller.working:
+        return true()
+    if caller.access_id is not None:
+        return col(Referral.id).in_(
+            select(col(AccessReferral.referral_id)).where(col(AccessReferral.access_id) == caller.access_id)
+        )
+    if caller.guest_id is not None:
+        return col(Referral.id).in_(
+            select(col(Guest.referral_id)).where(col(Guest.id) == caller.guest_id, col(Guest.ended_at).is_(None))
+        )
+    own = caller.actor.organisation_id
+    return or_(col(Referral.sender_id) == own, col(Referral.recipient_id) == own)
 
 
 async def consents(
-    tx: AsyncSession, referral_id: UUID, *, lock: bool = False, reading: bool = False
+    tx: AsyncSession,
+    referral_id: UUID,
+    *,
+    conference_id: UUID | None = None,
+    lock: bool = False,
+    reading: bool = False,
 ) -> list[tuple[ConsentRecord, ConsentState]]:
-    """Answer the consents of a referral, the newest first; their states locked on demand, after the referral."""
+    """Answer the consents of a hand-over, or of a conference about it, the newest first.
+
+    Their states are locked on demand, after the referral.
+    """
     query: Select[ConsentRecord, ConsentState] = (
         select(ConsentRecord, ConsentState)
         .join(ConsentState, col(ConsentState.consent_id) == col(ConsentRecord.id))
-        .where(col(ConsentRecord.referral_id) == referral_id)
+        .where(
+            col(ConsentRecord.referral_id) == referral_id,
+            col(ConsentRecord.conference_id) == conference_id
+            if conference_id
+            else col(ConsentRecord.conference_id).is_(None),
+        )
         .order_by(col(ConsentRecord.recorded_at).desc(), col(ConsentRecord.id))
     )
     if lock or reading:
@@ -92,24 +205,34 @@ async def consents(
     return [(row[0], row[1]) for row in rows]
 
 
-async def given(tx: AsyncSession, referral_ids: Iterable[UUID]) -> dict[UUID, Consent]:
+async def given(tx: AsyncSession, referrals: Iterable[Referral]) -> dict[UUID, Consent]:
     """Answer the consents that were given and not ended, by referral; one may have run out."""
+    by_id = {referral.id: referral for referral in referrals}
     rows = await tx.execute(
         select(ConsentRecord, ConsentState)
         .join(ConsentState, col(ConsentState.consent_id) == col(ConsentRecord.id))
-        .where(col(ConsentState.referral_id).in_(list(referral_ids)), col(ConsentState.status) == Status.GIVEN)
+        .where(
+            col(ConsentState.referral_id).in_(list(by_id)),
+            col(ConsentState.status) == Status.GIVEN,
+            col(ConsentState.conference_id).is_(None),
+        )
     )
-    return {row[0].referral_id: consent_of(row[0], row[1]) for row in rows}
+    return {row[0].referral_id: consent_of(by_id[row[0].referral_id], row[0], row[1]) for row in rows}
 
 
-def consent_of(record: ConsentRecord, state: ConsentState) -> Consent:
-    """Answer what the rules need of a consent."""
+def consent_of(referral: Referral, record: ConsentRecord, state: ConsentState) -> Consent:
+    """Answer what the rules need of a consent; what she has yet to confirm alone is not in it."""
+    closed = held_back(
+        sensitive=referral.sensitive,
+        seen_alone=record.record["seen_alone"],
+        interpreter=record.record["interpreter"],
+    )
     return Consent(
         id=record.id,
         recipient_id=record.recipient_id,
         service_id=record.service_id,
         purposes=frozenset(Purpose(name) for name in record.purposes),
-        categories=frozenset(Category(name) for name in record.data_categories),
+        categories=frozenset(Category(name) for name in record.data_categories) - closed,
         status=Status(state.status),
         valid_until=record.valid_until,
     )
@@ -141,9 +264,17 @@ async def sealed(tx: AsyncSession, referral_id: UUID, parts: Iterable[str]) -> d
     return {row[0]: row[1] for row in rows}
 
 
-async def seal(tx: AsyncSession, referral_id: UUID, part: str, content: bytes | None) -> None:
-    """Keep a sealed part in place of what was there; None removes it."""
-    row = await tx.get(SealedPart, (referral_id, part))
+async def seal(tx: AsyncSession, referral_id: UUID, part: str, content: bytes | None, *, new: bool = False) -> None:
+    """Keep a sealed part in place of what was there; None removes it.
+
+    Args:
+        tx: Writing.
+        referral_id: The referral.
+        part: Which part.
+        content: Sealed.
+        new: The referral was made in this transaction: nothing can be there.
+    """
+    row = None if new else await tx.get(SealedPart, (referral_id, part))
     if content is None:
         if row is not None:
             await tx.delete(row)
@@ -210,14 +341,46 @@ async def disclosures(tx: AsyncSession, referral_id: UUID) -> Sequence[Disclosur
     return found.all()
 
 
-async def page(  # noqa: PLR0913 - the filters of the list
+@dataclass(frozen=True, slots=True)
+class Filters:
+    """The filters of the list; what is absent does not narrow."""
+
+    role: Party | None = None
+    states: Sequence[str] = ()
+    themes: Sequence[str] = ()
+    updated_since: datetime | None = None
+    account_id: UUID | None = None
+    team_id: str | None = None
+    overdue_at: datetime | None = None
+
+
+def _ways(actor: Actor, role: Party | None) -> tuple[Any, Any]:
+    """Answer the conditions under which a row is the actor's, and under which it is read neutrally."""
+    as_sender = (col(Referral.sender_id) == actor.organisation_id) & _concerning(
+        actor, col(Referral.sender_account_id), col(Referral.sender_team_id)
+    )
+    as_recipient = (
+        (col(Referral.recipient_id) == actor.organisation_id)
+        & (col(Referral.state) != State.DRAFT)
+        & _concerning(actor, col(Referral.recipient_account_id), col(Referral.recipient_team_id))
+    )
+    ways = []
+    # The rows that are read as a sender that may sanction reads them, and in no other way.
+    neutral: Any = false()
+    if "referral:send" in actor.scopes and role is not Party.RECIPIENT:
+        ways.append(as_sender)
+        neutral = as_sender & col(Referral.sender_may_sanction)
+    if "referral:receive" in actor.scopes and role is not Party.SENDER:
+        ways.append(as_recipient)
+        neutral = neutral & not_(as_recipient)
+    return (or_(*ways) if ways else false()), neutral
+
+
+async def page(
     tx: AsyncSession,
     actor: Actor,
+    filters: Filters,
     *,
-    role: Party | None,
-    states: Sequence[str],
-    themes: Sequence[str],
-    updated_since: datetime | None,
     before: tuple[datetime, UUID] | None,
     limit: int,
 ) -> tuple[list[Referral], tuple[datetime, UUID] | None]:
@@ -229,29 +392,39 @@ async def page(  # noqa: PLR0913 - the filters of the list
     Returns:
         The referrals, and the position of the last where more follow.
     """
-    as_sender = col(Referral.sender_id) == actor.organisation_id
-    as_recipient = (col(Referral.recipient_id) == actor.organisation_id) & (col(Referral.state) != State.DRAFT)
-    ways = []
-    # The rows that are read as a sender that may sanction reads them, and in no other way.
-    neutral: Any = false()
-    if "referral:send" in actor.scopes and role is not Party.RECIPIENT:
-        ways.append(as_sender)
-        neutral = as_sender & col(Referral.sender_may_sanction)
-    if "referral:receive" in actor.scopes and role is not Party.SENDER:
-        ways.append(as_recipient)
-        neutral = neutral & not_(as_recipient)
-    if not ways:
-        return [], None
+    mine, neutral = _ways(actor, filters.role)
     own = await known(tx, OrganisationCopy, actor.organisation_id) if actor.organisation_id else None
     sanctions = own is not None and own.may_sanction
     changed = col(Referral.noticed_at) if sanctions else col(Referral.updated_at)
-    query = select(Referral).where(or_(*ways))
-    if states:
-        query = query.where(_in_states(states, neutral))
-    if themes:
-        query = query.where(col(Referral.themes).op("&&")(cast(list(themes), ARRAY(String))))
-    if updated_since is not None:
-        query = query.where(changed >= updated_since)
+    query = select(Referral).where(mine)
+    if filters.states:
+        query = query.where(_in_states(filters.states, neutral))
+    if filters.themes:
+        # A sensitive theme stands in no list, so no list can be searched for it.
+        query = query.where(
+            col(Referral.themes).op("&&")(cast(list(filters.themes), ARRAY(String))), not_(col(Referral.sensitive))
+        )
+    if filters.updated_since is not None:
+        query = query.where(changed >= filters.updated_since)
+    if filters.account_id is not None:
+        query = query.where(
+            or_(
+                (col(Referral.sender_id) == actor.organisation_id)
+                & (col(Referral.sender_account_id) == filters.account_id),
+                (col(Referral.recipient_id) == actor.organisation_id)
+                & (col(Referral.recipient_account_id) == filters.account_id),
+            )
+        )
+    if filters.team_id is not None:
+        query = query.where(
+            or_(
+                (col(Referral.sender_id) == actor.organisation_id) & (col(Referral.sender_team_id) == filters.team_id),
+                (col(Referral.recipient_id) == actor.organisation_id)
+                & (col(Referral.recipient_team_id) == filters.team_id),
+            )
+        )
+    if filters.overdue_at is not None:
+        query = query.where(_overdue(filters.overdue_at, neutral))
     if before is not None:
         query = query.where(tuple_(changed, col(Referral.id)) < before)
     query = query.order_by(changed.desc(), col(Referral.id).desc()).limit(limit + 1)
@@ -262,8 +435,112 @@ async def page(  # noqa: PLR0913 - the filters of the list
     return rows[:limit], (last.noticed_at if sanctions else last.updated_at, last.id)
 
 
+def _overdue(now: datetime, neutral: Any) -> Any:  # noqa: ANN401 - SQL expressions
+    # Whether she paused is nothing that a sender that may sanction could read.
+    return (
+        col(Referral.state).in_([str(state) for state in WAITING])
+        & (col(Referral.due_at) <= now)
+        & or_(neutral, col(Referral.paused_at).is_(None))
+    )
+
+
+async def counts(tx: AsyncSession, actor: Actor, now: datetime) -> dict[str, dict[str, int]]:
+    """Answer how many referrals wait where, by role: by state as its reader reads it, and the overdue ones."""
+    found: dict[str, dict[str, int]] = {}
+    for role in (Party.SENDER, Party.RECIPIENT):
+        mine, neutral = _ways(actor, role)
+        rows = await tx.execute(
+            select(
+                col(Referral.state),
+                neutral.label("plain"),
+                func.count(),
+                func.count().filter(_overdue(now, neutral)),
+            )
+            .where(mine, col(Referral.state).not_in([str(state) for state in ENDED | {State.CLOSED}]))
+            .group_by(col(Referral.state), neutral)
+        )
+        here: dict[str, int] = {}
+        for state, plain, number, late in rows:
+            name = shown_state(State(state), neutral=plain)
+            here[name] = here.get(name, 0) + number
+            here["overdue"] = here.get("overdue", 0) + late
+        if here:
+            found[str(role)] = here
+    return found
+
+
 def _in_states(states: Sequence[str], neutral: Any) -> Any:  # noqa: ANN401 - SQL expressions
     """Answer the filter by state; a neutral row is found under every state that reads the same."""
     asked = {shown_state(State(state), neutral=True) for state in states}
     alike = [state for state in State if shown_state(state, neutral=True) in asked]
     return or_(not_(neutral) & col(Referral.state).in_(states), neutral & col(Referral.state).in_(alike))
+
+
+async def tasks(tx: AsyncSession, referral_id: UUID) -> Sequence[Task]:
+    """Answer the tasks of a referral, the oldest first."""
+    found = await tx.scalars(
+        select(Task).where(col(Task.referral_id) == referral_id).order_by(col(Task.opened_at), col(Task.id))
+    )
+    return found.all()
+
+
+async def open_tasks(tx: AsyncSession, actor: Actor, limit: int) -> list[tuple[Task, Referral]]:
+    """Answer the tasks that wait for an actor's side, the oldest first, with their referrals' rows."""
+    sides = []
+    for role in (Party.SENDER, Party.RECIPIENT):
+        mine, _neutral = _ways(actor, role)
+        sides.append(mine & (col(Task.party) == str(role)))
+    rows = await tx.execute(
+        select(Task, Referral)
+        .join(Referral, col(Referral.id) == col(Task.referral_id))
+        .where(col(Task.done_at).is_(None), col(Task.dropped_at).is_(None), or_(*sides))
+        .order_by(col(Task.opened_at), col(Task.id))
+        .limit(limit)
+    )
+    return [(row[0], row[1]) for row in rows]
+
+
+async def messages(tx: AsyncSession, referral_id: UUID, conference_id: UUID | None = None) -> Sequence[Message]:
+    """Answer the messages of a referral's thread, or of a conference about it, in their order."""
+    found = await tx.scalars(
+        select(Message)
+        .where(
+            col(Message.referral_id) == referral_id,
+            col(Message.conference_id) == conference_id if conference_id else col(Message.conference_id).is_(None),
+        )
+        .order_by(col(Message.at), col(Message.id))
+    )
+    return found.all()
+
+
+async def documents(tx: AsyncSession, referral_id: UUID) -> Sequence[Any]:
+    """Answer the documents of a referral without their content, in their order."""
+    found = await tx.execute(
+        select(
+            col(Document.id),
+            col(Document.at),
+            col(Document.party),
+            col(Document.organisation_id),
+            col(Document.media_type),
+            col(Document.size),
+            col(Document.about),
+        )
+        .where(col(Document.referral_id) == referral_id)
+        .order_by(col(Document.at), col(Document.id))
+    )
+    return found.all()
+
+
+async def shown_to(tx: AsyncSession, referral_id: UUID, organisation_id: UUID) -> bool:
+    """Answer whether anything of hers was ever shown to an organisation under her consent."""
+    return bool(
+        await tx.scalar(
+            select(
+                exists().where(
+                    col(Disclosure.referral_id) == referral_id,
+                    col(Disclosure.organisation_id) == organisation_id,
+                    col(Disclosure.consent_id).is_not(None),
+                )
+            )
+        )
+    )

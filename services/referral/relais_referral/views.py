@@ -5,8 +5,19 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from relais_referral.domain import deadlines
 from relais_referral.domain.consent import Consent, Purpose, Status
-from relais_referral.domain.handshake import Party, Standing, State, allowed_actions
+from relais_referral.domain.handshake import (
+    UNDO_WITHIN,
+    WAITING,
+    Action,
+    Party,
+    Slip,
+    Standing,
+    State,
+    Via,
+    allowed_actions,
+)
 from relais_referral.domain.visibility import OF_CATEGORY, PERSONAL, Category, Part, shown_state, visible
 from relais_referral.models import ConsentRecord, ConsentState, Disclosure, EventRow, Referral
 from relais_referral.schemas import (
@@ -33,19 +44,43 @@ SEALED_UNDER: Mapping[Part, tuple[str, ...]] = {
 """Which sealed pieces a part needs."""
 
 
+def pieces_of(parts: frozenset[Part], parties: frozenset[Party]) -> list[str]:
+    """Answer the sealed pieces that these parts need, with the reader's own references."""
+    return [name for part in parts for name in SEALED_UNDER.get(part, ())] + [
+        f"external_ids.{party}" for party in parties if Part.PARTIES in parts
+    ]
+
+
+def slip(referral: Referral) -> Slip | None:
+    """Answer the last step, where it is one that can be taken back."""
+    if referral.undo is None:
+        return None
+    return Slip(
+        Action(referral.undo["action"]),
+        Party(referral.undo["by"]),
+        State(referral.undo["source"]),
+        datetime.fromisoformat(referral.undo["at"]),
+    )
+
+
 def standing(referral: Referral, consent: Consent | None, now: datetime) -> Standing:
     """Answer what the handshake's rules need of a referral."""
+    last = slip(referral)
     return Standing(
         state=State(referral.state),
         consented=consent is not None and consent.covers(referral.recipient_id, referral.service_id, at=now),
         confirmed=frozenset(Party(name) for name in referral.confirmations),
         sender_may_sanction=referral.sender_may_sanction,
+        via=Via(referral.via),
+        slip=last if last and last.stands(now) else None,
+        paused=referral.paused_at is not None,
+        redirected=referral.redirected_to is not None,
     )
 
 
 def neutral(referral: Referral, parties: frozenset[Party]) -> bool:
-    """Say whether these parties get the neutral view: a sender that may sanction, and nothing else here."""
-    return referral.sender_may_sanction and parties == {Party.SENDER}
+    """Say whether these parties get the neutral view: a sender that may sanction, once it has proposed."""
+    return referral.sender_may_sanction and parties == {Party.SENDER} and referral.state != State.DRAFT
 
 
 def version(referral: Referral, parties: frozenset[Party]) -> int:
@@ -66,6 +101,7 @@ def parts_for(referral: Referral, parties: frozenset[Party], consent: Consent | 
                 opened,
                 feedback=feedback,
                 may_sanction=referral.sender_may_sanction,
+                erased=referral.erased_at is not None,
             )
             for party in parties
         )
@@ -87,6 +123,8 @@ def referral_view(  # noqa: PLR0913 - what a representation is made of
     pieces: Mapping[str, Any],
     consent: Consent | None,
     now: datetime,
+    *,
+    listed: bool = False,
 ) -> ReferralView:
     """Represent a referral for its reader.
 
@@ -97,6 +135,7 @@ def referral_view(  # noqa: PLR0913 - what a representation is made of
         pieces: The opened pieces of those parts, by name; an empty mapping in a list.
         consent: The consent in force, if any.
         now: The instant of reading.
+        listed: In a list, which opens nothing.
     """
     plain = neutral(referral, parties)
     shown: dict[str, Any] = {
@@ -106,36 +145,101 @@ def referral_view(  # noqa: PLR0913 - what a representation is made of
         "updated_at": referral.noticed_at if plain else referral.updated_at,
         "allowed_actions": allowed_actions(standing(referral, consent, now), parties),
     }
+    # A sensitive theme or service stands in no list: it is read where the referral itself is opened.
+    veiled = referral.sensitive and listed
     if Part.OUTLINE in parts:
-        shown |= {
-            "short_code": referral.short_code,
-            "practice": referral.practice,
-            "urgency": referral.urgency,
-            "themes": referral.themes,
-        }
-        needs = pieces.get("needs") if Part.NEEDS in parts else None
-        shown["needs"] = needs or [{"theme": theme} for theme in referral.themes]
+        shown |= _outline(referral, now, plain=plain)
+        if not veiled:
+            needs = pieces.get("needs") if Part.NEEDS in parts else None
+            shown["themes"] = referral.themes
+            shown["needs"] = _lines(needs, parties) or [{"theme": theme} for theme in referral.themes]
+    if Part.MARKS in parts:
+        shown |= _marks(referral, parties, now)
     if Part.OUTLINE in parts or Part.IDENTITY in parts:
         area = {"municipality": referral.municipality, "postcode": referral.postcode}
         hers = {name: pieces[name] for name in ("identity", "contact") if name in pieces}
         shown["person"] = PersonView(area=area, languages=referral.languages, **hers)
     if Part.PARTIES in parts:
-        shown["sender"] = OrganisationView(organisation_id=referral.sender_id, name=referral.sender_name)
-        shown["recipient"] = RecipientView(
-            organisation_id=referral.recipient_id,
-            name=referral.recipient_name,
-            service_id=referral.service_id,
-            service_name=referral.service_name,
-            relay_contact_id=referral.relay_contact_id,
-        )
-    if Part.COUNSELLORS in parts or Party.SENDER in parties:
-        shown["counsellor"] = referral.sender_counsellor
-    if Part.COUNSELLORS in parts or (Part.OUTLINE in parts and Party.RECIPIENT in parties):
-        shown["recipient_counsellor"] = referral.recipient_counsellor
+        shown |= _sides(referral, veiled=veiled)
+    shown |= _counsellors(referral, parties, parts)
     if Part.STEPS in parts:
         shown["confirmations"] = referral.confirmations
-    shown |= {name: piece for name, piece in pieces.items() if name not in {"identity", "contact", "needs"}}
+    if Part.REASON in parts and "decline" not in pieces and referral.decline_reason:
+        shown["decline"] = {"reason": referral.decline_reason}
+    own = {key: value for party in parties for key, value in pieces.get(f"external_ids.{party}", {}).items()}
+    if own:
+        shown["external_ids"] = own
+    shown |= {name: piece for name, piece in pieces.items() if name in ReferralView.model_fields and name != "needs"}
     return ReferralView(**shown)
+
+
+def _counsellors(referral: Referral, parties: frozenset[Party], parts: frozenset[Part]) -> dict[str, Any]:
+    """Answer the named colleagues that a reader knows: its own from the start, the other side's as it opens."""
+    found = {}
+    if Part.COUNSELLORS in parts or Party.SENDER in parties:
+        found["counsellor"] = referral.sender_counsellor
+    if Part.COUNSELLORS in parts or (Part.OUTLINE in parts and Party.RECIPIENT in parties):
+        found["recipient_counsellor"] = referral.recipient_counsellor
+    return found
+
+
+def _sides(referral: Referral, *, veiled: bool) -> dict[str, Any]:
+    """Answer the two structures, and the service unless a list veils it."""
+    service = {} if veiled else {"service_id": referral.service_id, "service_name": referral.service_name}
+    return {
+        "sender": OrganisationView(organisation_id=referral.sender_id, name=referral.sender_name),
+        "recipient": RecipientView(
+            organisation_id=referral.recipient_id,
+            name=referral.recipient_name,
+            **service,
+            relay_contact_id=referral.relay_contact_id,
+        ),
+    }
+
+
+def _outline(referral: Referral, now: datetime, *, plain: bool) -> dict[str, Any]:
+    """Answer what both sides read of a hand-over from the first day."""
+    return {
+        "short_code": referral.short_code,
+        "practice": referral.practice,
+        "urgency": referral.urgency,
+        "via": referral.via,
+        "due_at": referral.due_at,
+        "overdue": deadlines.overdue(
+            referral.due_at,
+            now,
+            waiting=State(referral.state) in WAITING,
+            # Whether she paused is nothing that a sender that may sanction could read.
+            paused=referral.paused_at is not None and not plain,
+        ),
+    }
+
+
+def _marks(referral: Referral, parties: frozenset[Party], now: datetime) -> dict[str, Any]:
+    """Answer the marks that stand beside the state; only those that do."""
+    last = slip(referral)
+    found: dict[str, Any] = {}
+    if referral.paused_at is not None:
+        found["paused"] = {"since": referral.paused_at, "until": referral.paused_until}
+    if referral.phoned is not None and State(referral.state) in WAITING:
+        found["agreed_by_phone"] = referral.phoned
+    if Party.SENDER in parties:
+        links = {"redirected_from": referral.redirected_from, "redirected_to": referral.redirected_to}
+        found |= {name: value for name, value in links.items() if value is not None}
+    if last is not None and last.by in parties and last.stands(now):
+        found["undo_until"] = last.at + UNDO_WITHIN
+    return found
+
+
+def _lines(needs: list[dict[str, Any]] | None, parties: frozenset[Party]) -> list[dict[str, Any]]:
+    """Answer the lines of the need that a reader sees: not those that she hid from the recipient."""
+    if parties != {Party.RECIPIENT}:
+        return needs or []
+    return [
+        {name: value for name, value in line.items() if name != "hidden_from"}
+        for line in needs or []
+        if "recipient" not in line.get("hidden_from", ())
+    ]
 
 
 def consent_view(
@@ -158,6 +262,7 @@ def consent_view(
             "status": Status.EXPIRED if ran_out else state.status,
             "withdrawal_method": state.withdrawal_method,
             "status_history": state.history,
+            "superseded_by": state.superseded_by,
         }
     )
     return ConsentView(
@@ -167,7 +272,7 @@ def consent_view(
         data_categories=record.data_categories,
         given_at=record.given_at,
         valid_until=record.valid_until,
-        **record.record,
+        **{name: value for name, value in record.record.items() if name in ConsentView.model_fields},
         **more,
     )
 

@@ -26,8 +26,8 @@ from relais_shared.client import Client
 
 pytestmark = pytest.mark.anyio
 
-SENDERS = {"propose", "cancel"}
-RECIPIENTS = {"receive", "accept", "decline", "release", "close"}
+SENDERS = {"propose", "agree_by_phone", "cancel"}
+RECIPIENTS = {"receive", "accept", "release", "reopen"}
 
 
 def operations(referral_id: str, consent_id: str) -> dict[str, tuple[str, str, dict[str, object] | None]]:
@@ -43,6 +43,15 @@ def operations(referral_id: str, consent_id: str) -> dict[str, tuple[str, str, d
         "list_consents": ("GET", f"{place}/consents", None),
         "list_disclosures": ("GET", f"{place}/disclosures", None),
         "list_events": ("GET", f"{place}/events", None),
+        "keep_external_ids": ("PUT", f"{place}/external_ids", {"case-tool": "A-17"}),
+        "assign": ("POST", f"{place}/assign", {}),
+        "list_messages": ("GET", f"{place}/messages", None),
+        "write_message": ("POST", f"{place}/messages", {"words": "Peut-elle venir lundi ?"}),
+        "list_documents": ("GET", f"{place}/documents", None),
+        "read_document": ("GET", f"{place}/documents/{referral_id}", None),
+        "remove_document": ("DELETE", f"{place}/documents/{referral_id}", None),
+        "read_meetings": ("GET", f"{place}/meetings", None),
+        "list_tasks": ("GET", f"{place}/tasks", None),
         "withdraw_consent": ("POST", f"/v1/consents/{consent_id}/withdraw", {}),
     }
 

@@ -226,6 +226,11 @@ BODIES: dict[str, dict[str, Any]] = {
     "replan": {"to_be_agreed": True, "mode": "call"},
     "confirm_handover": {},
     "close": {"outcome": "under_way"},
+    "undo": {},
+    "reopen": {},
+    "pause": {},
+    "resume": {},
+    "agree_by_phone": {"colleague": "Ben Noel"},
     "cancel": {},
     "withdraw": {},
 }

@@ -7,7 +7,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from relais_referral.domain.handshake import (
-    ENDED,
     RULES,
     Action,
     Party,
@@ -95,8 +94,10 @@ def test_nobody_does_nothing(standing: Standing, action: Action) -> None:
 def test_what_she_stopped_stays_stopped(standing: Standing, parties: frozenset[Party]) -> None:
     """Stopping is possible in every state, twice as well; from there nothing leads away."""
     assert decide(standing, Action.WITHDRAW, parties=parties).target is State.WITHDRAWN
-    if standing.state in ENDED:
+    if standing.state in {State.CANCELLED, State.WITHDRAWN}:
         assert allowed_actions(standing, parties) == []
+    if standing.state is State.DECLINED:
+        assert set(allowed_actions(standing, parties)) <= {Action.UNDO, Action.REOPEN, Action.REDIRECT}
 
 
 def test_both_sides_say_that_she_was_met() -> None:

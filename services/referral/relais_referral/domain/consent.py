@@ -41,6 +41,12 @@ class Secrecy(StrEnum):
 BOUND_ONLY: Final = frozenset({Category.SITUATION, Category.NOTES, Category.DOCUMENTS})
 """What does not go to an organisation whose staff is bound by nothing."""
 
+ALONE_ONLY: Final = frozenset({Category.CONTACT, Category.SITUATION})
+"""What stays closed on a sensitive theme until she has confirmed it alone (design 6)."""
+
+WARNED_BEFORE: Final = timedelta(days=14)
+"""Both sides learn so long beforehand that an agreement runs out."""
+
 RECORDED_WITHIN: Final = timedelta(hours=24)
 """A spoken agreement is recorded within a day, or asked for again (design 6)."""
 
@@ -80,3 +86,16 @@ class Consent:
 def given_in_time(given_at: datetime, now: datetime, *, written: bool) -> bool:
     """Answer whether an agreement given then may be recorded now."""
     return given_at <= now + CLOCKS_DIFFER_BY and (written or now - given_at <= RECORDED_WITHIN)
+
+
+def held_back(*, sensitive: bool, seen_alone: str, interpreter: str) -> frozenset[Category]:
+    """Answer what stays closed in spite of her yes: somebody who stood by may have decided for her.
+
+    Args:
+        sensitive: The theme or service is.
+        seen_alone: `yes`, `no` or `unknown`; what nobody noted is taken as no.
+        interpreter: `none`, `professional` or `relative`.
+    """
+    if sensitive and (seen_alone != "yes" or interpreter == "relative"):
+        return ALONE_ONLY
+    return frozenset()

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from enum import StrEnum
 from typing import Final
 
-from relais_referral.domain.handshake import ENDED, Party, State
+from relais_referral.domain.handshake import ENDED, WAITING, Party, State
 
 
 class Category(StrEnum):
@@ -35,6 +35,8 @@ class Part(StrEnum):
     MEETING = "meeting"
     REASON = "reason"  # why it was declined, as the recipient said it
     OUTCOME = "outcome"  # what changed
+    MESSAGES = "messages"  # what the two sides write to each other
+    MARKS = "marks"  # paused, agreed by telephone, redirected
 
 
 OF_CATEGORY: Final[Mapping[Category, Part]] = {category: Part(category) for category in Category}
@@ -43,7 +45,6 @@ OF_CATEGORY: Final[Mapping[Category, Part]] = {category: Part(category) for cate
 PERSONAL: Final = frozenset(OF_CATEGORY.values()) | {Part.CONSTRAINTS}
 """The parts that are sealed because they are hers; opening one is a disclosure."""
 
-_BEFORE: Final = frozenset({State.PROPOSED, State.RECEIVED})
 _OPEN: Final = frozenset({State.ACCEPTED, State.MEETING_PLANNED, State.HANDED_OVER, State.CLOSED})
 _FRAME: Final = frozenset({Part.OUTLINE, Part.CONSTRAINTS, Part.PARTIES, Part.COUNSELLORS, Part.STEPS})
 
@@ -69,13 +70,14 @@ def visible(  # noqa: PLR0913 - the dimensions of the table, each by name
     """
     hers = frozenset(OF_CATEGORY.values()) | {Part.CONSTRAINTS}
     if party is Party.PERSON:
-        return frozenset(Part) - (hers if erased else frozenset())
+        return frozenset({Part.PARTIES}) if erased else frozenset(Part)
     if party is Party.RECIPIENT:
         return _for_recipient(state, consented, erased=erased)
     own = _FRAME | (frozenset() if erased else hers)
     if may_sanction:
         return own - {Part.COUNSELLORS, Part.STEPS} if state is not State.DRAFT else own
-    return own | {Part.MEETING, Part.REASON} | ({Part.OUTCOME} if feedback else frozenset())
+    more = frozenset() if erased else frozenset({Part.MEETING, Part.REASON, Part.MESSAGES, Part.MARKS})
+    return own | more | ({Part.OUTCOME} if feedback and not erased else frozenset())
 
 
 def _for_recipient(state: State, consented: frozenset[Category], *, erased: bool) -> frozenset[Part]:
@@ -85,11 +87,13 @@ def _for_recipient(state: State, consented: frozenset[Category], *, erased: bool
         return frozenset({Part.REASON})
     # Without an active consent the handshake's frame remains, and nothing of hers.
     opened = frozenset(OF_CATEGORY[category] for category in consented)
-    constraints = frozenset({Part.CONSTRAINTS}) if consented else frozenset()
-    if state in _BEFORE:
-        return (_FRAME - {Part.CONSTRAINTS, Part.COUNSELLORS}) | constraints | (opened & {Part.NEEDS})
+    constraints = frozenset({Part.CONSTRAINTS, Part.MESSAGES}) if consented else frozenset()
+    if state in WAITING:
+        return (_FRAME - {Part.CONSTRAINTS, Part.COUNSELLORS}) | {Part.MARKS} | constraints | (opened & {Part.NEEDS})
     assert state in _OPEN  # noqa: S101 - the states are four groups, and three were answered above
-    return (_FRAME - {Part.CONSTRAINTS}) | constraints | opened | {Part.MEETING, Part.OUTCOME, Part.REASON}
+    frame = (_FRAME - {Part.CONSTRAINTS}) | {Part.MARKS, Part.OUTCOME, Part.REASON}
+    # Where and when she is met is hers too: without her consent only the recipient's own words remain.
+    return frame | constraints | opened | ({Part.MEETING} if consented else frozenset())
 
 
 _NEUTRAL: Final[Mapping[State, str]] = {

@@ -4,7 +4,8 @@ from uuid import UUID
 
 from fastapi import Request, Response
 
-from relais_referral import actions, store, views
+from relais_referral import store, views
+from relais_referral.actions import consenting
 from relais_referral.domain import refusals
 from relais_referral.models import Idempotency
 from relais_referral.notices import notice
@@ -59,15 +60,15 @@ async def record_consent(
     A consent by private link is not recorded here: only her own session can give it.
     """
     who = asked(request, actor, now)
-    await store.begin(tx, actor)
+    await store.begin(tx, who.caller)
     done = await recall(tx, Idempotency, key, who.organisation_id, now)
     if done is not None:
-        found = await actions.read_consents(tx, who, referral_id)
+        found = await consenting.read_consents(tx, who, referral_id)
         view = next(one for one in found if one.id == done.resource_id)
     else:
-        view = await actions.record_consent(tx, who, referral_id, given)
+        view = await consenting.record_consent(tx, who, referral_id, given)
         remember(tx, Idempotency, key, who.organisation_id, now, done=Replay(201, view.id))
-    referral, parties = await store.lock_referral(tx, referral_id, actor, reading=True)
+    referral, parties = await store.lock_referral(tx, referral_id, who.caller, reading=True)
     response.headers["ETag"] = etag(views.version(referral, parties))
     response.headers["Cache-Control"] = "no-store"
     return view
@@ -84,7 +85,7 @@ async def list_consents(
 ) -> ConsentPage:
     """List the consents of a referral, the newest first."""
     response.headers["Cache-Control"] = "no-store"
-    return ConsentPage(items=await actions.read_consents(tx, asked(request, actor, now), referral_id))
+    return ConsentPage(items=await consenting.read_consents(tx, asked(request, actor, now), referral_id))
 
 
 @router.post(
@@ -106,8 +107,9 @@ async def withdraw_consent(
 
     It needs no `If-Match`: stopping is never too late.
     """
-    view = await actions.withdraw_consent(tx, asked(request, actor, now), consent_id, body or Withdrawal())
-    referral, parties = await store.lock_referral(tx, view.referral_id, actor, reading=True)
+    who = asked(request, actor, now)
+    view = await consenting.withdraw_consent(tx, who, consent_id, body or Withdrawal())
+    referral, parties = await store.lock_referral(tx, view.referral_id, who.caller, reading=True)
     response.headers["ETag"] = etag(views.version(referral, parties))
     response.headers["Cache-Control"] = "no-store"
     return view

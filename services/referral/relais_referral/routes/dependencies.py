@@ -2,23 +2,37 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import Depends, Request, Response
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from relais_referral import actions, store
-from relais_referral.actions import Asked
+from relais_referral import store
+from relais_referral.actions import common, stepping
+from relais_referral.actions.common import Asked, Shown
 from relais_referral.directory import Directory
+from relais_referral.domain import refusals
 from relais_referral.domain.handshake import Action
 from relais_referral.models import Idempotency
+from relais_referral.problems import TABLE
 from relais_referral.schemas import ReferralView
+from relais_referral.store import Caller
+from relais_shared import idempotency, problems
 from relais_shared.auth import Actor, requires
 from relais_shared.clock import Now
 from relais_shared.db import WriteTx
 from relais_shared.http import etag
 from relais_shared.idempotency import Keyed, OptionalKey, Replay, recall, remember
+from relais_shared.refusals import (
+    InvalidInput,
+    MalformedRequest,
+    NotFound,
+    ScopeMissing,
+    StaleVersion,
+    Unauthenticated,
+    VersionRequired,
+)
 
 MaySend = Annotated[Actor, requires("referral:send")]
 """A sender."""
@@ -27,10 +41,44 @@ MayReceive = Annotated[Actor, requires("referral:receive")]
 Either = Annotated[Actor, requires("referral:send", "referral:receive")]
 """A party of either side."""
 
+READING: Any = problems.responses(Unauthenticated, ScopeMissing, NotFound, InvalidInput, table=TABLE)
+"""What a reading may be refused with."""
 
-def asked(request: Request, actor: Actor, now: Now) -> Asked:
+WRITING: Any = problems.responses(
+    MalformedRequest,
+    Unauthenticated,
+    ScopeMissing,
+    NotFound,
+    refusals.IllegalAction,
+    refusals.ConsentMissing,
+    InvalidInput,
+    refusals.PersonalDataDetected,
+    table=TABLE,
+)
+"""What a change beside the handshake may be refused with."""
+
+STEP: Any = problems.responses(
+    MalformedRequest,
+    Unauthenticated,
+    ScopeMissing,
+    NotFound,
+    refusals.IllegalAction,
+    refusals.NotYourTurn,
+    refusals.ConsentMissing,
+    idempotency.StillRunning,
+    StaleVersion,
+    VersionRequired,
+    InvalidInput,
+    idempotency.KeyReused,
+    refusals.PersonalDataDetected,
+    table=TABLE,
+)
+"""What a step of the handshake may be refused with."""
+
+
+def asked(request: Request, actor: Actor, now: datetime) -> Asked:
     """Answer who asks, when, with the keys that open what they may read."""
-    return Asked(actor, now, request.app.state.sealer)
+    return Asked(Caller(actor), now, request.app.state.sealer)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,17 +93,23 @@ class Step:
     key: Keyed | None
 
     async def take(
-        self, action: Action, actor: Actor, body: actions.Body = None, *, version: str | None
+        self, action: Action, actor: Actor, body: stepping.Body = None, *, version: str | None
     ) -> ReferralView:
         """Take the step, once for each key, and answer what the actor may then see."""
-        who = asked(self.request, actor, self.now)
-        if self.key is not None:
-            await store.begin(self.tx, actor)
-            if await recall(self.tx, Idempotency, self.key, who.organisation_id, self.now) is not None:
-                return told(self.response, await actions.read(self.tx, who, self.referral_id))
+        return await self.take_as(asked(self.request, actor, self.now), action, body, version=version)
+
+    async def take_as(
+        self, who: Asked, action: Action, body: stepping.Body = None, *, version: str | None
+    ) -> ReferralView:
+        """Take the step as whoever asks."""
+        owner = who.caller.owner
+        if self.key is not None and owner is not None:
+            await store.begin(self.tx, who.caller)
+            if await recall(self.tx, Idempotency, self.key, owner, self.now) is not None:
+                return told(self.response, await common.read(self.tx, who, self.referral_id))
             done = Replay(200, self.referral_id)
-            remember(self.tx, Idempotency, self.key, who.organisation_id, self.now, done=done)
-        return told(self.response, await actions.take(self.tx, who, self.referral_id, action, body, version))
+            remember(self.tx, Idempotency, self.key, owner, self.now, done=done)
+        return told(self.response, await stepping.take(self.tx, who, self.referral_id, action, body, version))
 
 
 def _step(request: Request, response: Response, referral_id: UUID, tx: WriteTx, now: Now, key: OptionalKey) -> Step:
@@ -66,11 +120,16 @@ AStep = Annotated[Step, Depends(_step, scope="function")]
 """A step that stands or falls with its transaction."""
 
 
-def told(response: Response, shown: actions.Shown) -> ReferralView:
+def told(response: Response, shown: Shown) -> ReferralView:
     """Answer a representation with its version; it is nobody's to keep."""
     response.headers["ETag"] = etag(shown.version)
-    response.headers["Cache-Control"] = "no-store"
+    keep_nothing(response)
     return shown.view
+
+
+def keep_nothing(response: Response) -> None:
+    """Say that an answer is nobody's to keep."""
+    response.headers["Cache-Control"] = "no-store"
 
 
 def _directory(request: Request) -> Directory:

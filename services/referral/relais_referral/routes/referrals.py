@@ -1,35 +1,42 @@
 """Referrals: open, list, read, and every step of the handshake."""
 
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 from uuid import UUID
 
 from fastapi import Query, Request, Response
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
-from relais_referral import actions, store, views
+from relais_referral import store, views
+from relais_referral.actions import common, conversing, drafting
 from relais_referral.domain import refusals
-from relais_referral.domain.handshake import Action, Party, State
+from relais_referral.domain.handshake import Party, State
 from relais_referral.models import Idempotency
 from relais_referral.problems import TABLE
-from relais_referral.routes.dependencies import AStep, Either, FromDirectory, MayReceive, MaySend, asked, told
+from relais_referral.routes.dependencies import (
+    READING,
+    STEP,
+    WRITING,
+    Either,
+    FromDirectory,
+    MaySend,
+    asked,
+    told,
+)
 from relais_referral.schemas import (
-    Acceptance,
-    Closing,
-    Confirmation,
-    Decline,
+    AlternativePage,
+    Assignment,
+    CountsView,
     DisclosurePage,
     Draft,
     DraftChange,
     EventPage,
-    Meeting,
-    Propose,
+    ExternalIds,
     ReferralPage,
     ReferralView,
     Slug,
-    Taken,
-    Withdrawal,
 )
+from relais_referral.store import Caller
 from relais_shared import idempotency, problems
 from relais_shared.clock import Now
 from relais_shared.db import ReadTx, WriteTx
@@ -40,32 +47,14 @@ from relais_shared.refusals import (
     MalformedRequest,
     NotFound,
     ScopeMissing,
-    StaleVersion,
     Unauthenticated,
     Unavailable,
-    VersionRequired,
 )
 from relais_shared.service import Router
 
 router = Router(prefix="/v1/referrals", tags=["referrals"])
 
-_READING = problems.responses(Unauthenticated, ScopeMissing, NotFound, InvalidInput, table=TABLE)
-_STEP = problems.responses(
-    MalformedRequest,
-    Unauthenticated,
-    ScopeMissing,
-    NotFound,
-    refusals.IllegalAction,
-    refusals.NotYourTurn,
-    refusals.ConsentMissing,
-    idempotency.StillRunning,
-    StaleVersion,
-    VersionRequired,
-    InvalidInput,
-    idempotency.KeyReused,
-    refusals.PersonalDataDetected,
-    table=TABLE,
-)
+ALTERNATIVES = problems.responses(Unauthenticated, ScopeMissing, NotFound, InvalidInput, Unavailable, table=TABLE)
 
 
 @router.post(
@@ -106,14 +95,15 @@ async def create_referral(
     service = await directory.service(draft.recipient.service_id)
     themes = await directory.themes(now)
     who = asked(request, actor, now)
-    await store.begin(tx, actor)
+    await store.begin(tx, who.caller)
     done = await recall(tx, Idempotency, key, who.organisation_id, now)
     if done is not None:
-        shown = await actions.read(tx, who, done.resource_id)
+        shown = await common.read(tx, who, done.resource_id)
     else:
-        shown = await actions.open_draft(tx, who, draft, service, themes)
+        shown = await drafting.open_draft(tx, who, draft, service, themes)
         remember(tx, Idempotency, key, who.organisation_id, now, done=Replay(201, shown.view.id))
     response.headers["Location"] = f"/v1/referrals/{shown.view.id}"
+    shown.view.launch_url = f"{request.app.state.settings.public_url.rstrip('/')}/relais/{shown.view.id}"
     return told(response, shown)
 
 
@@ -126,13 +116,16 @@ class ListQuery(BaseModel):
         default=None, description="As `sender` or as `recipient`; both where absent."
     )
     state: list[State] = Field(default=[], description="Repeat for several.")
-    theme: list[Slug] = Field(default=[], description="Repeat for several.")
+    theme: list[Slug] = Field(default=[], description="Repeat for several; a sensitive theme is found by no list.")
+    counsellor: UUID | None = Field(default=None, description="The account of your side whose it is.")
+    team: str | None = Field(default=None, max_length=100, description="The team of your side whose it is.")
+    overdue: bool | None = Field(default=None, description="`true`: only where an answer is overdue.")
     updated_since: AwareDatetime | None = None
     limit: int = Field(default=50, ge=1, le=100)
     cursor: str | None = None
 
 
-@router.get("", response_model=ReferralPage, response_model_exclude_unset=True, responses=_READING)
+@router.get("", response_model=ReferralPage, response_model_exclude_unset=True, responses=READING)
 async def list_referrals(
     request: Request,
     response: Response,
@@ -151,26 +144,27 @@ async def list_referrals(
     if query.cursor is not None:
         at, id_ = codec.decode(query.cursor)
         before = (datetime.fromisoformat(at), UUID(id_))
-    await store.begin(tx, actor)
-    rows, after = await store.page(
-        tx,
-        actor,
+    caller = Caller(actor)
+    await store.begin(tx, caller)
+    filters = store.Filters(
         role=query.role,
         states=query.state,
         themes=query.theme,
         updated_since=query.updated_since,
-        before=before,
-        limit=query.limit,
+        account_id=query.counsellor,
+        team_id=query.team,
+        overdue_at=now if query.overdue else None,
     )
-    consents = await store.given(tx, [referral.id for referral in rows])
+    rows, after = await store.page(tx, actor, filters, before=before, limit=query.limit)
+    consents = await store.given(tx, rows)
     items = []
     for referral in rows:
-        parties = store.parties_of(referral, actor)
+        parties = store.parties_of(referral, caller)
         if query.role is not None:
             parties &= {query.role}
         consent = consents.get(referral.id)
         parts = views.parts_for(referral, parties, consent, now)
-        items.append(views.referral_view(referral, parties, parts, {}, consent, now))
+        items.append(views.referral_view(referral, parties, parts, {}, consent, now, listed=True))
     if after is None:
         return ReferralPage(items=items)
     cursor = codec.encode([after[0].isoformat(), str(after[1])])
@@ -178,7 +172,14 @@ async def list_referrals(
     return ReferralPage(items=items, next_cursor=cursor)
 
 
-@router.get("/{referral_id}", response_model=ReferralView, response_model_exclude_unset=True, responses=_READING)
+@router.get("/counts", response_model=CountsView, responses=READING)
+async def count_referrals(actor: Either, tx: ReadTx, now: Now) -> CountsView:
+    """Count what waits where: by role and state, with the overdue ones; what has ended is not counted."""
+    await store.begin(tx, Caller(actor))
+    return CountsView(**await store.counts(tx, actor, now))
+
+
+@router.get("/{referral_id}", response_model=ReferralView, response_model_exclude_unset=True, responses=READING)
 async def read_referral(
     request: Request, response: Response, referral_id: UUID, actor: Either, tx: WriteTx, now: Now
 ) -> ReferralView:
@@ -186,14 +187,14 @@ async def read_referral(
 
     Her consent is checked at this very moment: after a withdrawal nothing of hers is here.
     """
-    return told(response, await actions.read(tx, asked(request, actor, now), referral_id))
+    return told(response, await common.read(tx, asked(request, actor, now), referral_id))
 
 
 @router.patch(
     "/{referral_id}",
     response_model=ReferralView,
     response_model_exclude_unset=True,
-    responses=_STEP,
+    responses=STEP,
 )
 async def change_referral(
     request: Request,
@@ -208,104 +209,60 @@ async def change_referral(
 ) -> ReferralView:
     """Change a draft; a part that is given takes the place of the whole part."""
     themes = await directory.themes(now) if change.needs else {}
-    shown = await actions.change_draft(tx, asked(request, actor, now), referral_id, change, version, themes)
+    shown = await drafting.change_draft(tx, asked(request, actor, now), referral_id, change, version, themes)
     return told(response, shown)
 
 
-_STEPS: Any = {
-    "response_model": ReferralView,
-    "response_model_exclude_unset": True,
-    "responses": _STEP,
-    "tags": ["handshake"],
-}
-
-
-@router.post("/{referral_id}/propose", **_STEPS)
-async def propose_referral(step: AStep, actor: MaySend, version: IfMatch, body: Propose | None = None) -> ReferralView:
-    """Propose the person to the recipient, who then reads the need, without name or contact."""
-    return await step.take(Action.PROPOSE, actor, body, version=version)
-
-
-@router.post("/{referral_id}/receive", **_STEPS)
-async def receive_referral(step: AStep, actor: MayReceive, version: IfMatch, body: Taken) -> ReferralView:
-    """Take a proposal in hand: a named counsellor looks at it."""
-    return await step.take(Action.RECEIVE, actor, body, version=version)
-
-
-@router.post("/{referral_id}/accept", **_STEPS)
-async def accept_referral(step: AStep, actor: MayReceive, version: IfMatch, body: Acceptance) -> ReferralView:
-    """Take a referral over: a named counsellor answers for it, and reads what she consented to."""
-    return await step.take(Action.ACCEPT, actor, body, version=version)
-
-
-@router.post("/{referral_id}/decline", **_STEPS)
-async def decline_referral(step: AStep, actor: MayReceive, version: IfMatch, body: Decline) -> ReferralView:
-    """Decline a proposal, with a reason that judges nobody."""
-    return await step.take(Action.DECLINE, actor, body, version=version)
-
-
-@router.post("/{referral_id}/release", **_STEPS)
-async def release_referral(step: AStep, actor: MayReceive, version: IfMatch, body: Decline) -> ReferralView:
-    """Give an accepted referral back, with a reason that judges nobody."""
-    return await step.take(Action.RELEASE, actor, body, version=version)
-
-
-@router.post("/{referral_id}/plan_meeting", **_STEPS)
-async def plan_meeting(step: AStep, actor: Either, version: IfMatch, body: Meeting) -> ReferralView:
-    """Say how and when she will be met, as agreed with her; three-way by default."""
-    return await step.take(Action.PLAN_MEETING, actor, body, version=version)
-
-
-@router.post("/{referral_id}/replan", **_STEPS)
-async def replan_meeting(step: AStep, actor: Either, version: IfMatch, body: Meeting) -> ReferralView:
-    """Put another meeting in the place of the planned one; nobody is asked why."""
-    return await step.take(Action.REPLAN, actor, body, version=version)
-
-
-@router.post("/{referral_id}/confirm_handover", **_STEPS)
-async def confirm_handover(
-    step: AStep, actor: Either, version: IfMatch, body: Confirmation | None = None
+@router.put(
+    "/{referral_id}/external_ids",
+    response_model=ReferralView,
+    response_model_exclude_unset=True,
+    responses=WRITING,
+)
+async def keep_external_ids(
+    request: Request, response: Response, referral_id: UUID, ids: ExternalIds, actor: Either, tx: WriteTx, now: Now
 ) -> ReferralView:
-    """Say that she was met; the second side's word makes it handed over."""
-    return await step.take(Action.CONFIRM_HANDOVER, actor, body or Confirmation(), version=version)
+    """Keep your own references; the other side never reads them."""
+    return told(response, await drafting.keep_external_ids(tx, asked(request, actor, now), referral_id, ids))
 
 
-@router.post("/{referral_id}/close", **_STEPS)
-async def close_referral(step: AStep, actor: MayReceive, version: IfMatch, body: Closing) -> ReferralView:
-    """End the work, with an outcome that judges nobody; the sender learns it under the purpose `feedback`."""
-    return await step.take(Action.CLOSE, actor, body, version=version)
+@router.post("/{referral_id}/assign", status_code=204, responses=WRITING)
+async def assign_referral(
+    request: Request, referral_id: UUID, to: Assignment, actor: Either, tx: WriteTx, now: Now
+) -> None:
+    """Give a referral to a colleague, a team, or back to the desk, inside your own organisation."""
+    await conversing.assign(tx, asked(request, actor, now), referral_id, to)
 
 
-@router.post("/{referral_id}/cancel", **_STEPS)
-async def cancel_referral(step: AStep, actor: MaySend, version: IfMatch) -> ReferralView:
-    """Stop a referral of yours before it is closed; nobody is asked why."""
-    return await step.take(Action.CANCEL, actor, version=version)
+@router.get("/{referral_id}/alternatives", response_model=AlternativePage, responses=ALTERNATIVES)
+async def list_alternatives(
+    request: Request, referral_id: UUID, actor: MaySend, directory: FromDirectory, tx: ReadTx, now: Now
+) -> AlternativePage:
+    """Propose other services for the same need near her area, those with open places first."""
+    wanted = await conversing.wanted(tx, asked(request, actor, now), referral_id)
+    # The rows were read; no connection waits for another service.
+    await tx.rollback()
+    return AlternativePage(items=await directory.alternatives(wanted))
 
 
-@router.post("/{referral_id}/withdraw", **_STEPS)
-async def withdraw_referral(step: AStep, actor: Either, body: Withdrawal | None = None) -> ReferralView:
-    """Stop everything at her word, in every state; needs no reading first."""
-    return await step.take(Action.WITHDRAW, actor, body or Withdrawal(), version=None)
-
-
-@router.get("/{referral_id}/disclosures", response_model=DisclosurePage, responses=_READING)
+@router.get("/{referral_id}/disclosures", response_model=DisclosurePage, responses=READING)
 async def list_disclosures(response: Response, referral_id: UUID, actor: Either, tx: WriteTx) -> DisclosurePage:
     """List who looked at what is hers, the newest first."""
     response.headers["Cache-Control"] = "no-store"
-    await store.begin(tx, actor)
-    referral, parties = await store.lock_referral(tx, referral_id, actor, reading=True)
+    await store.begin(tx, Caller(actor))
+    referral, parties = await store.lock_referral(tx, referral_id, Caller(actor), reading=True)
     rows = await store.disclosures(tx, referral_id)
     if views.neutral(referral, parties):
         rows = [row for row in rows if row.organisation_id == actor.organisation_id]
     return DisclosurePage(items=[views.disclosure_view(row) for row in rows])
 
 
-@router.get("/{referral_id}/events", response_model=EventPage, responses=_READING)
+@router.get("/{referral_id}/events", response_model=EventPage, responses=READING)
 async def list_events(response: Response, referral_id: UUID, actor: Either, tx: WriteTx) -> EventPage:
     """List what happened, in order; no personal data."""
     response.headers["Cache-Control"] = "no-store"
-    await store.begin(tx, actor)
-    referral, parties = await store.lock_referral(tx, referral_id, actor, reading=True)
+    await store.begin(tx, Caller(actor))
+    referral, parties = await store.lock_referral(tx, referral_id, Caller(actor), reading=True)
     rows = list(await store.events(tx, referral_id))
     plain = views.neutral(referral, parties)
     return EventPage(items=views.event_views(rows, actor.organisation_id, plain=plain))

@@ -1,0 +1,1 @@
+"""The verbs of the referral app, one transaction each."""

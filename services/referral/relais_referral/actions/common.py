@@ -1,0 +1,247 @@
+"""What every verb does: lock, decide, write the event, and show what may be shown."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+from uuid import UUID, uuid4
+
+from pydantic import BaseModel
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from relais_referral import store, views
+from relais_referral.domain.consent import Consent, Status
+from relais_referral.domain.handshake import Action, Party, Transition, decide
+from relais_referral.domain.refusals import IllegalAction, NotYourTurn, PersonalDataDetected
+from relais_referral.domain.visibility import Part
+from relais_referral.models import ConsentRecord, ConsentState, Disclosure, Referral, Task
+from relais_referral.schemas import ReferralView
+from relais_referral.sealing import Seal, Sealer, Wrapped
+from relais_referral.store import Caller
+from relais_shared import texts
+from relais_shared.auth import Actor
+from relais_shared.refusals import Fault, NotFound, StaleVersion
+from relais_shared.telemetry import current_trace_id
+
+NO_NUMBER: Final = "A national number is never needed here: leave it out."
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """Who asks for something, and when.
+
+    Attributes:
+        caller: Vouched for by the gateway, or by her own or a guest's session.
+        now: The instant of the request, aware UTC.
+        sealer: The keys that open what is sealed.
+    """
+
+    caller: Caller
+    now: datetime
+    sealer: Sealer
+
+    @property
+    def actor(self) -> Actor:
+        """Whom the gateway vouches for."""
+        return self.caller.actor
+
+    @property
+    def organisation_id(self) -> UUID:
+        """The organisation that asks."""
+        if self.actor.organisation_id is None:
+            raise NotFound(store.UNKNOWN)
+        return self.actor.organisation_id
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """A representation and the version that its reader knows it by."""
+
+    view: ReferralView
+    version: int
+
+
+async def locked(
+    tx: AsyncSession, asked: Asked, id_: UUID, version: str | None = None
+) -> tuple[Referral, frozenset[Party], Consent | None]:
+    """Lock a referral for a change and judge the version that was read.
+
+    Raises:
+        NotFound: Absent, or not the caller's to know of.
+        StaleVersion: It changed since.
+    """
+    await store.begin(tx, asked.caller)
+    referral, parties = await store.lock_referral(tx, id_, asked.caller)
+    if version is not None and version != str(views.version(referral, parties)):
+        raise StaleVersion("It changed since you read it: read it again, then decide again.")
+    rows = await store.consents(tx, id_, lock=True)
+    return referral, parties, in_force(referral, rows)
+
+
+def in_force(referral: Referral, rows: Iterable[tuple[ConsentRecord, ConsentState]]) -> Consent | None:
+    """Answer the consent that was given and not ended; it may have run out."""
+    return next(
+        (store.consent_of(referral, record, state) for record, state in rows if state.status == Status.GIVEN), None
+    )
+
+
+async def read(tx: AsyncSession, asked: Asked, id_: UUID) -> Shown:
+    """Show a referral as its reader may see it now; what is opened of hers is recorded with it.
+
+    Raises:
+        NotFound: Absent, or not the caller's to know of.
+    """
+    await store.begin(tx, asked.caller)
+    referral, parties = await store.lock_referral(tx, id_, asked.caller, reading=True)
+    return await show(tx, referral, parties, asked)
+
+
+async def opened_parts(
+    tx: AsyncSession, referral: Referral, parties: frozenset[Party], asked: Asked
+) -> tuple[frozenset[Part], Consent | None]:
+    """Answer what these parties read now, the consent's state locked until the transaction ends."""
+    consent = in_force(referral, await store.consents(tx, referral.id, reading=True))
+    return views.parts_for(referral, parties, consent, asked.now), consent
+
+
+async def show(tx: AsyncSession, referral: Referral, parties: frozenset[Party], asked: Asked) -> Shown:
+    """Represent a locked referral, and record what of hers was opened."""
+    await tx.flush()
+    parts, consent = await opened_parts(tx, referral, parties, asked)
+    pieces = await open_pieces(tx, referral, views.pieces_of(parts, parties), asked)
+    disclose(tx, referral, parties, views.categories(parts, pieces), consent, asked)
+    view = views.referral_view(referral, parties, parts, pieces, consent, asked.now)
+    return Shown(view, views.version(referral, parties))
+
+
+async def open_pieces(tx: AsyncSession, referral: Referral, names: Iterable[str], asked: Asked) -> dict[str, Any]:
+    """Answer sealed pieces of a referral, opened; nothing once it is erased."""
+    if referral.erased_at is not None:
+        return {}
+    kept = await store.sealed(tx, referral.id, names)
+    if not kept:
+        return {}
+    seal = seal_of(referral, asked)
+    return {name: seal.open(name, content) for name, content in kept.items()}
+
+
+def disclose(  # noqa: PLR0913 - all that a disclosure says
+    tx: AsyncSession,
+    referral: Referral,
+    parties: frozenset[Party],
+    categories: list[str],
+    consent: Consent | None,
+    asked: Asked,
+) -> None:
+    """Record that something of hers was shown; what she reads herself is no disclosure."""
+    if not categories or parties == {Party.PERSON}:
+        return
+    tx.add(
+        Disclosure(
+            id=uuid4(),
+            referral_id=referral.id,
+            at=asked.now,
+            actor=asked.caller.name,
+            on_behalf_of=asked.actor.on_behalf_of,
+            organisation_id=referral.recipient_id if asked.caller.guest_id else asked.organisation_id,
+            categories=categories,
+            # The sender reads what it wrote itself: no consent opens that to it.
+            consent_id=consent.id if consent and Party.RECIPIENT in parties else None,
+            trace_id=current_trace_id(),
+        )
+    )
+
+
+def decided(
+    referral: Referral, consent: Consent | None, asked: Asked, action: Action, parties: frozenset[Party]
+) -> Transition:
+    """Ask the table; a sender that may sanction reads from its "no" nothing of what became of her."""
+    try:
+        return decide(views.standing(referral, consent, asked.now), action, parties=parties)
+    except (IllegalAction, NotYourTurn) as refusal:
+        if not views.neutral(referral, parties):
+            raise
+        raise IllegalAction("This cannot be done now.", allowed_actions=refusal.facts["allowed_actions"]) from None
+
+
+def refuse_numbers(written: Mapping[str, str | None]) -> None:
+    """Refuse a national number in texts, by pointer.
+
+    Raises:
+        PersonalDataDetected: Names every text at fault, never what it holds.
+    """
+    refuse_texts([Fault(place, NO_NUMBER) for place, text in written.items() if texts.national_number(text or "")])
+
+
+def refuse_texts(found: list[Fault]) -> None:
+    """Refuse texts that tell more than they may, where any was found."""
+    if found:
+        raise PersonalDataDetected(
+            "Some texts tell more than they may.",
+            errors=[{"pointer": fault.pointer, "detail": fault.detail} for fault in found],
+        )
+
+
+def seal_of(referral: Referral, asked: Asked) -> Seal:
+    """Open a referral's own key.
+
+    Raises:
+        NotFound: Its key is gone: nothing of it can be opened any more.
+    """
+    if referral.key_id is None or referral.wrapped_key is None or referral.erased_at is not None:
+        raise NotFound("What was written here has been erased.")
+    return asked.sealer.open(referral.id, Wrapped(referral.key_id, bytes(referral.wrapped_key)))
+
+
+def moved(referral: Referral, asked: Asked, *, noticed: bool = False, by: Party | None = Party.SENDER) -> None:
+    """Move the versions: everybody's, and a sanctioning sender's where it acted or may notice."""
+    referral.version += 1
+    referral.updated_at = asked.now
+    if noticed or by is Party.SENDER:
+        referral.neutral_version += 1
+        referral.noticed_at = asked.now
+
+
+def stands(state: ConsentState, status: Status, now: datetime, **more: Any) -> None:  # noqa: ANN401 - JSON-able facts
+    """Move a consent to a status, its history kept."""
+    state.status, state.changed_at = status, now
+    state.history = [*state.history, {"status": str(status), "at": now.isoformat(), **more}]
+
+
+def event(tx: AsyncSession, referral: Referral, asked: Asked, type_: str, **data: Any) -> None:  # noqa: ANN401 - JSON-able facts
+    """Write the next event of a referral's chain."""
+    store.add_event(
+        tx,
+        referral,
+        type_,
+        actor=asked.caller.name,
+        organisation_id=referral.recipient_id if asked.caller.guest_id else asked.actor.organisation_id,
+        at=asked.now,
+        data=data,
+    )
+
+
+def open_task(  # noqa: PLR0913 - all that a task says
+    tx: AsyncSession, referral: Referral, asked: Asked, party: Party, kind: str, reason: str
+) -> None:
+    """Open a task for one side's professionals.
+
+    A sender that may sanction gets none: what there is to tell would tell it what became of her.
+    """
+    if party is Party.SENDER and referral.sender_may_sanction:
+        return
+    tx.add(
+        Task(
+            id=uuid4(),
+            referral_id=referral.id,
+            party=party,
+            kind=kind,
+            reason=reason,
+            opened_at=asked.now,
+        )
+    )
+
+
+def plain(model: BaseModel) -> dict[str, Any]:
+    """Answer a model as JSON-able facts, without what is absent."""
+    return model.model_dump(mode="json", exclude_none=True)

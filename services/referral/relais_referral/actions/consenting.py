@@ -1,0 +1,371 @@
+"""Her agreement: recorded, asked for by her link, narrowed, renewed, withdrawn; records never change."""
+
+from collections.abc import Iterable
+from typing import Any, Final
+from uuid import UUID, uuid4
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from relais_referral import store, views
+from relais_referral.actions.common import Asked, decided, event, locked, moved, open_task, stands
+from relais_referral.actions.stepping import ask_about_copy, take
+from relais_referral.domain.consent import BOUND_ONLY, Purpose, Secrecy, Status, given_in_time
+from relais_referral.domain.handshake import Action, Party, Via
+from relais_referral.domain.refusals import IllegalAction, RecipientNotBound, SensitiveBasisMissing
+from relais_referral.models import ConsentRecord, ConsentState, OrganisationCopy, Referral
+from relais_referral.notices import notice
+from relais_referral.schemas import ConsentAnswer, ConsentInput, ConsentRequest, ConsentTerms, ConsentView, Withdrawal
+from relais_shared.refusals import Fault, InvalidInput, NotFound
+from relais_shared.registry import Organisation, known
+
+SCHEMA_VERSION: Final = "relais-consent-1"
+"""The version of our consent records; the receipt maps them to ISO/IEC TS 27560."""
+
+UNKNOWN: Final = "There is no such consent, or it is not yours to know of."
+
+
+async def record_consent(tx: AsyncSession, asked: Asked, id_: UUID, given: ConsentInput) -> ConsentView:
+    """Record what she agreed to; the consent that was in force before is superseded.
+
+    Raises:
+        NotFound: Absent, or not the actor's as sender.
+        IllegalAction: The referral has ended.
+        InvalidInput: A purpose or a time cannot be so.
+        RecipientNotBound, SensitiveBasisMissing: The recipient or the theme needs more.
+    """
+    referral, parties, _ = await locked(tx, asked, id_)
+    # Whoever may still cancel it may still ask her.
+    decided(referral, None, asked, Action.CANCEL, parties & {Party.SENDER})
+    text = _judge_terms(referral, given, asked)
+    if not given_in_time(given.given_at, asked.now, written=given.method == "in_person_written"):
+        fault = Fault("/given_at", "Not in the future, and unless written at most 24 hours ago: ask her again.")
+        raise InvalidInput("This agreement cannot be recorded so.", [fault])
+    facts = given.model_dump(mode="json", exclude={*_COLUMNS, "notice_version"})
+    record = await _new_record(tx, referral, given, facts | {"notice": text}, asked)
+    record.given_at = given.given_at
+    state = await put_in_force(tx, referral, record, asked)
+    moved(referral, asked, by=Party.SENDER)
+    event(tx, referral, asked, "consent.given", consent_id=str(record.id))
+    return views.consent_view(record, state, asked.now)
+
+
+async def request_consent(tx: AsyncSession, asked: Asked, id_: UUID, wanted: ConsentRequest) -> ConsentView:
+    """Ask for her agreement by her own link: only her own session turns it into given or refused.
+
+    Raises:
+        As `record_consent`.
+    """
+    referral, parties, _ = await locked(tx, asked, id_)
+    decided(referral, None, asked, Action.CANCEL, parties & {Party.SENDER})
+    text = _judge_terms(referral, wanted, asked)
+    facts = wanted.model_dump(mode="json", exclude={*_COLUMNS, "notice_version"}) | {
+        "notice": text,
+        "method": "private_link",
+        "expressed_by": "her_tap",
+        # Only her own session answers; where she was assisted, the state's history says so.
+        "seen_alone": "yes",
+        "interpreter": "none",
+    }
+    record = await _new_record(tx, referral, wanted, facts, asked)
+    for _earlier, state in await store.consents(tx, id_, lock=True):
+        if state.status == Status.REQUESTED:
+            stands(state, Status.SUPERSEDED, asked.now)
+            state.superseded_by = record.id
+    state = _state(record, Status.REQUESTED, asked)
+    tx.add(record)
+    await tx.flush()  # Its state refers to it.
+    tx.add(state)
+    moved(referral, asked, by=Party.SENDER)
+    event(tx, referral, asked, "consent.requested", consent_id=str(record.id))
+    return views.consent_view(record, state, asked.now)
+
+
+async def answer_request(
+    tx: AsyncSession, asked: Asked, consent_id: UUID, answer: ConsentAnswer, *, assisted: bool
+) -> ConsentView:
+    """Turn what was asked for into given or refused, by her own session; she may agree to less than was asked.
+
+    Args:
+        tx: Writing.
+        asked: She herself.
+        consent_id: What was asked for.
+        answer: Yes or no, and to what.
+        assisted: At a counter: then somebody stood by.
+
+    Raises:
+        NotFound: Absent, or not hers.
+        IllegalAction: It was answered already.
+        InvalidInput: More than was asked for.
+    """
+    referral, record, state = await _hers(tx, asked, consent_id)
+    if state.status != Status.REQUESTED:
+        raise IllegalAction("This was answered already.", allowed_actions=[])
+    if not answer.agreed:
+        stands(state, Status.REFUSED, asked.now, assisted=assisted)
+        event(tx, referral, asked, "consent.refused", consent_id=str(record.id))
+        open_task(tx, referral, asked, Party.SENDER, "refused", "consent.refused")
+        moved(referral, asked, by=None)
+        return views.consent_view(record, state, asked.now)
+    purposes = set(answer.purposes if answer.purposes is not None else record.purposes)
+    categories = set(answer.data_categories if answer.data_categories is not None else record.data_categories)
+    _judge_less(record, purposes, categories)
+    same = purposes == set(record.purposes) and categories == set(record.data_categories) and not assisted
+    if same and answer.valid_until is None:
+        await _supersede(tx, referral, record.id, asked)
+        stands(state, Status.GIVEN, asked.now)
+    else:
+        facts = {"seen_alone": "no" if assisted else "yes"}
+        record = _copy(record, sorted(purposes), sorted(categories), asked, **facts)
+        record.valid_until = answer.valid_until or record.valid_until
+        stands(state, Status.SUPERSEDED, asked.now)
+        state.superseded_by = record.id
+        state = await put_in_force(tx, referral, record, asked)
+    event(tx, referral, asked, "consent.given", consent_id=str(record.id))
+    # The sender asked, so it may know that she answered: it then proposes.
+    moved(referral, asked, noticed=True, by=None)
+    return views.consent_view(record, state, asked.now)
+
+
+async def confirm_alone(tx: AsyncSession, asked: Asked, consent_id: UUID) -> ConsentView:
+    """Confirm alone, by her own session, what she had said while somebody stood by.
+
+    Raises:
+        NotFound: Absent, or not hers.
+        IllegalAction: It is not in force.
+    """
+    referral, record, state = await _hers(tx, asked, consent_id)
+    if state.status != Status.GIVEN:
+        raise IllegalAction("Only an agreement that holds can be confirmed.", allowed_actions=[])
+    alone = _copy(record, record.purposes, record.data_categories, asked, seen_alone="yes", interpreter="none")
+    now_standing = await put_in_force(tx, referral, alone, asked)
+    event(tx, referral, asked, "consent.confirmed", consent_id=str(alone.id))
+    moved(referral, asked, by=None)
+    return views.consent_view(alone, now_standing, asked.now)
+
+
+async def withdraw_consent(tx: AsyncSession, asked: Asked, consent_id: UUID, body: Withdrawal) -> ConsentView:
+    """Stop the sharing at her word, from now on: of all, or of a purpose or category alone.
+
+    Of all: the referral is withdrawn in the same transaction. Of a part: a narrower record takes the place of this
+    one, and its id is answered. A consent that no longer holds stays as it stands: stopping twice is no fault.
+
+    Raises:
+        NotFound: Absent, or not the caller's to know of.
+    """
+    await store.begin(tx, asked.caller)
+    id_ = await store.referral_of_consent(tx, consent_id)
+    referral, parties, _ = await locked(tx, asked, id_)
+    record, state = await _one(tx, id_, consent_id)
+    plain = views.neutral(referral, parties)
+    purposes = [name for name in record.purposes if name not in set(body.purposes)]
+    categories = [name for name in record.data_categories if name not in set(body.data_categories)]
+    part = bool(body.purposes or body.data_categories) and Purpose.REFERRAL in purposes and bool(categories)
+    if part and state.status == Status.GIVEN:
+        if purposes == record.purposes and categories == record.data_categories:
+            return views.consent_view(record, state, asked.now, plain=plain)
+        record = _copy(record, purposes, categories, asked)
+        state = await put_in_force(tx, referral, record, asked)
+        event(tx, referral, asked, "consent.narrowed", consent_id=str(record.id))
+        await ask_about_copy(tx, referral, asked, "consent.narrowed")
+        moved(referral, asked, by=Party.SENDER if Party.SENDER in parties else None)
+        return views.consent_view(record, state, asked.now, plain=plain)
+    if part:
+        return views.consent_view(record, state, asked.now, plain=plain)
+    # A sender that may sanction shall not learn from the answer that she had stopped it before.
+    if state.status in {Status.GIVEN, Status.REQUESTED} or (plain and state.status == Status.WITHDRAWN):
+        await take(tx, asked, id_, Action.WITHDRAW, body, None)
+    told = Status.WITHDRAWN if state.status == Status.WITHDRAWN else None
+    return views.consent_view(record, state, asked.now, plain=plain, told=told)
+
+
+async def read_consents(tx: AsyncSession, asked: Asked, id_: UUID) -> list[ConsentView]:
+    """Answer the consents of a referral as its reader may see them, the newest first.
+
+    Raises:
+        NotFound: Absent, or not the caller's to know of.
+    """
+    await store.begin(tx, asked.caller)
+    referral, parties = await store.lock_referral(tx, id_, asked.caller, reading=True)
+    plain = views.neutral(referral, parties)
+    rows = await store.consents(tx, id_, reading=True)
+    return [views.consent_view(record, state, asked.now, plain=plain) for record, state in rows]
+
+
+async def read_consent(
+    tx: AsyncSession, asked: Asked, consent_id: UUID
+) -> tuple[Referral, frozenset[Party], ConsentRecord, ConsentState]:
+    """Answer a consent with its referral and what the caller is in it, for its receipt.
+
+    Raises:
+        NotFound: Absent, or not the caller's to know of.
+    """
+    await store.begin(tx, asked.caller)
+    id_ = await store.referral_of_consent(tx, consent_id)
+    referral, parties = await store.lock_referral(tx, id_, asked.caller, reading=True)
+    for record, state in await store.consents(tx, id_, reading=True):
+        if record.id == consent_id:
+            return referral, parties, record, state
+    raise NotFound(UNKNOWN)
+
+
+_COLUMNS: Final = frozenset({"purposes", "data_categories", "given_at", "valid_until"})
+"""What stands in columns of its own, not in the record's other facts."""
+
+
+async def _new_record(
+    tx: AsyncSession, referral: Referral, terms: ConsentTerms, facts: dict[str, Any], asked: Asked
+) -> ConsentRecord:
+    """Answer the record of an agreement to these terms, judged against recipient and theme; not stored yet.
+
+    Raises:
+        RecipientNotBound, SensitiveBasisMissing: The recipient or the theme needs more.
+    """
+    recipient = await known(tx, OrganisationCopy, referral.recipient_id)
+    sender = await known(tx, OrganisationCopy, referral.sender_id)
+    if BOUND_ONLY & set(terms.data_categories) and not _bound(referral, recipient):
+        raise RecipientNotBound(
+            "Its staff is bound by no secrecy: situation, notes and documents do not go there.",
+            data_categories=sorted(BOUND_ONLY & set(terms.data_categories)),
+        )
+    if referral.sensitive and not terms.article_9_basis:
+        raise SensitiveBasisMissing("This theme is sensitive: say on which basis, in article_9_basis.")
+    return ConsentRecord(
+        id=uuid4(),
+        referral_id=referral.id,
+        recipient_id=referral.recipient_id,
+        service_id=referral.service_id,
+        purposes=sorted(set(terms.purposes)),
+        data_categories=sorted(set(terms.data_categories)),
+        valid_until=terms.valid_until,
+        recorded_at=asked.now,
+        record={
+            "schema_version": SCHEMA_VERSION,
+            "recipient": {
+                "organisation_id": str(referral.recipient_id),
+                "name": referral.recipient_name,
+                "service_id": str(referral.service_id),
+                "service_name": referral.service_name,
+            },
+            "controllers": [
+                _controller(referral.sender_id, referral.sender_name, sender),
+                _controller(referral.recipient_id, referral.recipient_name, recipient),
+            ],
+            **facts,
+        },
+    )
+
+
+def _bound(referral: Referral, recipient: Organisation | None) -> bool:
+    """Answer whether the recipient's staff keeps secrets: a guest undertakes to before anything is opened."""
+    if referral.via == Via.GUEST:
+        return True
+    if referral.via == Via.PHONE_ONLY or recipient is None:
+        return False
+    return Secrecy(recipient.secrecy) is not Secrecy.NONE
+
+
+def _controller(id_: UUID, name: str, organisation: Organisation | None) -> dict[str, Any]:
+    return {**(organisation.controller if organisation else {}), "organisation_id": str(id_), "name": name}
+
+
+def _judge_terms(referral: Referral, terms: ConsentTerms, asked: Asked) -> dict[str, str]:
+    """Answer the notice that was read, or refuse what cannot be.
+
+    Raises:
+        InvalidInput: Every fault is named.
+    """
+    found = []
+    text = notice(terms.notice_version, terms.language)
+    if text is None and isinstance(terms, ConsentInput) and terms.interpreter != "none":
+        # A person may decide in a language that we have no text in; then an interpreter read ours.
+        text = notice(terms.notice_version, "fr")
+    if text is None:
+        found.append(Fault("/notice_version", "No such notice in that language: name an interpreter, or another."))
+    if Purpose.REFERRAL not in terms.purposes:
+        found.append(Fault("/purposes", "Without the purpose referral nothing can be handed over."))
+    if referral.sender_may_sanction and Purpose.FEEDBACK in terms.purposes:
+        found.append(Fault("/purposes", "An organisation that may sanction is not offered feedback."))
+    if terms.valid_until is not None and terms.valid_until <= asked.now:
+        found.append(Fault("/valid_until", "This is past already."))
+    if found or text is None:
+        raise InvalidInput("This agreement cannot be recorded so.", found)
+    return {"version": text.version, "language": text.language, "sha256": text.sha256}
+
+
+def _judge_less(record: ConsentRecord, purposes: Iterable[str], categories: Iterable[str]) -> None:
+    found = []
+    if not set(purposes) <= set(record.purposes) or Purpose.REFERRAL not in purposes:
+        found.append(Fault("/purposes", "Choose among what was asked for; without referral, refuse instead."))
+    if not set(categories) <= set(record.data_categories) or not categories:
+        found.append(Fault("/data_categories", "Choose among what was asked for, one at least."))
+    if found:
+        raise InvalidInput("This cannot be agreed to so.", found)
+
+
+def _copy(
+    record: ConsentRecord,
+    purposes: Iterable[str],
+    categories: Iterable[str],
+    asked: Asked,
+    **facts: str,
+) -> ConsentRecord:
+    """Answer a new record with other purposes or categories: a record never changes."""
+    return ConsentRecord(
+        id=uuid4(),
+        referral_id=record.referral_id,
+        conference_id=record.conference_id,
+        recipient_id=record.recipient_id,
+        service_id=record.service_id,
+        purposes=list(purposes),
+        data_categories=list(categories),
+        valid_until=record.valid_until,
+        given_at=record.given_at or asked.now,
+        recorded_at=asked.now,
+        record={**record.record, **facts},
+    )
+
+
+def _state(record: ConsentRecord, status: Status, asked: Asked) -> ConsentState:
+    state = ConsentState(
+        consent_id=record.id,
+        referral_id=record.referral_id,
+        conference_id=record.conference_id,
+        status=status,
+        changed_at=asked.now,
+        valid_until=record.valid_until,
+        history=[],
+    )
+    stands(state, status, asked.now)
+    return state
+
+
+async def put_in_force(tx: AsyncSession, referral: Referral, record: ConsentRecord, asked: Asked) -> ConsentState:
+    """Store a record as given; what was in force before, or asked for, is superseded."""
+    await _supersede(tx, referral, record.id, asked)
+    tx.add(record)
+    await tx.flush()  # Its state refers to it, and the one before it must be superseded first.
+    state = _state(record, Status.GIVEN, asked)
+    tx.add(state)
+    return state
+
+
+async def _supersede(tx: AsyncSession, referral: Referral, by: UUID, asked: Asked) -> None:
+    for record, state in await store.consents(tx, referral.id, lock=True):
+        if state.status in {Status.GIVEN, Status.REQUESTED} and record.id != by:
+            stands(state, Status.SUPERSEDED, asked.now)
+            state.superseded_by = by
+    await tx.flush()
+
+
+async def _hers(tx: AsyncSession, asked: Asked, consent_id: UUID) -> tuple[Referral, ConsentRecord, ConsentState]:
+    await store.begin(tx, asked.caller)
+    id_ = await store.referral_of_consent(tx, consent_id)
+    referral, _parties, _ = await locked(tx, asked, id_)
+    return referral, *(await _one(tx, id_, consent_id))
+
+
+async def _one(tx: AsyncSession, referral_id: UUID, consent_id: UUID) -> tuple[ConsentRecord, ConsentState]:
+    for record, state in await store.consents(tx, referral_id, lock=True):
+        if record.id == consent_id:
+            return record, state
+    raise NotFound(UNKNOWN)

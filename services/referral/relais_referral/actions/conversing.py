@@ -1,0 +1,339 @@
+"""What the two sides say to each other: messages, documents, tasks, and whose a referral is."""
+
+from typing import Final
+from uuid import UUID, uuid4
+
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col
+
+from relais_referral import store, views
+from relais_referral.actions.common import (
+    NO_NUMBER,
+    Asked,
+    disclose,
+    event,
+    locked,
+    moved,
+    open_pieces,
+    opened_parts,
+    refuse_texts,
+    seal_of,
+)
+from relais_referral.directory import Wanted
+from relais_referral.domain import documents
+from relais_referral.domain.handshake import ENDED, WAITING, Party, State
+from relais_referral.domain.refusals import ConsentMissing, IllegalAction
+from relais_referral.domain.visibility import Category, Part
+from relais_referral.models import Document, Message, Referral, Task
+from relais_referral.schemas import Assignment, DocumentView, Identity, MeetingView, MessageView, TaskDone, TaskView
+from relais_shared import texts
+from relais_shared.refusals import Fault, InvalidInput, NotFound
+
+NO_TASK: Final = "There is no such task, or it is not yours to know of."
+NO_DOCUMENT: Final = "There is no such document, or it is not yours to know of."
+
+
+async def write_message(tx: AsyncSession, asked: Asked, id_: UUID, words: str) -> MessageView:
+    """Write to the other side; before acceptance nothing that tells who she is.
+
+    Raises:
+        NotFound: Absent, or not the caller's to know of.
+        IllegalAction: Nobody reads it: a draft, an ended referral, or the thread is not this side's.
+        PersonalDataDetected: The text tells more than it may.
+    """
+    referral, parties, _ = await locked(tx, asked, id_)
+    parts, _consent = await opened_parts(tx, referral, parties, asked)
+    state = State(referral.state)
+    if Part.MESSAGES not in parts or state in ENDED | {State.DRAFT} or referral.erased_at is not None:
+        raise IllegalAction("There is nobody to write to now.", allowed_actions=[])
+    early = state in WAITING
+    await judge_words(tx, asked, referral, words, early=early)
+    party = min(parties, key=list(Party).index)
+    message = Message(
+        id=uuid4(),
+        referral_id=id_,
+        at=asked.now,
+        party=party,
+        organisation_id=_organisation(referral, party),
+        author=_author(referral, party, asked),
+        early=early,
+        content=b"",
+    )
+    message.content = seal_of(referral, asked).close(f"message.{message.id}", words)
+    tx.add(message)
+    event(tx, referral, asked, "message.written", message_id=str(message.id))
+    moved(referral, asked, by=party)
+    return _message(message, words)
+
+
+async def judge_words(tx: AsyncSession, asked: Asked, referral: Referral, words: str, *, early: bool) -> None:
+    """Refuse what tells who she is where it is read before acceptance, and a national number anywhere."""
+    if early:
+        identity = (await open_pieces(tx, referral, ["identity"], asked)).get("identity")
+        names = Identity.model_validate(identity).names() if identity else []
+        if what := texts.telling(words, names):
+            refuse_texts([Fault("/words", f"This is read before anybody takes over and holds {what}: leave it out.")])
+    elif texts.national_number(words):
+        refuse_texts([Fault("/words", NO_NUMBER)])
+
+
+async def read_messages(tx: AsyncSession, asked: Asked, id_: UUID) -> list[MessageView]:
+    """Answer the thread as its reader may see it now; reading it is recorded.
+
+    Raises:
+        NotFound: Absent, or not the caller's to know of.
+    """
+    await store.begin(tx, asked.caller)
+    referral, parties = await store.lock_referral(tx, id_, asked.caller, reading=True)
+    parts, consent = await opened_parts(tx, referral, parties, asked)
+    if Part.MESSAGES not in parts or referral.erased_at is not None:
+        return []
+    # Taken back to before acceptance, the recipient reads what was written for that time alone.
+    early_only = parties == {Party.RECIPIENT} and State(referral.state) in WAITING
+    rows = [row for row in await store.messages(tx, id_) if row.early or not early_only]
+    if not rows:
+        return []
+    seal = seal_of(referral, asked)
+    disclose(tx, referral, parties, ["messages"], consent, asked)
+    return [_message(row, seal.open(f"message.{row.id}", bytes(row.content))) for row in rows]
+
+
+def _message(row: Message, words: str) -> MessageView:
+    return MessageView(
+        id=row.id, at=row.at, party=row.party, organisation_id=row.organisation_id, author=row.author, words=words
+    )
+
+
+async def add_document(  # noqa: PLR0913 - the document, by whom, for what
+    tx: AsyncSession, asked: Asked, id_: UUID, title: str, media_type: str, content: bytes
+) -> DocumentView:
+    """Keep a small document, sealed; the other side reads it under her consent to `documents`, after acceptance.
+
+    Raises:
+        NotFound: Absent, or not the caller's to know of.
+        IllegalAction: The referral has ended.
+        ConsentMissing: The recipient may add nothing that her consent does not open to it.
+        InvalidInput: It is too large, or not what it says.
+        PersonalDataDetected: Its title holds a national number.
+    """
+    referral, parties, _ = await locked(tx, asked, id_)
+    parts, _consent = await opened_parts(tx, referral, parties, asked)
+    if State(referral.state) in ENDED or referral.erased_at is not None:
+        raise IllegalAction("Nothing is added to what has ended.", allowed_actions=[])
+    if Part.DOCUMENTS not in parts:
+        raise ConsentMissing("Her consent does not open documents here.", allowed_actions=[])
+    if found := documents.fault(media_type, content):
+        raise InvalidInput("This document cannot be taken.", [Fault("", found)])
+    if texts.national_number(title):
+        refuse_texts([Fault("?title", NO_NUMBER)])
+    party = min(parties, key=list(Party).index)
+    seal = seal_of(referral, asked)
+    new = uuid4()
+    tx.add(
+        Document(
+            id=new,
+            referral_id=id_,
+            at=asked.now,
+            party=party,
+            organisation_id=_organisation(referral, party),
+            media_type=media_type,
+            size=len(content),
+            about=seal.close(f"document.{new}.about", {"title": title}),
+            content=seal.close_bytes(f"document.{new}", content),
+        )
+    )
+    event(tx, referral, asked, "document.added", document_id=str(new))
+    moved(referral, asked, by=party)
+    return DocumentView(
+        id=new,
+        at=asked.now,
+        party=party,
+        organisation_id=_organisation(referral, party),
+        media_type=media_type,
+        size=len(content),
+        title=title,
+    )
+
+
+async def list_documents(tx: AsyncSession, asked: Asked, id_: UUID) -> list[DocumentView]:
+    """Answer the documents that the reader may see now; their titles are hers too.
+
+    Raises:
+        NotFound: Absent, or not the caller's to know of.
+    """
+    await store.begin(tx, asked.caller)
+    referral, parties = await store.lock_referral(tx, id_, asked.caller, reading=True)
+    parts, consent = await opened_parts(tx, referral, parties, asked)
+    rows = await store.documents(tx, id_) if Part.DOCUMENTS in parts and referral.erased_at is None else []
+    if not rows:
+        return []
+    seal = seal_of(referral, asked)
+    disclose(tx, referral, parties, [str(Category.DOCUMENTS)], consent, asked)
+    return [
+        DocumentView(
+            id=row.id,
+            at=row.at,
+            party=row.party,
+            organisation_id=row.organisation_id,
+            media_type=row.media_type,
+            size=row.size,
+            title=seal.open(f"document.{row.id}.about", bytes(row.about))["title"],
+        )
+        for row in rows
+    ]
+
+
+async def read_document(tx: AsyncSession, asked: Asked, id_: UUID, document_id: UUID) -> tuple[str, bytes]:
+    """Answer a document's media type and content, and record the reading.
+
+    Raises:
+        NotFound: Absent, or not the caller's to know of.
+    """
+    await store.begin(tx, asked.caller)
+    referral, parties = await store.lock_referral(tx, id_, asked.caller, reading=True)
+    parts, consent = await opened_parts(tx, referral, parties, asked)
+    row = await tx.get(Document, document_id)
+    if row is None or row.referral_id != id_ or Part.DOCUMENTS not in parts:
+        raise NotFound(NO_DOCUMENT)
+    content = seal_of(referral, asked).open_bytes(f"document.{row.id}", bytes(row.content))
+    disclose(tx, referral, parties, [str(Category.DOCUMENTS)], consent, asked)
+    return row.media_type, content
+
+
+async def remove_document(tx: AsyncSession, asked: Asked, id_: UUID, document_id: UUID) -> None:
+    """Remove a document that this side added.
+
+    Raises:
+        NotFound: Absent, or the other side's.
+    """
+    referral, parties, _ = await locked(tx, asked, id_)
+    row = await tx.get(Document, document_id)
+    if row is None or row.referral_id != id_ or Party(row.party) not in parties:
+        raise NotFound(NO_DOCUMENT)
+    await tx.delete(row)
+    event(tx, referral, asked, "document.removed", document_id=str(document_id))
+    moved(referral, asked, by=Party(row.party))
+
+
+async def read_meetings(tx: AsyncSession, asked: Asked, id_: UUID) -> tuple[Referral, MeetingView]:
+    """Answer the meeting that stands, with the times that were offered; reading them is recorded.
+
+    Raises:
+        NotFound: Absent, or not the caller's to know of.
+    """
+    await store.begin(tx, asked.caller)
+    referral, parties = await store.lock_referral(tx, id_, asked.caller, reading=True)
+    parts, consent = await opened_parts(tx, referral, parties, asked)
+    names = ["meeting", "meeting_options"] if Part.MEETING in parts else []
+    pieces = await open_pieces(tx, referral, names, asked)
+    disclose(tx, referral, parties, ["meeting"] if pieces else [], consent, asked)
+    return referral, MeetingView(meeting=pieces.get("meeting"), options=pieces.get("meeting_options", []))
+
+
+async def list_tasks(tx: AsyncSession, asked: Asked, limit: int) -> list[TaskView]:
+    """Answer what waits for the caller's side, the oldest first; nothing sealed is touched."""
+    await store.begin(tx, asked.caller)
+    return [task_view(task, referral) for task, referral in await store.open_tasks(tx, asked.actor, limit)]
+
+
+async def finish_task(tx: AsyncSession, asked: Asked, task_id: UUID, done: TaskDone) -> TaskView:
+    """Say that a task is done; what became of a local copy is told to her.
+
+    Raises:
+        NotFound: Absent, or not the caller's to know of.
+        InvalidInput: A local copy is erased or kept, and a kept one on some basis.
+    """
+    await store.begin(tx, asked.caller)
+    referral_id = await tx.scalar(select(col(Task.referral_id)).where(col(Task.id) == task_id))
+    if referral_id is None:
+        raise NotFound(NO_TASK)
+    referral, parties, _ = await locked(tx, asked, referral_id)
+    task = await tx.get(Task, task_id)
+    if task is None or Party(task.party) not in parties:
+        raise NotFound(NO_TASK)
+    if (task.kind == "local_copy") != (done.local_copy is not None):
+        raise InvalidInput(
+            "This task cannot be finished so.",
+            [Fault("/local_copy", "Say erased or kept for a task local_copy, and for no other.")],
+        )
+    if texts.national_number(done.basis or ""):
+        refuse_texts([Fault("/basis", NO_NUMBER)])
+    if task.done_at is None:
+        task.done_at, task.done_by = asked.now, asked.caller.name
+        task.answer = done.model_dump(mode="json", exclude_none=True)
+        event(tx, referral, asked, "task.done", kind=task.kind)
+    return task_view(task, referral)
+
+
+def task_view(task: Task, referral: Referral) -> TaskView:
+    """Represent a task."""
+    return TaskView(
+        id=task.id,
+        referral_id=task.referral_id,
+        short_code=referral.short_code,
+        party=task.party,
+        kind=task.kind,
+        reason=task.reason,
+        opened_at=task.opened_at,
+        done_at=task.done_at,
+        answer=task.answer,
+    )
+
+
+async def assign(tx: AsyncSession, asked: Asked, id_: UUID, to: Assignment) -> None:
+    """Give a referral to a colleague, a team, or back to the desk, inside the caller's own organisation.
+
+    Raises:
+        NotFound: Absent, or not the caller's to know of.
+    """
+    referral, parties, _ = await locked(tx, asked, id_)
+    if Party.SENDER in parties:
+        referral.sender_account_id, referral.sender_team_id = to.account_id, to.team_id
+    if Party.RECIPIENT in parties:
+        referral.recipient_account_id, referral.recipient_team_id = to.account_id, to.team_id
+    event(tx, referral, asked, "referral.assigned")
+    moved(referral, asked, by=min(parties, key=list(Party).index))
+
+
+def _organisation(referral: Referral, party: Party) -> UUID | None:
+    own = {Party.SENDER: referral.sender_id, Party.RECIPIENT: referral.recipient_id}
+    return own.get(party)
+
+
+def _author(referral: Referral, party: Party, asked: Asked) -> str:
+    """Answer who writes, as the other side calls them: the human behind a software where it says so."""
+    if party is Party.PERSON:
+        return "person"
+    counsellor = referral.sender_counsellor if party is Party.SENDER else referral.recipient_counsellor
+    return asked.actor.on_behalf_of or asked.actor.name or str((counsellor or {}).get("name", "")) or str(party)
+
+
+async def tasks_of(tx: AsyncSession, asked: Asked, id_: UUID) -> list[TaskView]:
+    """Answer the tasks of one referral that are the caller's side's.
+
+    Raises:
+        NotFound: Absent, or not the caller's to know of.
+    """
+    await store.begin(tx, asked.caller)
+    referral, parties = await store.lock_referral(tx, id_, asked.caller, reading=True)
+    if views.neutral(referral, parties):
+        return []
+    return [task_view(task, referral) for task in await store.tasks(tx, id_) if Party(task.party) in parties]
+
+
+async def wanted(tx: AsyncSession, asked: Asked, id_: UUID) -> Wanted:
+    """Answer what another service would have to offer: theme, area, and what was suggested when it was declined.
+
+    Raises:
+        NotFound: Absent, or not the caller's to know of.
+    """
+    await store.begin(tx, asked.caller)
+    referral, parties = await store.find_referral(tx, id_, asked.caller)
+    if Party.SENDER not in parties:
+        raise NotFound(store.UNKNOWN)
+    suggested: list[str] = []
+    if not views.neutral(referral, parties):
+        decline = (await open_pieces(tx, referral, ["decline"], asked)).get("decline") or {}
+        suggested = decline.get("suggested_service_ids", [])
+    return Wanted(tuple(referral.themes), referral.municipality, referral.service_id, tuple(suggested))

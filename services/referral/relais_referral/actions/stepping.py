@@ -1,0 +1,281 @@
+"""The steps of the handshake: one table decides, one transaction writes."""
+
+from typing import Any, Final
+from uuid import UUID
+
+from sqlalchemy import update
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col
+
+from relais_referral import store
+from relais_referral.actions.common import (
+    Asked,
+    Shown,
+    decided,
+    event,
+    locked,
+    moved,
+    open_task,
+    plain,
+    refuse_numbers,
+    seal_of,
+    show,
+    stands,
+)
+from relais_referral.domain import deadlines
+from relais_referral.domain.consent import Status
+from relais_referral.domain.handshake import (
+    ENDED,
+    UNDOABLE,
+    Action,
+    Party,
+    State,
+    Transition,
+    Via,
+)
+from relais_referral.domain.visibility import shown_state
+from relais_referral.models import OrganisationCopy, Referral, Task
+from relais_referral.schemas import (
+    Acceptance,
+    Closing,
+    Confirmation,
+    Decline,
+    Meeting,
+    Pause,
+    PhoneAgreement,
+    Propose,
+    Taken,
+    Withdrawal,
+)
+from relais_referral.sealing import Seal
+from relais_shared.refusals import Fault, InvalidInput
+from relais_shared.registry import known
+
+Body = (
+    Propose
+    | PhoneAgreement
+    | Taken
+    | Acceptance
+    | Decline
+    | Meeting
+    | Confirmation
+    | Closing
+    | Pause
+    | Withdrawal
+    | None
+)
+
+TOLD: Final = frozenset(
+    {
+        Action.ACCEPT,
+        Action.DECLINE,
+        Action.RELEASE,
+        Action.PLAN_MEETING,
+        Action.REPLAN,
+        Action.UNDO,
+        Action.REOPEN,
+    }
+)
+"""The recipient's steps that concern her: her counsellor tells her, in the way that is safe for her."""
+
+LEFT_BEHIND: Final = {
+    Action.ACCEPT: "meeting_options",
+    Action.DECLINE: "decline",
+    Action.RELEASE: "decline",
+    Action.CLOSE: "outcome",
+}
+"""The sealed piece that a step brought along, and that goes when the step is taken back."""
+
+
+async def take(  # noqa: PLR0913 - one step: what, by whom, on which version
+    tx: AsyncSession, asked: Asked, id_: UUID, action: Action, body: Body, version: str | None
+) -> Shown:
+    """Take one step of the handshake, and show what its actor then sees.
+
+    Args:
+        tx: Writing.
+        asked: By whom, when.
+        id_: The referral.
+        action: Which step.
+        body: What the step brings along.
+        version: The ETag that was read; None for withdrawing and for her own steps, which never need one.
+
+    Raises:
+        NotFound, StaleVersion: As everywhere.
+        IllegalAction, NotYourTurn, ConsentMissing: The table says no.
+        PersonalDataDetected: A text of the step holds a national number.
+        InvalidInput: Something that this step needs is missing.
+    """
+    referral, parties = await step(tx, asked, id_, action, body, version)
+    return await show(tx, referral, parties, asked)
+
+
+async def step(  # noqa: PLR0913 - as `take`
+    tx: AsyncSession, asked: Asked, id_: UUID, action: Action, body: Body, version: str | None
+) -> tuple[Referral, frozenset[Party]]:
+    """Take one step as `take` does; show nothing."""
+    referral, parties, consent = await locked(tx, asked, id_, version)
+    taken = decided(referral, consent, asked, action, parties)
+    _judge(body)
+    if action is Action.ACCEPT and body is None:
+        body = _as_phoned(referral)
+    before = shown_state(State(referral.state), neutral=True)
+    slip = referral.undo
+    if action is Action.UNDO:
+        await _take_back(tx, referral)
+    await _bring(tx, referral, taken, body, seal_of(referral, asked) if body is not None else None, asked)
+    if action is Action.PROPOSE:
+        recipient = await known(tx, OrganisationCopy, referral.recipient_id)
+        days = recipient.answer_within_days if recipient else DAYS_OF_A_GUEST
+        referral.due_at = deadlines.answer_due(asked.now, urgency=referral.urgency, working_days=days)
+        referral.overdue_told = False
+    if action is Action.WITHDRAW:
+        await end_consents(tx, referral, body.method if isinstance(body, Withdrawal) else "counsellor", asked)
+    _mark(referral, taken, body, asked)
+    moved(
+        referral,
+        asked,
+        noticed=before != shown_state(taken.target, neutral=True),
+        by=taken.by,
+    )
+    event(tx, referral, asked, taken.event, state=taken.target)
+    if action is Action.UNDO and slip is not None:
+        await _drop_telling(tx, referral, asked)
+    if action in TOLD and taken.by is Party.RECIPIENT:
+        open_task(tx, referral, asked, Party.SENDER, "tell_person", taken.event)
+    return referral, parties
+
+
+DAYS_OF_A_GUEST: Final = 2
+"""Working days in which a service without an account usually answers; nobody declared another."""
+
+
+def _as_phoned(referral: Referral) -> Acceptance:
+    """Answer the acceptance that was agreed by telephone: one tap is enough."""
+    if referral.phoned is None:
+        raise InvalidInput("Say who takes over.", [Fault("/counsellor", "Name the colleague who takes over.")])
+    return Acceptance.model_validate({"counsellor": {"name": referral.phoned["colleague"]}})
+
+
+async def _bring(  # noqa: PLR0913 - what a step brings, and where it goes
+    tx: AsyncSession, referral: Referral, taken: Transition, body: Body, seal: Seal | None, asked: Asked
+) -> None:
+    """Write what a step brings along."""
+    if isinstance(body, Propose) and body.counsellor is not None:
+        referral.sender_counsellor = plain(body.counsellor)
+    if isinstance(body, PhoneAgreement):
+        referral.phoned = plain(body)
+    if isinstance(body, Taken):
+        referral.recipient_counsellor = plain(body.counsellor)
+        if asked.actor.kind == "user":
+            referral.recipient_account_id = asked.actor.user_id
+            referral.recipient_team_id = next(iter(asked.actor.teams), None)
+    if isinstance(body, Decline):
+        referral.decline_reason = body.reason
+    if isinstance(body, Closing):
+        referral.outcome = body.outcome
+    if isinstance(body, Confirmation):
+        day = (body.on or asked.now.date()).isoformat()
+        referral.confirmations = {**referral.confirmations, str(taken.by): {"on": day, "mode": body.mode}}
+    for part, value in _sealed_of(body).items():
+        if seal is not None:
+            await store.seal(tx, referral.id, part, seal.close(part, value))
+
+
+def _sealed_of(body: Body) -> dict[str, Any]:
+    if isinstance(body, Acceptance) and body.meeting_options:
+        return {"meeting_options": [plain(option) for option in body.meeting_options]}
+    if isinstance(body, Decline):
+        return {"decline": plain(body)}
+    if isinstance(body, Meeting):
+        return {"meeting": plain(body)}
+    if isinstance(body, Closing):
+        return {"outcome": plain(body)}
+    return {}
+
+
+def _mark(referral: Referral, taken: Transition, body: Body, asked: Asked) -> None:
+    """Set the marks that follow from a step."""
+    if taken.action is Action.PAUSE:
+        referral.paused_at = asked.now
+        referral.paused_until = body.until if isinstance(body, Pause) else None
+    if taken.action is Action.RESUME:
+        referral.paused_at = referral.paused_until = None
+    if taken.action in {Action.PAUSE, Action.RESUME}:
+        return
+    referral.undo = None
+    if taken.action in UNDOABLE:
+        referral.undo = {
+            "action": str(taken.action),
+            "by": str(taken.by),
+            "source": str(taken.source),
+            "at": asked.now.isoformat(),
+            "state_at": referral.state_at.isoformat(),
+        }
+    if taken.target != taken.source:
+        referral.state, referral.state_at = taken.target, asked.now
+        referral.idle_asked_at = None
+        if taken.target in ENDED | {State.CLOSED}:
+            referral.paused_at = referral.paused_until = None
+    if taken.action is Action.REOPEN:
+        referral.decline_reason = referral.outcome = None
+
+
+async def _take_back(tx: AsyncSession, referral: Referral) -> None:
+    """Remove what the step brought along that is taken back."""
+    action = Action(referral.undo["action"]) if referral.undo else None
+    if action is None:
+        return
+    await store.seal(tx, referral.id, LEFT_BEHIND[action], None)
+    if action is Action.ACCEPT and referral.undo and referral.undo["source"] == State.PROPOSED:
+        referral.recipient_counsellor = None
+        referral.recipient_account_id = referral.recipient_team_id = None
+    if action in {Action.DECLINE, Action.RELEASE}:
+        referral.decline_reason = None
+    if action is Action.CLOSE:
+        referral.outcome = None
+
+
+async def _drop_telling(tx: AsyncSession, referral: Referral, asked: Asked) -> None:
+    """Drop what was still to be told of a step that was taken back."""
+    await tx.execute(
+        update(Task)
+        .where(
+            col(Task.referral_id) == referral.id,
+            col(Task.kind) == "tell_person",
+            col(Task.done_at).is_(None),
+            col(Task.dropped_at).is_(None),
+        )
+        .values(dropped_at=asked.now)
+    )
+
+
+async def end_consents(tx: AsyncSession, referral: Referral, method: str, asked: Asked) -> None:
+    """End every agreement of a hand-over at her word; the recipient answers what becomes of its own copy."""
+    ended = False
+    for record, state in await store.consents(tx, referral.id, lock=True):
+        if state.status in {Status.GIVEN, Status.REQUESTED}:
+            ended = ended or state.status == Status.GIVEN
+            stands(state, Status.WITHDRAWN, asked.now)
+            state.withdrawal_method = method
+            event(tx, referral, asked, "consent.withdrawn", consent_id=str(record.id))
+    if ended:
+        await ask_about_copy(tx, referral, asked, "consent.withdrawn")
+
+
+async def ask_about_copy(tx: AsyncSession, referral: Referral, asked: Asked, reason: str) -> None:
+    """Ask the recipient what becomes of its own copy, where anything was ever shown to it."""
+    if referral.via != Via.PHONE_ONLY and await store.shown_to(tx, referral.id, referral.recipient_id):
+        open_task(tx, referral, asked, Party.RECIPIENT, "local_copy", reason)
+
+
+def _judge(body: Body) -> None:
+    """Refuse a national number in the texts of a step."""
+    written: dict[str, str | None] = {}
+    if isinstance(body, Decline | Closing):
+        written = {"/words": body.words}
+    if isinstance(body, Meeting):
+        written = {"/place": body.place, "/agreed": body.agreed}
+    if isinstance(body, Acceptance):
+        written = {f"/meeting_options/{at}/place": one.place for at, one in enumerate(body.meeting_options)}
+    refuse_numbers(written)

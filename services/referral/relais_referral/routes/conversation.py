@@ -1,0 +1,150 @@
+"""What the two sides say to each other: messages, documents, meetings with iCalendar, tasks."""
+
+from email.message import Message as Header
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import Query, Request, Response
+
+from relais_referral.actions import conversing
+from relais_referral.domain.documents import KINDS
+from relais_referral.routes.dependencies import READING, WRITING, Either, asked, keep_nothing
+from relais_referral.schemas import (
+    DocumentPage,
+    DocumentView,
+    MeetingView,
+    MessagePage,
+    MessageView,
+    NewMessage,
+    TaskDone,
+    TaskPage,
+    TaskView,
+)
+from relais_shared.clock import Now
+from relais_shared.db import WriteTx
+from relais_shared.service import Router
+
+router = Router(prefix="/v1", tags=["conversation"])
+
+
+@router.get("/referrals/{referral_id}/messages", response_model=MessagePage, responses=READING)
+async def list_messages(
+    request: Request, response: Response, referral_id: UUID, actor: Either, tx: WriteTx, now: Now
+) -> MessagePage:
+    """Read the thread with the other side; the reading is recorded."""
+    keep_nothing(response)
+    return MessagePage(items=await conversing.read_messages(tx, asked(request, actor, now), referral_id))
+
+
+@router.post("/referrals/{referral_id}/messages", status_code=201, response_model=MessageView, responses=WRITING)
+async def write_message(
+    request: Request, response: Response, referral_id: UUID, body: NewMessage, actor: Either, tx: WriteTx, now: Now
+) -> MessageView:
+    """Write to the other side; before acceptance nothing that tells who she is."""
+    keep_nothing(response)
+    return await conversing.write_message(tx, asked(request, actor, now), referral_id, body.words)
+
+
+@router.get("/referrals/{referral_id}/documents", response_model=DocumentPage, responses=READING)
+async def list_documents(
+    request: Request, response: Response, referral_id: UUID, actor: Either, tx: WriteTx, now: Now
+) -> DocumentPage:
+    """List the documents; her consent to `documents` opens them to the recipient, after acceptance."""
+    keep_nothing(response)
+    return DocumentPage(items=await conversing.list_documents(tx, asked(request, actor, now), referral_id))
+
+
+@router.post(
+    "/referrals/{referral_id}/documents",
+    status_code=201,
+    response_model=DocumentView,
+    responses=WRITING,
+    openapi_extra={
+        "requestBody": {
+            "required": True,
+            "content": {kind: {"schema": {"type": "string", "format": "binary"}} for kind in KINDS},
+        }
+    },
+)
+async def add_document(
+    request: Request, response: Response, referral_id: UUID, actor: Either, tx: WriteTx, now: Now
+) -> DocumentView:
+    """Add a small document: its bytes as the body, its name in `Content-Disposition`."""
+    keep_nothing(response)
+    header = Header()
+    header["content-type"] = request.headers.get("content-type", "")
+    header["content-disposition"] = request.headers.get("content-disposition", "")
+    title = (header.get_filename() or "document")[:200]
+    content = await request.body()
+    return await conversing.add_document(
+        tx, asked(request, actor, now), referral_id, title, header.get_content_type(), content
+    )
+
+
+@router.get("/referrals/{referral_id}/documents/{document_id}", response_class=Response, responses=READING)
+async def read_document(
+    request: Request, referral_id: UUID, document_id: UUID, actor: Either, tx: WriteTx, now: Now
+) -> Response:
+    """Fetch a document to keep in a file: it is never shown in place, and nothing in it acts."""
+    media_type, content = await conversing.read_document(tx, asked(request, actor, now), referral_id, document_id)
+    return Response(
+        content,
+        media_type=media_type,
+        headers={
+            "Content-Disposition": f'attachment; filename="{document_id}"',
+            "Content-Security-Policy": "sandbox; default-src 'none'",
+            "X-Content-Type-Options": "nosniff",
+            "Cache-Control": "no-store",
+        },
+    )
+
+
+@router.delete("/referrals/{referral_id}/documents/{document_id}", status_code=204, responses=WRITING)
+async def remove_document(
+    request: Request, referral_id: UUID, document_id: UUID, actor: Either, tx: WriteTx, now: Now
+) -> None:
+    """Remove a document that your side added."""
+    await conversing.remove_document(tx, asked(request, actor, now), referral_id, document_id)
+
+
+@router.get(
+    "/referrals/{referral_id}/meetings",
+    response_model=MeetingView,
+    response_model_exclude_none=True,
+    responses=READING,
+)
+async def read_meetings(
+    request: Request, response: Response, referral_id: UUID, actor: Either, tx: WriteTx, now: Now
+) -> MeetingView:
+    """Read the meeting that stands, or the times that were offered."""
+    keep_nothing(response)
+    _referral, view = await conversing.read_meetings(tx, asked(request, actor, now), referral_id)
+    return view
+
+
+@router.get("/tasks", response_model=TaskPage, response_model_exclude_none=True, responses=READING)
+async def list_tasks(
+    request: Request,
+    actor: Either,
+    tx: WriteTx,
+    now: Now,
+    limit: Annotated[int, Query(ge=1, le=100)] = 50,
+) -> TaskPage:
+    """List what waits for your side, the oldest first."""
+    return TaskPage(items=await conversing.list_tasks(tx, asked(request, actor, now), limit))
+
+
+@router.get(
+    "/referrals/{referral_id}/tasks", response_model=TaskPage, response_model_exclude_none=True, responses=READING
+)
+async def list_tasks_of_referral(request: Request, referral_id: UUID, actor: Either, tx: WriteTx, now: Now) -> TaskPage:
+    """List the tasks of a referral that are your side's."""
+    return TaskPage(items=await conversing.tasks_of(tx, asked(request, actor, now), referral_id))
+
+
+@router.post("/tasks/{task_id}/done", response_model=TaskView, response_model_exclude_none=True, responses=WRITING)
+async def finish_task(
+    request: Request, task_id: UUID, actor: Either, tx: WriteTx, now: Now, body: TaskDone | None = None
+) -> TaskView:
+    """Say that a task is done; what became of your own copy is told to her."""
+    return await conversing.finish_task(tx, asked(request, actor, now), task_id, body or TaskDone())
