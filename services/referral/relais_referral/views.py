@@ -175,7 +175,7 @@ def referral_view(  # noqa: PLR0913 - what a representation is made of
 
 def _counsellors(referral: Referral, parties: frozenset[Party], parts: frozenset[Part]) -> dict[str, Any]:
     """Answer the named colleagues that a reader knows: its own from the start, the other side's as it opens."""
-    found = {}
+    found: dict[str, Any] = {}
     if Part.COUNSELLORS in parts or Party.SENDER in parties:
         found["counsellor"] = referral.sender_counsellor
     if Part.COUNSELLORS in parts or (Part.OUTLINE in parts and Party.RECIPIENT in parties):
