@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Select, String, cast, exists, false, func, not_, or_, select, true, tuple_
+from sqlalchemy import Select, String, cast, exists, false, func, literal_column, not_, or_, select, true, tuple_
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
@@ -457,7 +457,7 @@ async def counts(tx: AsyncSession, actor: Actor, now: datetime) -> dict[str, dic
                 func.count().filter(_overdue(now, neutral)),
             )
             .where(mine, col(Referral.state).not_in([str(state) for state in ENDED | {State.CLOSED}]))
-            .group_by(col(Referral.state), neutral)
+            .group_by(col(Referral.state), literal_column("plain"))
         )
         here: dict[str, int] = {}
         for state, plain, number, late in rows:

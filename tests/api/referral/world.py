@@ -80,6 +80,7 @@ class Directory:
 
     def __init__(self, structures: Sequence[Structure] = STRUCTURES) -> None:
         self.services = {str(one.service_id): one.offers() for one in structures}
+        self.cards: list[dict[str, Any]] = []
         self.up = True
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -104,6 +105,8 @@ class Directory:
                 {"slug": slug, "sensitive": sensitive, "labels": {"fr": slug}} for slug, sensitive in THEMES.items()
             ]
             return 200, {"items": items}
+        if path == "/v1/directory/search":
+            return 200, {"items": self.cards}
         found = self.services.get(path.removeprefix("/v1/directory/services/"))
         return (200, found) if found else (404, {})
 
