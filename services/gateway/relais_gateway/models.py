@@ -4,7 +4,7 @@ from datetime import date, datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import BigInteger, ForeignKey, Index, LargeBinary, text
+from sqlalchemy import BigInteger, ForeignKey, ForeignKeyConstraint, Index, LargeBinary, UniqueConstraint, text
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.orm import registry
 from sqlmodel import Column, DateTime, Field, SQLModel, String
@@ -46,6 +46,8 @@ class Organisation(Table, table=True):
     secrecy: str = Field(description="professional, discretion or none: by what its staff is bound.")
     practice: bool
     controller: dict[str, Any] = _json()
+    answer_within_days: int = Field(description="Working days that it usually takes to answer, 1 to 30.")
+    launch_base: str | None = Field(default=None, description="Where its own tool opens: an address without a query.")
 
 
 class Agreement(Table, table=True):
@@ -84,6 +86,8 @@ class ClientRow(Table, table=True):
 class Account(Table, table=True):
     """A counsellor or administrator who signs in."""
 
+    __table_args__ = (UniqueConstraint("id", "organisation_id", name="account_of_organisation"),)
+
     id: UUID = Field(primary_key=True)
     organisation_id: UUID = _of_organisation()
     email: str = Field(unique=True, description="In small letters.")
@@ -92,6 +96,50 @@ class Account(Table, table=True):
     password_hash: str = Field(description="Argon2id.")
     roles: list[str] = _words()
     active: bool
+
+
+def _both(account_or_team: str, table: str, *, ondelete: str | None = None) -> ForeignKeyConstraint:
+    # The organisation stands in the key: the database itself keeps organisations apart.
+    return ForeignKeyConstraint(
+        [account_or_team, "organisation_id"], [f"{table}.id", f"{table}.organisation_id"], ondelete=ondelete
+    )
+
+
+class Team(Table, table=True):
+    """Colleagues who share their work."""
+
+    __table_args__ = (
+        UniqueConstraint("organisation_id", "name", name="team_named_once"),
+        UniqueConstraint("id", "organisation_id", name="team_of_organisation"),
+    )
+
+    id: UUID = Field(primary_key=True)
+    organisation_id: UUID = Field(sa_column=Column(ForeignKey("organisation.id"), nullable=False))
+    name: str
+
+
+class TeamMember(Table, table=True):
+    """One of a team; a lead sees to it that nothing lies."""
+
+    __tablename__ = "team_member"
+    __table_args__ = (_both("team_id", "team", ondelete="CASCADE"), _both("account_id", "account"))
+
+    team_id: UUID = Field(primary_key=True)
+    account_id: UUID = Field(primary_key=True, index=True)
+    organisation_id: UUID
+    lead: bool
+
+
+class Absence(Table, table=True):
+    """Days, both included, on which a colleague is away and another stands for her; one at a time."""
+
+    __table_args__ = (_both("account_id", "account"), _both("deputy_id", "account"))
+
+    account_id: UUID = Field(primary_key=True)
+    organisation_id: UUID
+    deputy_id: UUID = Field(index=True)
+    begins_on: date
+    ends_on: date | None = Field(default=None, description="The last day; none while nobody knows.")
 
 
 class Session(Table, table=True):

@@ -15,9 +15,11 @@ import asyncpg
 import httpx
 import pytest
 from api.gateway.world import ORGANISATION, PLATFORM, PUBLIC_URL, Door, EchoSettings
+from support.schema import differences
 
 from relais_gateway import actions
 from relais_gateway.domain.refusals import GrantImpossible
+from relais_gateway.models import Table
 from relais_gateway.sessions import HASHER
 from relais_local.databases import Access
 from relais_shared.auth import Keyring, system
@@ -134,3 +136,7 @@ async def test_only_a_service_reads_the_registry_and_hears_changes(door: Door) -
         later = await pulled()
     assert later.version > first.version
     assert {one.name: one.may_sanction for one in later.organisations} == {"Essai": True, "Plateforme": False}
+
+
+async def test_the_migrations_make_what_the_models_say(access: Access) -> None:
+    assert await differences(access.owner_dsn, Table.metadata) == []
