@@ -39,6 +39,9 @@ class Organisation(BaseModel):
     practice: bool = False
     controller: dict[str, Any] = {}
     answer_within_days: int = 2
+    """Working days that it usually takes to answer, 1 to 30."""
+    launch_base: str | None = None
+    """Where its own tool opens: an http(s) address without a query."""
 
 
 class Snapshot(BaseModel):

@@ -1,4 +1,4 @@
-"""The verbs of the gateway: organisations with their grants, clients and accounts; keys."""
+"""The verbs of the gateway: organisations with their grants, clients and accounts; teams and absences; keys."""
 
 import json
 from collections.abc import Iterable, Mapping
@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from secrets import token_urlsafe
 from typing import Any, Final
-from uuid import UUID, uuid5
+from uuid import UUID, uuid4, uuid5
+
+import asyncpg
 
 from relais_gateway import store
 from relais_gateway.domain.refusals import GrantImpossible
@@ -15,6 +17,7 @@ from relais_gateway.live import fingerprint
 from relais_gateway.sessions import HASHER
 from relais_gateway.signing import SigningKeys
 from relais_gateway.store import Connection
+from relais_shared.refusals import Fault, InvalidInput, NotFound
 
 NAMESPACE: Final = UUID("2f5d4c1e-54a5-5f0e-9a3d-0d6a2a7a9c11")
 """The root of the ids of demonstration clients and accounts: the same in every start."""
@@ -89,11 +92,12 @@ async def put_organisation(connection: Connection, one: Mapping[str, Any]) -> No
     id_ = UUID(one["id"])
     await connection.execute(
         """
-        insert into organisation values ($1, $2, $3, $4, true, $5, $6, $7, $8, $9, $10)
+        insert into organisation values ($1, $2, $3, $4, true, $5, $6, $7, $8, $9, $10, coalesce($11, 2), $12)
         on conflict (id) do update set name = excluded.name, kind = excluded.kind,
             municipality = excluded.municipality, platform = excluded.platform,
             may_sanction = excluded.may_sanction, control_unit = excluded.control_unit,
-            secrecy = excluded.secrecy, practice = excluded.practice, controller = excluded.controller
+            secrecy = excluded.secrecy, practice = excluded.practice, controller = excluded.controller,
+            answer_within_days = coalesce($11, organisation.answer_within_days), launch_base = excluded.launch_base
         """,
         id_,
         one["name"],
@@ -105,6 +109,9 @@ async def put_organisation(connection: Connection, one: Mapping[str, Any]) -> No
         one["secrecy"],
         one["practice"],
         json.dumps(one.get("controller") or {}),
+        # Where nothing is said, what the organisation itself said stays.
+        one.get("answer_within_days"),
+        one.get("launch_base"),
     )
     if agreement is not None:
         await connection.execute(
@@ -206,3 +213,133 @@ async def put_account(  # noqa: PLR0913 - all that an account is
     # Whoever has a session with the old password signs in again.
     await connection.execute("delete from session where account_id = $1", id_)
     return id_
+
+
+@dataclass(frozen=True, slots=True)
+class By:
+    """Who changes something inside which organisation, and when."""
+
+    actor: str
+    organisation_id: UUID
+    now: datetime
+
+
+async def create_team(connection: Connection, by: By, name: str) -> UUID:
+    """Make a team without members; answer its id.
+
+    Raises:
+        InvalidInput: There is one of that name.
+    """
+    id_ = uuid4()
+    if not await store.add_team(connection, id_, by.organisation_id, name):
+        raise _named_twice()
+    await _audit(connection, by, "team_created", id_, name=name)
+    return id_
+
+
+async def rename_team(connection: Connection, by: By, team_id: UUID, name: str) -> None:
+    """Give a team another name.
+
+    Raises:
+        NotFound: It is no team of this organisation.
+        InvalidInput: Another team has that name.
+    """
+    try:
+        found = await store.rename_team(connection, team_id, by.organisation_id, name)
+    except asyncpg.UniqueViolationError:
+        raise _named_twice() from None
+    if not found:
+        raise _no_team()
+    await _audit(connection, by, "team_renamed", team_id, name=name)
+
+
+async def remove_team(connection: Connection, by: By, team_id: UUID) -> None:
+    """Remove a team; its members stay in the organisation.
+
+    Raises:
+        NotFound: It is no team of this organisation.
+    """
+    if not await store.remove_team(connection, team_id, by.organisation_id):
+        raise _no_team()
+    await _audit(connection, by, "team_removed", team_id)
+
+
+async def put_member(connection: Connection, by: By, team_id: UUID, account_id: UUID, *, lead: bool) -> None:
+    """Take a colleague into a team, or change whether she leads it.
+
+    Raises:
+        NotFound: Team or account is not of this organisation.
+    """
+    await _ours(connection, by, account_id, team_id)
+    await store.put_member(connection, team_id, account_id, by.organisation_id, lead=lead)
+    await _audit(connection, by, "team_member_written", team_id, account_id=account_id, lead=lead)
+
+
+async def remove_member(connection: Connection, by: By, team_id: UUID, account_id: UUID) -> None:
+    """Take a colleague out of a team; does nothing where she was in none.
+
+    Raises:
+        NotFound: Team or account is not of this organisation.
+    """
+    await _ours(connection, by, account_id, team_id)
+    if await store.remove_member(connection, team_id, account_id):
+        await _audit(connection, by, "team_member_removed", team_id, account_id=account_id)
+
+
+async def put_absence(  # noqa: PLR0913 - who is away, for how long, and who stands for her
+    connection: Connection, by: By, account_id: UUID, *, deputy_id: UUID, begins_on: date, ends_on: date | None
+) -> None:
+    """Note when a colleague is away and who stands for her, in place of what was noted.
+
+    Raises:
+        NotFound: The account is not of this organisation.
+        InvalidInput: The deputy is nobody else of this organisation, or the days run backwards.
+    """
+    await _ours(connection, by, account_id)
+    faults = []
+    if deputy_id == account_id or not await store.has_account(connection, deputy_id, by.organisation_id):
+        faults.append(Fault("/deputy_id", "Name another colleague of the same organisation."))
+    if ends_on is not None and ends_on < begins_on:
+        faults.append(Fault("/until", "The last day comes after the first."))
+    if faults:
+        raise InvalidInput("This absence cannot be noted.", faults)
+    await store.put_absence(connection, account_id, by.organisation_id, deputy_id, begins_on, ends_on)
+    days = {"from": begins_on.isoformat(), "until": ends_on.isoformat() if ends_on else None}
+    await _audit(connection, by, "absence_written", account_id, deputy_id=deputy_id, **days)
+
+
+async def remove_absence(connection: Connection, by: By, account_id: UUID) -> None:
+    """Forget a colleague's absence; does nothing where none is noted.
+
+    Raises:
+        NotFound: The account is not of this organisation.
+    """
+    await _ours(connection, by, account_id)
+    if await store.remove_absence(connection, account_id):
+        await _audit(connection, by, "absence_removed", account_id)
+
+
+async def set_answer_time(connection: Connection, by: By, working_days: int) -> None:
+    """Note within how many working days an organisation usually answers."""
+    await store.set_answer_time(connection, by.organisation_id, working_days)
+    await _audit(connection, by, "answer_time_written", by.organisation_id, working_days=working_days)
+
+
+async def _ours(connection: Connection, by: By, account_id: UUID, team_id: UUID | None = None) -> None:
+    if team_id is not None and not await store.has_team(connection, team_id, by.organisation_id):
+        raise _no_team()
+    if not await store.has_account(connection, account_id, by.organisation_id):
+        raise NotFound("There is no such colleague.")
+
+
+async def _audit(connection: Connection, by: By, action: str, subject: UUID, **facts: object) -> None:
+    told = {name: str(fact) if isinstance(fact, UUID) else fact for name, fact in facts.items()}
+    await store.audit(connection, by.now, by.actor, action, str(subject), told)
+
+
+def _no_team() -> NotFound:
+    return NotFound("There is no such team.")
+
+
+def _named_twice() -> InvalidInput:
+    return InvalidInput("There is such a team already.", [Fault("/name", "Another team has this name.")])

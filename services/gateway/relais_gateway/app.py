@@ -18,7 +18,7 @@ from relais_gateway.domain.scopes import MEANINGS
 from relais_gateway.forwarder import Door
 from relais_gateway.live import Live
 from relais_gateway.receiver import create_receiver
-from relais_gateway.routes import internal, oauth, reference, traces
+from relais_gateway.routes import internal, oauth, organisation, reference, traces
 from relais_gateway.settings import GatewaySettings
 from relais_gateway.signing import SigningKeys
 from relais_gateway.upstream import Upstream
@@ -147,7 +147,15 @@ def create_app(settings: GatewaySettings | None = None) -> Door:  # noqa: C901, 
         title="Relais gateway",
         description="The only door: tokens, scopes, traces.",
         table={},
-        routers=[oauth.router, traces.router, internal.router, reference.router, reference.pages, pages.router],
+        routers=[
+            oauth.router,
+            organisation.router,
+            traces.router,
+            internal.router,
+            reference.router,
+            reference.pages,
+            pages.router,
+        ],
         migrations=MIGRATIONS,
         opened=opened,
         upstreams=answering,

@@ -39,8 +39,8 @@ API: Final = ("/v1/", "/hsds/", "/fhir/", "/oauth2/")
 NEVER_ON: Final = frozenset(
     {
         b"authorization", b"baggage", b"connection", b"content-length", b"cookie", b"expect", b"forwarded", b"host",
-        b"keep-alive", b"proxy-authorization", b"proxy-connection", b"te", b"traceparent", b"tracestate", b"trailer",
-        b"transfer-encoding", b"upgrade",
+        b"keep-alive", b"proxy-authorization", b"proxy-connection", b"relais-on-behalf-of", b"te", b"traceparent",
+        b"tracestate", b"trailer", b"transfer-encoding", b"upgrade",
     }
 )  # fmt: skip
 """Headers of a caller that go no further: they speak of this connection, or would speak in our name."""
@@ -57,6 +57,11 @@ ALWAYS: Final[list[Header]] = [
     (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
 ]
 """What every answer of the API carries."""
+
+ON_BEHALF_OF: Final = b"relais-on-behalf-of"
+"""By it a partner's system names the human that it acts for; it goes on inside the assertion alone."""
+LONGEST_REFERENCE: Final = 100
+"""Characters of that name: room for any system's own id of a user."""
 
 SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 """What may be sent again on a fresh connection: it changes nothing."""
@@ -209,7 +214,7 @@ class Door:
         if operation.public is None:
             try:
                 claims, state = await self._who(scope)
-                scope["relais.actor"] = _actor(claims, state, operation, self._now())
+                scope["relais.actor"] = _actor(claims, state, operation, scope, self._now())
             except Refusal as refusal:
                 with tracer().start_as_current_span(operation.name, kind=SpanKind.SERVER) as span:
                     span.set_attribute("http.route", operation.template)
@@ -226,7 +231,7 @@ class Door:
         try:
             if operation.public is None:
                 claims, state = await self._who(scope)
-                actor = _actor(claims, state, operation, self._now())
+                actor = _actor(claims, state, operation, scope, self._now())
             else:
                 # Whatever token came along is not looked at: it would open nothing more here.
                 actor = self._anybody(scope)
@@ -438,20 +443,20 @@ def _onward(scope: Scope, upstream: Upstream, assertion: str) -> tuple[list[Head
     return headers, bool(codings), bool(codings) or (bool(lengths) and lengths[0] != b"0")
 
 
-def _actor(claims: Claims, state: State, operation: Operation, now: datetime) -> Actor:
+def _actor(claims: Claims, state: State, operation: Operation, scope: Scope, now: datetime) -> Actor:
     """Answer who acts, with what is granted at this moment.
 
     Raises:
+        MalformedRequest: A partner's system names the human that it acts for in no way we take.
         Unauthenticated: The client, the person or the organisation is no longer there.
         ScopeMissing: None of the operation's scopes is held now.
     """
     member = state.members.get(claims.organisation_id)
     kind, _, id_ = claims.subject.partition(":")
     may: frozenset[str] = frozenset()
-    user_id = None
+    account = None
     if kind == "user":
-        user_id = UUID(id_)
-        account = state.accounts.get(user_id)
+        account = state.accounts.get(UUID(id_))
         there = account is not None and account.organisation_id == claims.organisation_id
         may = account.scopes if account else may
     else:
@@ -470,15 +475,38 @@ def _actor(claims: Claims, state: State, operation: Operation, now: datetime) ->
             headers={"WWW-Authenticate": f'Bearer error="insufficient_scope", scope="{wanted}"'},
         )
     return Actor(
-        kind="user" if kind == "user" else "client",
+        kind="user" if account else "client",
         id=claims.subject,
         organisation_id=member.id,
         organisation=member.name,
         scopes=scopes,
-        user_id=user_id,
-        limits={scope: dict(held[scope].limits) for scope in sorted(scopes) if held[scope].limits},
+        user_id=account.id if account else None,
+        name=account.name if account else "",
+        teams=account.teams if account else (),
+        leads=account.leads if account else (),
+        stands_for=account.stands_for(now.date()) if account else (),
+        on_behalf_of=None if account else _on_behalf_of(scope),
+        limits={name: dict(held[name].limits) for name in sorted(scopes) if held[name].limits},
         issuer=OWN,
     )
+
+
+def _on_behalf_of(scope: Scope) -> str | None:
+    """Answer its own word for the human whom a partner's system acts for, where it gives one.
+
+    Raises:
+        MalformedRequest: It stands twice, is empty, too long, or holds what cannot be printed.
+    """
+    given = [value for name, value in scope["headers"] if name == ON_BEHALF_OF]
+    if not given:
+        return None
+    try:
+        reference: str = given[0].decode().strip()
+    except UnicodeDecodeError:
+        reference = ""
+    if len(given) > 1 or not 1 <= len(reference) <= LONGEST_REFERENCE or not reference.isprintable():
+        raise MalformedRequest(f"Relais-On-Behalf-Of takes 1 to {LONGEST_REFERENCE} printable characters (UTF-8).")
+    return reference
 
 
 def _theirs(scope: Scope) -> otel_context.Context | None:

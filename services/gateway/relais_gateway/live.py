@@ -41,12 +41,33 @@ class Client:
 
 
 @dataclass(frozen=True, slots=True)
+class Absence:
+    """The days, both included, on which somebody is away; the last one may not be known."""
+
+    account_id: UUID
+    begins_on: date
+    ends_on: date | None
+
+    def on(self, day: date) -> bool:
+        """Say whether it covers a day (in UTC, as the days of grants)."""
+        return self.begins_on <= day and (self.ends_on is None or day <= self.ends_on)
+
+
+@dataclass(frozen=True, slots=True)
 class Account:
-    """A person who signs in; what the roles let them ask for."""
+    """A person who signs in; what the roles let them ask for, and their place among colleagues."""
 
     id: UUID
     organisation_id: UUID
+    name: str = field(repr=False)
     scopes: frozenset[str]
+    teams: tuple[str, ...] = ()
+    leads: tuple[str, ...] = ()
+    deputy_in: tuple[Absence, ...] = ()
+
+    def stands_for(self, today: date) -> tuple[UUID, ...]:
+        """Answer the colleagues whose deputy this person is on a day."""
+        return tuple(one.account_id for one in self.deputy_in if one.on(today))
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,14 +190,7 @@ class Live:
                     )
                     for row in found["clients"]
                 },
-                {
-                    row["id"]: Account(
-                        row["id"],
-                        row["organisation_id"],
-                        frozenset[str]().union(*(OF_ROLE.get(role, frozenset()) for role in row["roles"])),
-                    )
-                    for row in found["accounts"]
-                },
+                _accounts(found),
                 orjson.dumps([one.model_dump(mode="json") for one in told]),
             ),
         )
@@ -209,6 +223,31 @@ class Live:
             await asyncio.sleep(LOOK_EVERY_S)
 
 
+def _accounts(found: Mapping[str, Any]) -> dict[UUID, Account]:
+    teams: dict[UUID, list[str]] = {}
+    leads: dict[UUID, list[str]] = {}
+    for row in found["members"]:
+        teams.setdefault(row["account_id"], []).append(str(row["team_id"]))
+        if row["lead"]:
+            leads.setdefault(row["account_id"], []).append(str(row["team_id"]))
+    deputies: dict[UUID, list[Absence]] = {}
+    for row in found["absences"]:
+        away = Absence(row["account_id"], row["begins_on"], row["ends_on"])
+        deputies.setdefault(row["deputy_id"], []).append(away)
+    return {
+        row["id"]: Account(
+            row["id"],
+            row["organisation_id"],
+            row["name"],
+            frozenset[str]().union(*(OF_ROLE.get(role, frozenset()) for role in row["roles"])),
+            tuple(teams.get(row["id"], ())),
+            tuple(leads.get(row["id"], ())),
+            tuple(deputies.get(row["id"], ())),
+        )
+        for row in found["accounts"]
+    }
+
+
 def _organisations(rows: Any, members: Mapping[UUID, Member]) -> list[Organisation]:  # noqa: ANN401 - asyncpg's rows
     today = datetime.now(UTC).date()
     return [
@@ -223,6 +262,8 @@ def _organisations(rows: Any, members: Mapping[UUID, Member]) -> list[Organisati
             agreement=members[row["id"]].agreement,
             practice=row["practice"],
             controller=orjson.loads(row["controller"]),
+            answer_within_days=row["answer_within_days"],
+            launch_base=row["launch_base"],
         )
         for row in rows
     ]

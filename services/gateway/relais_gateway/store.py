@@ -2,12 +2,13 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any, Final
 from uuid import UUID
 
 import asyncpg
 
+Row = asyncpg.Record
 Connection = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy
 
 DOWN: Final = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError)
@@ -29,7 +30,9 @@ async def everything(connection: Connection) -> dict[str, Any]:
             "agreements": await connection.fetch("select * from agreement"),
             "grants": await connection.fetch("select * from scope_grant"),
             "clients": await connection.fetch("select * from client where active"),
-            "accounts": await connection.fetch("select id, organisation_id, roles from account where active"),
+            "accounts": await connection.fetch("select id, organisation_id, name, roles from account where active"),
+            "members": await connection.fetch("select * from team_member order by team_id"),
+            "absences": await connection.fetch("select * from absence order by account_id"),
             "keys": await connection.fetch("select * from signing_key where retired_at is null order by created_at"),
         }
 
@@ -118,6 +121,149 @@ async def set_password(connection: Connection, email: str, password_hash: str) -
     if id_ is not None:
         await connection.execute("delete from session where account_id = $1", id_)
     return id_
+
+
+async def teams(connection: Connection, organisation_id: UUID) -> Sequence[asyncpg.Record]:
+    """Answer an organisation's teams by name, each with its active members as JSON (account_id, lead)."""
+    return await connection.fetch(
+        """
+        select t.id, t.name, coalesce(
+            jsonb_agg(jsonb_build_object('account_id', a.id, 'lead', m.lead) order by a.name, a.id)
+                filter (where a.id is not null), '[]'
+        ) as members
+        from team t left join team_member m on m.team_id = t.id left join account a on a.id = m.account_id and a.active
+        where t.organisation_id = $1 group by t.id order by t.name
+        """,
+        organisation_id,
+    )
+
+
+async def add_team(connection: Connection, id_: UUID, organisation_id: UUID, name: str) -> bool:
+    """Keep a new team; answer whether the organisation had none of that name."""
+    done: str = await connection.execute(
+        "insert into team values ($1, $2, $3) on conflict (organisation_id, name) do nothing",
+        id_,
+        organisation_id,
+        name,
+    )
+    return _touched(done)
+
+
+async def rename_team(connection: Connection, id_: UUID, organisation_id: UUID, name: str) -> bool:
+    """Give a team another name; answer whether it is one of this organisation.
+
+    Raises:
+        asyncpg.UniqueViolationError: Another team has the name.
+    """
+    done: str = await connection.execute(
+        "update team set name = $3 where id = $1 and organisation_id = $2", id_, organisation_id, name
+    )
+    return _touched(done)
+
+
+async def remove_team(connection: Connection, id_: UUID, organisation_id: UUID) -> bool:
+    """Remove a team with its memberships; answer whether it was one of this organisation."""
+    done: str = await connection.execute(
+        "delete from team where id = $1 and organisation_id = $2", id_, organisation_id
+    )
+    return _touched(done)
+
+
+async def has_team(connection: Connection, id_: UUID, organisation_id: UUID) -> bool:
+    """Answer whether an organisation has this team, and keep it from leaving until the transaction ends."""
+    return bool(
+        await connection.fetchval(
+            "select true from team where id = $1 and organisation_id = $2 for key share", id_, organisation_id
+        )
+    )
+
+
+async def has_account(connection: Connection, id_: UUID, organisation_id: UUID) -> bool:
+    """Answer whether an organisation has this account, and it is open."""
+    return bool(
+        await connection.fetchval(
+            "select true from account where id = $1 and organisation_id = $2 and active", id_, organisation_id
+        )
+    )
+
+
+async def put_member(
+    connection: Connection, team_id: UUID, account_id: UUID, organisation_id: UUID, *, lead: bool
+) -> None:
+    """Take an account into a team, or change whether it leads."""
+    await connection.execute(
+        "insert into team_member values ($1, $2, $3, $4)"
+        " on conflict (team_id, account_id) do update set lead = excluded.lead",
+        team_id,
+        account_id,
+        organisation_id,
+        lead,
+    )
+
+
+async def remove_member(connection: Connection, team_id: UUID, account_id: UUID) -> bool:
+    """Take an account out of a team; answer whether it was in."""
+    done: str = await connection.execute(
+        "delete from team_member where team_id = $1 and account_id = $2", team_id, account_id
+    )
+    return _touched(done)
+
+
+async def colleagues(connection: Connection, organisation_id: UUID) -> Sequence[asyncpg.Record]:
+    """Answer an organisation's open accounts by name: teams as JSON (id, name, lead), the absence in its columns."""
+    return await connection.fetch(
+        """
+        select a.id, a.name, a.function, a.email, b.deputy_id, b.begins_on, b.ends_on, coalesce(
+            (
+                select jsonb_agg(jsonb_build_object('id', t.id, 'name', t.name, 'lead', m.lead) order by t.name)
+                from team_member m join team t on t.id = m.team_id where m.account_id = a.id
+            ), '[]'
+        ) as teams
+        from account a left join absence b on b.account_id = a.id
+        where a.organisation_id = $1 and a.active order by a.name, a.id
+        """,
+        organisation_id,
+    )
+
+
+async def put_absence(  # noqa: PLR0913 - what an absence is
+    connection: Connection,
+    account_id: UUID,
+    organisation_id: UUID,
+    deputy_id: UUID,
+    begins_on: date,
+    ends_on: date | None,
+) -> None:
+    """Note when an account is away and who stands for it, in place of what was noted."""
+    await connection.execute(
+        """
+        insert into absence values ($1, $2, $3, $4, $5) on conflict (account_id) do update
+        set deputy_id = excluded.deputy_id, begins_on = excluded.begins_on, ends_on = excluded.ends_on
+        """,
+        account_id,
+        organisation_id,
+        deputy_id,
+        begins_on,
+        ends_on,
+    )
+
+
+async def remove_absence(connection: Connection, account_id: UUID) -> bool:
+    """Forget an absence; answer whether there was one."""
+    done: str = await connection.execute("delete from absence where account_id = $1", account_id)
+    return _touched(done)
+
+
+async def set_answer_time(connection: Connection, organisation_id: UUID, working_days: int) -> None:
+    """Note how soon an organisation usually answers."""
+    await connection.execute(
+        "update organisation set answer_within_days = $2 where id = $1", organisation_id, working_days
+    )
+
+
+def _touched(done: str) -> bool:
+    """Answer whether a command changed a row, by what PostgreSQL says of it (`DELETE 1`)."""
+    return not done.endswith(" 0")
 
 
 async def audit(  # noqa: PLR0913 - who changed what

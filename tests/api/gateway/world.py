@@ -2,7 +2,7 @@
 
 import asyncio
 from base64 import b64encode
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -19,6 +19,7 @@ from support.stack import free_ports
 
 from relais_gateway import actions
 from relais_gateway.app import _Beside, create_app
+from relais_gateway.live import State
 from relais_gateway.settings import GatewaySettings
 from relais_local.databases import Access
 from relais_shared import service
@@ -152,11 +153,18 @@ class Door:
         assert answer.status_code == 200, answer.text
         return {"Authorization": f"Bearer {answer.json()['access_token']}"}
 
-    async def change(self, statement: str) -> None:
+    async def change(self, statement: str, *values: Any) -> None:
         """Change the database by hand."""
         connection = await asyncpg.connect(self.dsn)
-        await connection.execute(statement)
-        await connection.close()
+        try:
+            await connection.execute(statement, *values)
+        finally:
+            await connection.close()
+
+    async def known(self, holds: Callable[[State], bool]) -> None:
+        """Wait until the door knows what was changed."""
+        while not holds(await self.state.live.now()):  # noqa: ASYNC110 - the state tells nobody that it moved
+            await asyncio.sleep(0.02)
 
 
 @asynccontextmanager
