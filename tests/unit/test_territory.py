@@ -80,6 +80,20 @@ def test_there_are_twelve_organisations_with_their_parts() -> None:
     assert not any(scope.startswith("referral:") for scope in controlling[0]["scopes"])
 
 
+def test_two_counsellors_make_a_team_that_one_of_them_leads() -> None:
+    """Who leads administers her own organisation as well, where that is granted, and nowhere else."""
+    for row in organisations():
+        counsellors = [user for user in row["users"] if "counsellor" in user["roles"]]
+        assert [team["members"] for team in row["teams"]] == (
+            [[one["email"] for one in counsellors]] if counsellors else []
+        )
+        for team in row["teams"]:
+            assert team["lead"] == counsellors[0]["email"]
+            assert ("administrator" in counsellors[0]["roles"]) == ("org:admin" in row["scopes"])
+            assert counsellors[1]["roles"] == ["counsellor"]
+    assert sum(len(row["users"]) == 2 for row in organisations()) >= 2
+
+
 def test_a_referral_scope_needs_an_agreement() -> None:
     """The gateway would refuse the grant."""
     for row in organisations():

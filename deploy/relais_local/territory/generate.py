@@ -41,6 +41,9 @@ LABEL = "Fiche de démonstration."
 AGREEMENT_VERSION = "2026-1"
 """The text of the agreement that the organisations signed; the same year and number as the notice shipped."""
 
+RECEPTION = "Accueil"
+"""The team of the counsellors who sign in."""
+
 NEAREST_M, FARTHEST_M = 50, 400
 """How far a site lies from the centre of its locality: off the spot, yet still in the municipality."""
 
@@ -132,6 +135,7 @@ def organisations() -> list[Json]:
                 "control_unit": row.get("control_unit", False),
                 "secrecy": row["secrecy"],
                 "practice": False,
+                "answer_within_days": row.get("answer_within_days"),
                 "agreement": {
                     "text_version": AGREEMENT_VERSION,
                     "signed_at": agreed,
@@ -147,17 +151,34 @@ def organisations() -> list[Json]:
                 },
                 "scopes": row["scopes"],
                 "clients": [{"name": elided(f"Logiciel de {short_name(row['name'])}"), "scopes": row["scopes"]}],
-                "users": [
+                "users": users(key, row),
+                "teams": [
                     {
-                        "name": person["name"],
-                        "email": email(person["name"], key),
-                        "function": person["function"],
-                        "roles": ["administrator" if row.get("administrator") else "counsellor"],
+                        "name": RECEPTION,
+                        "lead": email(row["team"][0]["name"], key),
+                        "members": [email(person["name"], key) for person in row["team"][:2]],
                     }
-                    for person in (row["team"][:2] if row["signs_in"] else ())
-                ],
+                ]
+                if row["signs_in"] and not row.get("administrator")
+                else [],
             }
         )
+    return made
+
+
+def users(key: str, row: Json) -> list[Json]:
+    """Say who signs in: an administrator, or two counsellors of whom the first administers where that is granted."""
+    made: list[Json] = [
+        {
+            "name": person["name"],
+            "email": email(person["name"], key),
+            "function": person["function"],
+            "roles": ["administrator" if row.get("administrator") else "counsellor"],
+        }
+        for person in (row["team"][:2] if row["signs_in"] else ())
+    ]
+    if made and not row.get("administrator") and "org:admin" in row["scopes"]:
+        made[0]["roles"].append("administrator")
     return made
 
 

@@ -70,10 +70,13 @@ async def demonstrate(
                 demo["clients"].append(await _put_client(connection, one, client, kept))
             for user in one["users"]:
                 row = await _put_account(connection, one, user, kept)
-                if "administrator" in user["roles"]:
-                    demo["administrator"] = row
-                else:
+                # A counsellor may administer her own organisation; who is nothing else runs the platform.
+                if "counsellor" in user["roles"]:
                     demo["counsellors"].append(row)
+                else:
+                    demo["administrator"] = row
+            for team in one.get("teams", ()):
+                await _put_team(connection, UUID(one["id"]), team)
         await store.audit(connection, now, OPERATOR, "demonstration_loaded", base_url)
     return demo
 
@@ -184,6 +187,19 @@ async def _put_account(
     }
 
 
+async def _put_team(connection: Connection, organisation_id: UUID, team: Mapping[str, Any]) -> None:
+    id_ = uuid5(NAMESPACE, f"team|{organisation_id}|{team['name']}")
+    # A team that is there already is its administrator's: who joined or left it stays so.
+    if await store.add_team(connection, id_, organisation_id, team["name"]):
+        for email in team["members"]:
+            lead = email == team["lead"]
+            await store.put_member(connection, id_, _account_id(email), organisation_id, lead=lead)
+
+
+def _account_id(email: str) -> UUID:
+    return uuid5(NAMESPACE, f"account|{email.casefold()}")
+
+
 async def put_account(  # noqa: PLR0913 - all that an account is
     connection: Connection,
     *,
@@ -195,7 +211,7 @@ async def put_account(  # noqa: PLR0913 - all that an account is
     password: str,
 ) -> UUID:
     """Create an account, or give an existing one its new name, roles and password; answer its id."""
-    id_ = uuid5(NAMESPACE, f"account|{email.casefold()}")
+    id_ = _account_id(email)
     await connection.execute(
         """
         insert into account values ($1, $2, $3, $4, $5, $6, $7, true) on conflict (email) do update

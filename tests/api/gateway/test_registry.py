@@ -82,6 +82,21 @@ async def test_a_second_demonstration_keeps_what_was_handed_out(connection: asyn
     assert HASHER.verify(hash_, without["counsellors"][0]["password"])
 
 
+async def test_the_demonstrations_teams_are_made_once(connection: asyncpg.Connection) -> None:
+    """A second start gives back nothing that their administrator took away."""
+    ana, bo = ORGANISATION["users"][0], {"name": "Bo", "email": "bo@essai.example", "function": "", "roles": []}
+    team = {"name": "Accueil", "lead": ana["email"], "members": [ana["email"], bo["email"]]}
+    first = {**ana, "roles": ["counsellor", "administrator"]}
+    listed = [{**ORGANISATION, "users": [first, {**bo, "roles": ["counsellor"]}], "teams": [team]}]
+    made = await actions.demonstrate(connection, listed, actions.Kept({}, {}), PUBLIC_URL, NOON)
+    assert ([one["email"] for one in made["counsellors"]], made["administrator"]) == (team["members"], None)
+    told = "select a.email, m.lead from team_member m join account a on a.id = m.account_id order by a.email"
+    assert [tuple(row) for row in await connection.fetch(told)] == [(ana["email"], True), (bo["email"], False)]
+    await connection.execute("delete from team_member where lead")
+    await actions.demonstrate(connection, listed, actions.Kept.of(made), PUBLIC_URL, NOON)
+    assert [tuple(row) for row in await connection.fetch(told)] == [(bo["email"], False)]
+
+
 def relais(access: Access, *words: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "relais_gateway", *words],
