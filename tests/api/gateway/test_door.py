@@ -28,7 +28,7 @@ async def test_what_declares_no_scope_is_not_served(door: Door) -> None:
     assert (wrong.status_code, wrong.headers["allow"]) == (405, "POST")
 
 
-async def test_what_is_open_to_all_reaches_the_service_as_nobody(door: Door) -> None:
+async def test_what_is_open_to_all_reaches_the_service_as_nobody(door: Door, capfd: pytest.CaptureFixture[str]) -> None:
     """A token changes nothing there; the person's and the guest's own secrets go on."""
     sessions = {"Relais-Person-Session": "p-secret", "Relais-Guest-Session": "g-secret", "Cookie": "relais_session=x"}
     for authorization in ({}, {"Authorization": "Bearer x"}, await door.bearer()):
@@ -42,6 +42,7 @@ async def test_what_is_open_to_all_reaches_the_service_as_nobody(door: Door) -> 
         assert (headers["relais-person-session"], headers["relais-guest-session"]) == ("p-secret", "g-secret")
         assert "cookie" not in headers
         assert not {name for name in headers if "forwarded" in name or "addr" in name}
+    assert "-secret" not in "".join(capfd.readouterr())
     # A service's health is not for outside: the gateway's own answers.
     assert (await door.ask("GET", "/healthz")).json() != "the service's own"
 
