@@ -5,8 +5,13 @@ import json
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 
+import httpx
 import pytest
 from api.gateway.world import BIG, ORGANISATION, PUBLIC_PER_MINUTE, Door, EchoSettings, echo, serving
+from fastapi import Request
+from opentelemetry.instrumentation.utils import suppress_instrumentation
+
+from relais_gateway.web.session import door as inside
 
 pytestmark = pytest.mark.anyio
 
@@ -61,6 +66,27 @@ async def test_one_address_calls_what_is_open_to_all_only_so_often(door: Door) -
     assert 1 <= int(refused.headers["retry-after"]) <= 60 // PUBLIC_PER_MINUTE
     # Who shows a token is not bound by it.
     assert (await door.ask("POST", "/v1/directory/echo", headers=await door.bearer())).status_code == 200
+
+
+async def test_what_a_page_calls_counts_for_the_browser_before_it(door: Door) -> None:
+    """Our pages enter by the same door, in this process: they are no way around the bound, and share it with nobody."""
+
+    async def page(request: Request) -> int:
+        return (await inside(request).post("/v1/directory/open/7")).status_code
+
+    door.state.door._app.add_api_route("/page", page)  # noqa: SLF001 - a page of the gateway's own, for this test
+
+    async def from_elsewhere(method: str, path: str) -> httpx.Response:
+        transport = httpx.AsyncHTTPTransport(local_address="127.0.0.2")
+        with suppress_instrumentation():
+            async with httpx.AsyncClient(base_url=door.base_url, transport=transport) as client:
+                return await client.request(method, path)
+
+    shown = [(await from_elsewhere("GET", "/page")).json() for _ in range(PUBLIC_PER_MINUTE * 3 // 2)]
+    assert shown[:PUBLIC_PER_MINUTE] == [200] * PUBLIC_PER_MINUTE
+    assert shown[-1] == 429
+    assert (await door.ask("GET", "/page")).json() == 200
+    assert (await door.ask("POST", "/v1/directory/open/7")).status_code == 200
 
 
 async def test_a_token_of_less_opens_less(door: Door) -> None:
