@@ -59,6 +59,11 @@ class Databases:
             self._migrated.add(service)
         return access
 
+    @property
+    def admin_dsn(self) -> str:
+        """The server as its administrator: for faults that no service could cause itself."""
+        return self._cluster.admin_dsn()
+
     def fresh(self, service: str) -> Access:
         """Answer a new copy of a service's database: migrated, and as empty as the migrations leave it."""
         access = self[service]
