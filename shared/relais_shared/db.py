@@ -134,6 +134,16 @@ async def _judged(request: Request, *, read_only: bool) -> AsyncIterator[AsyncSe
             raise Unavailable("The database does not answer. Nothing was stored; try again.") from fault
 
 
+@asynccontextmanager
+async def apart(request: Request) -> AsyncIterator[AsyncSession]:
+    """Open a transaction beside the request's own, which stands though the request is then refused.
+
+    For what a refusal must not undo, such as counting a wrong try; everything else is the request's one transaction.
+    """
+    async with _judged(request, read_only=False) as session:
+        yield session
+
+
 ReadTx = Annotated[AsyncSession, Depends(_read, scope="function")]
 """A session whose transaction is READ ONLY in the database too."""
 WriteTx = Annotated[AsyncSession, Depends(_write, scope="function")]

@@ -201,6 +201,8 @@ class Access(Table, table=True):
     """Her own way in: a link that is kept as a hash, and the code that she picked."""
 
     id: UUID = Field(primary_key=True)
+    referral_id: UUID = _of_referral()  # whose card it is; what she joined to it stands in access_referral
+    party: str = Field(description="Which side made it.")
     link_hash: bytes = Field(sa_column=Column(LargeBinary, unique=True, nullable=False))
     code_kind: str = Field(description="pictures (four of twelve, in order) or digits (six).")
     code_hash: bytes = _bytes()

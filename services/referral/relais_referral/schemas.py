@@ -218,7 +218,7 @@ class DraftChange(Input):
 
     counsellor: Counsellor | None = None
     person: Person | None = None
-    needs: list[Need] | None = Field(default=None, min_length=1, max_length=10)
+    needs: list[Need] | None = Field(default=None, min_length=1, max_length=20, description="Hers too.")
     goal_words: Text | None = None
     resources: Short | None = None
     concerned: list[Concerned] | None = Field(default=None, max_length=20)

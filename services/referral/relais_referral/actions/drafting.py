@@ -69,7 +69,7 @@ async def open_draft(
     await store.begin(tx, asked.caller)
     sender = await _sender(tx, asked)
     service = await _receiving(tx, draft.recipient, service, sender, _theme_faults(draft.needs, themes))
-    _judge_texts(draft.person.identity, draft)
+    judge_texts(draft.person.identity, draft)
     pieces = _pieces(draft)
     if draft.external_ids:
         pieces["external_ids.sender"] = draft.external_ids
@@ -206,7 +206,7 @@ def _theme_faults(needs: Iterable[Any], themes: Mapping[str, Theme]) -> list[Fau
     ]
 
 
-def _judge_texts(identity: Identity, written: Draft | DraftChange) -> None:
+def judge_texts(identity: Identity, written: Draft | DraftChange) -> None:
     """Refuse what tells who she is where it is read before acceptance, and a national number anywhere.
 
     Raises:
@@ -280,7 +280,7 @@ async def change_draft(  # noqa: PLR0913 - the change, by whom, on which version
     before = await open_pieces(tx, referral, DraftChange.model_fields.keys() | {"identity"}, asked)
     identity = change.person.identity if change.person else Identity.model_validate(before.pop("identity"))
     before = {name: value for name, value in before.items() if name in DraftChange.model_fields}
-    _judge_texts(identity, DraftChange.model_validate(before | change.model_dump(exclude_unset=True)))
+    judge_texts(identity, DraftChange.model_validate(before | change.model_dump(exclude_unset=True)))
     for part, value in _pieces(change).items():
         await store.seal(tx, id_, part, seal.close(part, value))
     for name in change.model_fields_set & set(PIECES):

@@ -63,6 +63,8 @@ create index consent_running_out on consent_state (valid_until) where status = '
 TABLES = """
 create table access (
     id uuid primary key,
+    referral_id uuid not null references referral (id),
+    party varchar not null,
     link_hash bytea not null unique,
     code_kind varchar not null,
     code_hash bytea not null,
@@ -77,6 +79,7 @@ create table access (
     constraint known_level check (level in ('none', 'steps', 'full')),
     constraint known_code check (code_kind in ('pictures', 'digits'))
 );
+create index ix_access_referral_id on access (referral_id);
 create table access_referral (
     access_id uuid not null references access (id),
     referral_id uuid not null references referral (id),
