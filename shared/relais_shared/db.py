@@ -12,6 +12,7 @@ from opentelemetry.instrumentation.utils import suppress_instrumentation
 from sqlalchemy import text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError, InterfaceError
+from sqlalchemy.exc import TimeoutError as NoConnection
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
 
 from relais_shared.refusals import Unavailable
@@ -21,6 +22,10 @@ CONNECT_TIMEOUT_S = 5
 """A database that does not answer in five seconds is down, and the caller is better told."""
 STATEMENT_TIMEOUT_MS = 10_000
 """No statement of a request may hold a connection longer; imports and migrations set their own."""
+
+PASSING = frozenset({"40001", "40P01", "53300", "55P03", "57014", "57P01", "57P02", "57P03"})
+"""Faults that pass by themselves (SQLSTATE): serialisation, deadlock, too many connections, a lock or statement that
+took too long, a server that stops or starts. The same request succeeds a little later."""
 
 
 def async_url(dsn: str) -> str:
@@ -130,8 +135,12 @@ async def _judged(request: Request, *, read_only: bool) -> AsyncIterator[AsyncSe
         try:
             yield session
             await session.commit()
-        except (InterfaceError, OSError, TimeoutError) as fault:
+        except (InterfaceError, OSError, TimeoutError, NoConnection) as fault:
             raise Unavailable("The database does not answer. Nothing was stored; try again.") from fault
+        except DBAPIError as fault:
+            if fault.connection_invalidated or getattr(fault.orig, "sqlstate", None) in PASSING:
+                raise Unavailable("The database could not finish this. Nothing was stored; try again.") from fault
+            raise
 
 
 @asynccontextmanager
