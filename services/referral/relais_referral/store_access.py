@@ -85,6 +85,13 @@ async def session(tx: AsyncSession, token_hash: bytes, now: datetime) -> tuple[P
     return (row[0], row[1]) if row else None
 
 
+async def prolong(tx: AsyncSession, token_hash: bytes, expires_at: datetime) -> None:
+    """Keep until when a session lives; one that was ended meanwhile stays ended."""
+    await tx.execute(
+        update(PersonSession).where(col(PersonSession.token_hash) == token_hash).values(expires_at=expires_at)
+    )
+
+
 async def end_session(tx: AsyncSession, token_hash: bytes) -> None:
     """Forget a session, where there is one."""
     await tx.execute(delete(PersonSession).where(col(PersonSession.token_hash) == token_hash))

@@ -5,7 +5,7 @@ from typing import Any
 from uuid import UUID
 
 import httpx
-from api.referral.world import Asserted, Handover, World, a_consent
+from api.referral.world import SEND, SENDER, Asserted, Handover, World, a_consent
 
 from relais_referral.actions import consenting
 from relais_referral.actions.common import Asked
@@ -18,6 +18,8 @@ from relais_shared.clock import utc_now
 PICTURES = {"kind": "pictures", "value": [3, 0, 11, 7]}
 DIGITS = {"kind": "digits", "value": "482910"}
 OTHER = {"kind": "pictures", "value": [3, 0, 11, 8]}
+ANA = Actor("client", "client:depart", SENDER.id, SENDER.name, frozenset({SEND}))
+"""Her counsellor's client."""
 HEADER = "Relais-Person-Session"
 
 

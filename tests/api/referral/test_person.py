@@ -9,7 +9,7 @@ from uuid import UUID, uuid4
 
 import asyncpg
 import pytest
-from api.referral.her import PICTURES, asked_by_link, bare, card, herself, ok, opened
+from api.referral.her import ANA, PICTURES, asked_by_link, bare, card, herself, ok, opened
 from api.referral.world import (
     FAMILY,
     GIVEN,
@@ -20,7 +20,6 @@ from api.referral.world import (
     PLACE,
     RECIPIENT,
     SANCTIONING,
-    SEND,
     SENDER,
     SENSITIVE,
     WORDS,
@@ -38,7 +37,6 @@ from relais_shared.client import Client
 pytestmark = pytest.mark.anyio
 
 PDF = b"%PDF-1.7\n1 0 obj\nendobj\n%%EOF\n"
-ANA = Actor("client", "client:depart", SENDER.id, SENDER.name, frozenset({SEND}))
 NISS = "93.05.18-223.61"
 
 

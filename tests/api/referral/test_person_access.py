@@ -1,12 +1,26 @@
 """Her card and her session: nobody, the wrong code, the stolen session; then she."""
 
+import asyncio
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
 import pytest
-from api.referral.her import DIGITS, OTHER, PICTURES, Card, at_the_door, card, herself, ok, opened, showing
+from api.referral.her import (
+    ANA,
+    DIGITS,
+    OTHER,
+    PICTURES,
+    Card,
+    asked_by_link,
+    at_the_door,
+    card,
+    herself,
+    ok,
+    opened,
+    showing,
+)
 from api.referral.world import (
     OUTSIDER,
     RECEIVE,
@@ -69,8 +83,9 @@ async def test_only_her_counsellors_make_and_end_her_card(world: World, handover
         assert problem(await client.get(f"{handover.place}/access")) == expected
         assert problem(await client.post(f"{handover.place}/access/end")) == expected
     # The recipient does not read who she is before it takes her over.
-    answer = await handover.recipient.post(f"{handover.place}/access", json=body)
-    assert problem(answer) == (409, "transition-not-allowed")
+    for method, path in (("POST", "/access"), ("GET", "/access"), ("POST", "/access/end")):
+        answer = await handover.recipient.request(method, f"{handover.place}{path}", json=body)
+        assert problem(answer) == (409, "transition-not-allowed")
     await handover.walk("r.accept")
     hers = await card(handover, handover.recipient)
     assert await opened(world, hers)
@@ -291,7 +306,7 @@ async def test_at_a_counter_she_is_assisted_apart_for_a_quarter_of_an_hour(
     found = ok(await she.get("/v1/person/referrals"))
     assert (found["assisted_by"], found["level"]) == (OUTSIDER.name, "full")
     assert problem(await counter.get(handover.place)) == (404, "not-found")
-    told = ok(await she.get("/v1/person/copy"))["access"]["openings"]
+    told = ok(await she.get("/v1/person/access"))["openings"]
     assert [(one["way"], one["organisation"]) for one in told] == [("assisted", OUTSIDER.name)]
     listed = ok(await handover.sender.get(f"{handover.place}/access"))["items"][0]["openings"]
     assert [(one["way"], one["organisation"]) for one in listed] == [("assisted", OUTSIDER.name)]
@@ -347,6 +362,57 @@ async def test_only_she_joins_her_hand_overs(world: World, handover: Handover) -
     ok(await renewed.post(link, json=second.shown()))
     await other.sender.post(f"{other.place}/access/end")
     assert [one["id"] for one in ok(await renewed.get("/v1/person/referrals"))["items"]] == [handover.id]
+
+
+async def test_she_stops_everything_at_once(world: World, handover: Handover) -> None:
+    await handover.proposed()
+    other = await world.between(OUTSIDER, RECIPIENT).proposed()
+    she = await herself(world, handover)
+    ok(await she.post("/v1/person/referrals/link", json=(await card(other)).shown()))
+    for _ in range(2):
+        stopped = ok(await she.post("/v1/person/withdraw"))["items"]
+        assert [one["state"] for one in stopped] == ["withdrawn", "withdrawn"]
+        assert [one["shared"] for one in stopped] == [[], []]
+
+
+async def test_a_card_that_shows_nothing_joins_nothing(world: World, handover: Handover) -> None:
+    await handover.open()
+    she = await herself(world, handover)
+    sanctioned = await world.between(SANCTIONING, RECIPIENT).proposed()
+    overheard = world.between(OUTSIDER, RECIPIENT)
+    await overheard.open()
+    later = await card(overheard)
+    seen = {"If-Match": (await overheard.sender.get(overheard.place)).headers["etag"]}
+    person = {**a_draft(RECIPIENT)["person"], "contact": SHARED}
+    assert (await overheard.sender.patch(overheard.place, headers=seen, json={"person": person})).status_code == 200
+    for other in (await card(sanctioned), later):
+        answer = await she.post("/v1/person/referrals/link", json=other.shown())
+        assert problem(answer) == (404, "not-found")
+    assert len(ok(await she.get("/v1/person/referrals"))["items"]) == 1
+
+
+async def test_two_at_once_are_one_after_the_other(world: World, handover: Handover) -> None:
+    """Two taps, two guesses, leaving while the page still loads: nobody waits in a circle, nothing is counted once."""
+    await handover.open()
+    hers = await card(handover)
+    she = await opened(world, hers)
+    request = await asked_by_link(world, handover, ANA)
+    for path, body in (
+        (f"/v1/person/consents/{request}/answer", {"agreed": True}),
+        (f"/v1/person/referrals/{handover.id}/needs", {"theme": "childcare", "words": "le matin"}),
+        (f"/v1/person/referrals/{handover.id}/withdraw", None),
+        (f"/v1/person/referrals/{handover.id}/erase", None),
+    ):
+        taps = await asyncio.gather(*(she.post(path, json=body) for _ in range(4)))
+        assert [one.status_code for one in taps] == [200] * 4, path
+    events = [one["type"] for one in (await handover.sender.get(f"{handover.place}/events")).json()["items"]]
+    once = ("consent.given", "person.added_words", "referral.withdrawn", "referral.erased")
+    assert [events.count(one) for one in once] == [1, 1, 1, 1]
+    left = await asyncio.gather(*(she.delete(SESSION) if n == 2 else she.get("/v1/person/access") for n in range(5)))
+    assert {one.status_code for one in left} <= {200, 204, 401}
+    door = at_the_door(world)
+    await asyncio.gather(*(door.post(SESSION, json=hers.shown(code=OTHER)) for _ in range(5)))
+    assert problem(await door.post(SESSION, json=hers.shown()))[0] == 401
 
 
 async def test_wrong_tries_at_joining_count_for_the_other_card(world: World, handover: Handover) -> None:

@@ -109,8 +109,7 @@ async def make_access(  # noqa: PLR0913 - the link, by whom, for which hand-over
     referral, parties, consent = await locked(tx, asked, id_)
     if referral.erased_at is not None:
         raise NotFound(store.UNKNOWN)
-    if not _may_make(referral, parties, consent, asked.now):
-        raise IllegalAction("Her card is made by whoever reads who she is: take her over first.", allowed_actions=[])
+    _judge_maker(referral, parties, consent, asked)
     sanctioning = _sanctioning(referral, parties)
     level = Level.NONE if sanctioning or await _overheard(tx, [referral], asked) else wanted.level
     party = Party.SENDER if Party.SENDER in parties else Party.RECIPIENT
@@ -145,9 +144,14 @@ async def make_access(  # noqa: PLR0913 - the link, by whom, for which hand-over
     )
 
 
-def _may_make(referral: Referral, parties: frozenset[Party], consent: Consent | None, now: datetime) -> bool:
-    """Answer whether these parties read who she is already: then a card opens nothing new to them."""
-    return Party.SENDER in parties or Part.IDENTITY in views.parts_for(referral, parties, consent, now)
+def _judge_maker(referral: Referral, parties: frozenset[Party], consent: Consent | None, asked: Asked) -> None:
+    """Refuse a side that is not her counsellor's: one that does not read who she is.
+
+    Raises:
+        IllegalAction: The recipient does not read who she is yet, or not any more.
+    """
+    if Party.SENDER not in parties and Part.IDENTITY not in views.parts_for(referral, parties, consent, asked.now):
+        raise IllegalAction("Her card is made by whoever reads who she is: take her over first.", allowed_actions=[])
 
 
 def _sanctioning(referral: Referral, parties: frozenset[Party]) -> bool:
@@ -169,9 +173,10 @@ async def list_accesses(tx: AsyncSession, asked: Asked, id_: UUID) -> list[Acces
 
     Raises:
         NotFound: Absent, or not the caller's to know of.
+        IllegalAction: As when one is made.
     """
-    await store.begin(tx, asked.caller)
-    referral, parties = await store.lock_referral(tx, id_, asked.caller, reading=True)
+    referral, parties, consent = await locked(tx, asked, id_)
+    _judge_maker(referral, parties, consent, asked)
     plain = _sanctioning(referral, parties)
     rows = [row for row in await store_access.of_referral(tx, id_) if not plain or row.party == Party.SENDER]
     opened = await store_access.openings(tx, [row.id for row in rows])
@@ -200,8 +205,10 @@ async def end_access(tx: AsyncSession, asked: Asked, id_: UUID) -> None:
 
     Raises:
         NotFound: Absent, or not the caller's to know of.
+        IllegalAction: As when one is made.
     """
-    referral, parties, _ = await locked(tx, asked, id_)
+    referral, parties, consent = await locked(tx, asked, id_)
+    _judge_maker(referral, parties, consent, asked)
     await store_access.end(tx, id_, asked.now, made_by=Party.SENDER if _sanctioning(referral, parties) else None)
     event(tx, referral, asked, "access.ended")
 
@@ -212,7 +219,7 @@ async def open_session(tx: AsyncSession, card: Card, keys: Keys, sealer: Sealer,
     The transaction is committed also where nothing opens: a wrong try stays counted.
     """
     access = await verified(tx, card, keys, now)
-    if access is None or await _level(tx, access, sealer, now) is Level.NONE:
+    if access is None or await level_now(tx, access, sealer, now) is Level.NONE:
         return None
     return await _opened(tx, access, keys, now, AccessOpening(id=uuid4(), access_id=access.id, at=now, way=Way.LINK))
 
@@ -256,7 +263,7 @@ async def verified(tx: AsyncSession, card: Card, keys: Keys, now: datetime) -> A
     return access if stands and right else None
 
 
-async def _level(tx: AsyncSession, access: Access, sealer: Sealer, now: datetime) -> Level:
+async def level_now(tx: AsyncSession, access: Access, sealer: Sealer, now: datetime) -> Level:
     """Answer what a link shows now: what was safe when it was made may not be any more."""
     asked = Asked(Caller(ANONYMOUS, access_id=access.id), now, sealer)
     await store.begin(tx, asked.caller)
@@ -300,13 +307,14 @@ async def use_session(tx: AsyncSession, token: str, keys: Keys, now: datetime) -
         raise Unauthenticated("Open your link again.")
     row, access = found
     assisted = row.assisted_by is not None
-    row.expires_at = lives_until(row.opened_at, now, Way.ASSISTED if assisted else Way.LINK)
+    expires_at = lives_until(row.opened_at, now, Way.ASSISTED if assisted else Way.LINK)
+    await store_access.prolong(tx, row.token_hash, expires_at)
     return Session(
         access_id=access.id,
         level=Level.FULL if assisted else Level(access.level),
         discreet=access.discreet,
         language=access.language,
-        expires_at=row.expires_at,
+        expires_at=expires_at,
         assisted=assisted,
         assisted_by=row.assisted_name,
     )

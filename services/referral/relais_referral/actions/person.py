@@ -8,7 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from relais_referral import store, store_access, views
 from relais_referral.actions import consenting, conversing, drafting, stepping
-from relais_referral.actions.accessing import Keys, Session, access_view, verified
+from relais_referral.actions.accessing import Keys, Session, access_view, level_now, verified
 from relais_referral.actions.common import (
     Asked,
     event,
@@ -53,6 +53,7 @@ from relais_referral.schemas import (
     Withdrawal,
 )
 from relais_referral.schemas_person import (
+    AccessView,
     AddedWords,
     Card,
     CopyView,
@@ -495,6 +496,15 @@ async def withdraw(tx: AsyncSession, asked: Asked, session: Session, id_: UUID) 
         await stepping.step(tx, asked, id_, Action.WITHDRAW, Withdrawal(method=_method(session)), None)
 
 
+async def withdraw_all(tx: AsyncSession, asked: Asked, session: Session) -> None:
+    """Stop everything that this card shows.
+
+    Always in the order of the ids, so that two taps at once wait for each other and not in a circle.
+    """
+    for id_ in sorted(await store_access.linked_ids(tx, session.access_id)):
+        await withdraw(tx, asked, session, id_)
+
+
 async def pause(tx: AsyncSession, asked: Asked, id_: UUID, body: Pause) -> None:
     """Let it rest; once it rests, another day may take the place of the first.
 
@@ -680,7 +690,7 @@ async def join(tx: AsyncSession, asked: Asked, session: Session, card: Card, key
     """
     _whole_only(session)
     other = await verified(tx, card, keys, asked.now)
-    if other is None or other.level == Level.NONE:
+    if other is None or await level_now(tx, other, asked.sealer, asked.now) is Level.NONE:
         return False
     have = await store_access.linked_ids(tx, session.access_id)
     for id_ in await store_access.linked_ids(tx, other.id) - have:
@@ -716,10 +726,14 @@ async def copy(tx: AsyncSession, asked: Asked, session: Session) -> CopyView:
             continue
         found = await whole(tx, asked, session, referral.id)
         items.append(WholeCopy(whole=found, readings=await _readings(tx, referral)))
+    return CopyView(made_at=asked.now, access=await own_access(tx, session), items=items)
+
+
+async def own_access(tx: AsyncSession, session: Session) -> AccessView:
+    """Answer her own link, with every opening and the counters where she was assisted."""
     access = await tx.get(Access, session.access_id)
     assert access is not None  # noqa: S101 - the session is of it
-    opened = await store_access.openings(tx, [access.id])
-    return CopyView(made_at=asked.now, access=access_view(access, list(opened)), items=items)
+    return access_view(access, list(await store_access.openings(tx, [access.id])))
 
 
 async def erase(tx: AsyncSession, asked: Asked, session: Session, id_: UUID) -> Erased:

@@ -12,7 +12,7 @@ from relais_referral.actions.common import Asked
 from relais_referral.domain import refusals
 from relais_referral.domain.visibility import Category
 from relais_referral.problems import TABLE
-from relais_referral.routes.dependencies import READING, WRITING, Either, asked
+from relais_referral.routes.dependencies import WRITING, Either, asked
 from relais_referral.schemas import (
     Confirmation,
     ConsentAnswer,
@@ -25,6 +25,7 @@ from relais_referral.schemas import (
 from relais_referral.schemas_person import (
     AccessMade,
     AccessPage,
+    AccessView,
     AddedWords,
     Card,
     CopyView,
@@ -157,15 +158,15 @@ async def make_access(
 ) -> AccessMade:
     """Make or renew her link, with the code that she picks; the link is shown this once, and the one before ends.
 
-    A recipient makes one once it reads who she is. Where others answer her telephone the link shows nothing
-    (`level: none`): her card then opens at a counter alone. So does the card of a sender that may sanction.
+    A recipient makes, lists and ends one once it reads who she is. Where others answer her telephone the link shows
+    nothing (`level: none`): her card then opens at a counter alone. So does the card of a sender that may sanction.
     """
     public_url = request.app.state.settings.public_url
     return await accessing.make_access(tx, asked(request, actor, now), referral_id, body, _keys(request), public_url)
 
 
 @door.get(
-    "/referrals/{referral_id}/access", response_model=AccessPage, response_model_exclude_none=True, responses=READING
+    "/referrals/{referral_id}/access", response_model=AccessPage, response_model_exclude_none=True, responses=WRITING
 )
 async def list_accesses(request: Request, referral_id: UUID, actor: Either, tx: WriteTx, now: Now) -> AccessPage:
     """List her links of a hand-over with their openings; neither a link nor a code is read again."""
@@ -222,6 +223,20 @@ async def open_assisted_session(request: Request, card: Card, actor: Either, now
 @router.get("/referrals", response_model=PathwayView, **_READ)
 async def read_pathway(session: Hers, her: AsHer, tx: WriteTx) -> PathwayView:
     """Read where everything stands: with whom, what is shared until when, and what waits for your answer."""
+    return await person.pathway(tx, her, session)
+
+
+@router.get("/access", response_model=AccessView, **_READ)
+async def read_own_access(session: Hers, tx: WriteTx) -> AccessView:
+    """See when your link was opened, and at which counters you were assisted."""
+    return await person.own_access(tx, session)
+
+
+@router.post("/withdraw", response_model=PathwayView, **_CHANGE)
+async def withdraw_all(session: Hers, her: AsHer, tx: WriteTx) -> PathwayView:
+    """Stop everything that this card shows, at once. Nobody asks why."""
+    await person.withdraw_all(tx, her, session)
+    await tx.flush()
     return await person.pathway(tx, her, session)
 
 
