@@ -64,6 +64,11 @@ class Databases:
         """The server as its administrator: for faults that no service could cause itself."""
         return self._cluster.admin_dsn()
 
+    @property
+    def files(self) -> Path:
+        """The server's raw files: what is searched for what must not be there."""
+        return self._home.postgres / "data"
+
     def fresh(self, service: str) -> Access:
         """Answer a new copy of a service's database: migrated, and as empty as the migrations leave it."""
         access = self[service]

@@ -142,7 +142,7 @@ async def lock_referral(
     query = select(Referral).where(col(Referral.id) == id_, _of(caller)).with_for_update(read=reading)
     referral = await tx.scalar(query.execution_options(populate_existing=True))
     parties = parties_of(referral, caller) if referral else frozenset()
-    if referral is None or not parties:
+    if referral is None or not (parties or caller.working):
         raise NotFound(UNKNOWN)
     return referral, parties
 
