@@ -1,27 +1,32 @@
 """The referral app's commands."""
 
 import asyncio
-from itertools import groupby
+import json
+from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 import typer
 from rich.console import Console
-from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
-from sqlmodel import col
 
+from relais_referral import auditing, rewrapping
 from relais_referral.app import MIGRATIONS, create_app
-from relais_referral.domain import chain, handshake
-from relais_referral.models import EventRow, Referral
+from relais_referral.domain import handshake
+from relais_referral.domain.heads import Head
+from relais_referral.sealing import Sealer
 from relais_referral.settings import ReferralSettings
 from relais_shared import service
-from relais_shared.db import async_url
+from relais_shared.clock import utc_now
+from relais_shared.db import Database, async_url
 from relais_shared.migrations import upgrade
 from relais_shared.settings import SettingsProblem
 
+T = TypeVar("T")
+
 app = typer.Typer(help="The referral app.", no_args_is_help=True)
 audit = typer.Typer(help="The proof of what happened.", no_args_is_help=True)
+keys = typer.Typer(help="The wrapping keys of sealed data.", no_args_is_help=True)
 console = Console()
 
 HANDSHAKE = Path("docs/handshake.md")
@@ -55,49 +60,71 @@ def diagram(*, check: Annotated[bool, typer.Option(help="Only say whether the pa
 
 
 @audit.command()
-def verify() -> None:
-    """Find changed, removed or reordered events, over all referrals."""
-    faults, count = asyncio.run(_verify(ReferralSettings.load()))
-    for fault in faults:
+def verify(
+    *,
+    head: Annotated[
+        Path | None, typer.Option(help="A head that was handed out earlier, as `audit head` printed it.")
+    ] = None,
+) -> None:
+    """Find changed, removed, added or reordered events over all referrals, and daily heads that do not fit them."""
+    settings = ReferralSettings.load()
+    _, key_id, public = auditing.keys_of(settings.home)
+    exported = Head.of(json.loads(head.read_text())) if head else None
+    verdict = asyncio.run(
+        _as_owner(settings, lambda tx: auditing.verify(tx, {key_id: public}.get, exported)),
+    )
+    for fault in verdict.faults:
         console.print(fault)
-    console.print(f"{count} referrals, {len(faults)} with a broken chain.")
-    raise typer.Exit(1 if faults else 0)
+    console.print(f"{verdict.referrals} referrals and {verdict.heads} daily heads, {len(verdict.faults)} faults.")
+    raise typer.Exit(1 if verdict.faults else 0)
 
 
-async def _verify(settings: ReferralSettings) -> tuple[list[str], int]:
+@audit.command()
+def head() -> None:
+    """Print the newest daily head, to hand to partners: with it, even a log that was rewritten whole shows."""
+    found = asyncio.run(_as_owner(ReferralSettings.load(), auditing.newest_head))
+    if found is None:
+        console.print("There is no daily head yet: the worker writes one when a day is over.")
+        raise typer.Exit(1)
+    typer.echo(json.dumps(found.told(), indent=1))
+
+
+async def _as_owner(settings: ReferralSettings, work: Callable[[AsyncSession], Awaitable[T]]) -> T:
     if settings.owner_dsn is None:
         raise SettingsProblem("RELAIS_REFERRAL_OWNER_DSN is needed: only the owner sees every referral's events.")
     engine = create_async_engine(async_url(settings.owner_dsn.get_secret_value()), hide_parameters=True)
-    faults, count = [], 0
-    async with AsyncSession(engine) as session:
-        heads = {id_: bytes(head) for id_, head in await _heads(session)}
-        rows = await session.stream_scalars(select(EventRow).order_by(col(EventRow.referral_id), col(EventRow.number)))
-        kept = [_event(row) async for row in rows]
-        for id_, events in groupby(kept, key=lambda event: event.referral_id):
-            count += 1
-            fault = chain.first_fault(events, head=heads.pop(id_, b""))
-            if fault:
-                faults.append(f"{id_}: {fault}")
-        faults += [f"{id_}: every event is missing" for id_ in heads]
-        count += len(heads)
-    await engine.dispose()
-    return faults, count
+    try:
+        async with AsyncSession(engine) as session:
+            return await work(session)
+    finally:
+        await engine.dispose()
 
 
-async def _heads(session: AsyncSession) -> list[tuple[object, bytes]]:
-    rows = await session.execute(select(col(Referral.id), col(Referral.event_head)))
-    return [(row[0], row[1]) for row in rows]
+@keys.command()
+def show() -> None:
+    """Show the wrapping keys: how old they are and how many referrals live under each; never a key."""
+    settings = ReferralSettings.load()
+    under = asyncio.run(_with_database(settings, rewrapping.rows_by_key))
+    for key_id, key in Sealer.load(settings.home).file.held().items():
+        state = f"retiring since {key.retiring:%Y-%m-%d %H:%M}" if key.retiring else "living"
+        console.print(f"{key_id}  made {key.made}  {state}  {under.get(key_id, 0)} referrals")
 
 
-def _event(row: EventRow) -> chain.Event:
-    return chain.Event(
-        referral_id=row.referral_id,
-        number=row.number,
-        at=row.at,
-        type=row.type,
-        actor=row.actor,
-        organisation_id=row.organisation_id,
-        data=row.data,
-        previous=bytes(row.previous),
-        hash=bytes(row.hash),
+@keys.command()
+def rotate() -> None:
+    """Let every wrapping key turn over now: living referrals are wrapped anew, then the old keys are destroyed."""
+    settings = ReferralSettings.load()
+    sealer = Sealer.load(settings.home)
+    old = list(sealer.file.held())
+    count = asyncio.run(
+        _with_database(settings, lambda database: rewrapping.turn_over(database, sealer, old, utc_now()))
     )
+    console.print(f"{count} referrals were wrapped anew. The worker destroys the {len(old)} old keys in a minute.")
+
+
+async def _with_database(settings: ReferralSettings, work: Callable[[Database], Awaitable[T]]) -> T:
+    database = Database(settings)
+    try:
+        return await work(database)
+    finally:
+        await database.close()
