@@ -191,6 +191,15 @@ async def test_the_preview_is_what_they_then_read(world: World) -> None:
                 assert WORDS in json.dumps(stands)
 
 
+async def test_the_preview_holds_no_reference_of_their_software(world: World, handover: Handover) -> None:
+    await handover.proposed()
+    for client, name in ((handover.sender, "notre-ref"), (handover.recipient, "leur-ref")):
+        kept = await client.put(f"{handover.place}/external_ids", json={"case-tool": name})
+        assert name in kept.text
+    she = await herself(world, handover)
+    assert "-ref" not in (await she.get(mine(handover))).text
+
+
 async def test_the_preview_of_what_she_is_asked(world: World, handover: Handover) -> None:
     """Without a choice of hers it shows what was asked for; after the end, what is left."""
     await handover.open()
@@ -561,6 +570,21 @@ async def test_without_telephone_and_surname_it_reaches_handed_over(world: World
     read = (await handover.recipient.get(handover.place)).json()
     assert (read["state"], read["person"]["identity"]) == ("handed_over", {"called": "Mme A."})
     assert read["person"]["contact"]["reach"] == "via_sender"
+
+
+async def test_her_word_stands_for_her_senders_and_never_for_the_recipients(world: World) -> None:
+    """Whichever comes first; with her sender's alone, nobody of the other side has met her yet."""
+    for first in ("she", "recipient"):
+        handover = await world.between(SENDER, RECIPIENT).proposed()
+        await handover.walk("r.accept")
+        she = await herself(world, handover)
+        if first == "she":
+            assert ok(await she.post(f"{mine(handover)}/confirm_handover"))["state"] == "accepted"
+            assert (await handover.step(handover.sender, "confirm_handover")).json()["state"] == "accepted"
+            assert (await handover.step(handover.recipient, "confirm_handover")).json()["state"] == "handed_over"
+        else:
+            assert (await handover.step(handover.recipient, "confirm_handover")).json()["state"] == "accepted"
+            assert ok(await she.post(f"{mine(handover)}/confirm_handover"))["state"] == "handed_over"
 
 
 async def test_a_sanctioning_senders_hand_over_is_confirmed_without_it(world: World) -> None:

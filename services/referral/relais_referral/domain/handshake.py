@@ -248,7 +248,9 @@ def decide(standing: Standing, action: Action, *, parties: frozenset[Party]) -> 
         raise _refused(ConsentMissing, "No active consent covers this recipient.", standing, parties)
     by = min(able, key=list(Party).index)
     if action is Action.CONFIRM_HANDOVER:
-        if needed_confirmations(standing) <= standing.confirmed | {by}:
+        said = standing.confirmed | {by}
+        # Her own word that she was met stands for her sender's, never for the recipient's (design 5).
+        if needed_confirmations(standing) <= said | ({Party.SENDER} if Party.PERSON in said else frozenset()):
             return Transition(action, by, standing.state, State.HANDED_OVER, HANDED_OVER)
         return Transition(action, by, standing.state, standing.state, EVENTS[action])
     target = rule.target or standing.state
