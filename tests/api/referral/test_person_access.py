@@ -406,7 +406,7 @@ async def test_two_at_once_are_one_after_the_other(world: World, handover: Hando
         taps = await asyncio.gather(*(she.post(path, json=body) for _ in range(4)))
         assert [one.status_code for one in taps] == [200] * 4, path
     events = [one["type"] for one in (await handover.sender.get(f"{handover.place}/events")).json()["items"]]
-    once = ("consent.given", "person.added_words", "referral.withdrawn", "referral.erased")
+    once = ("consent.given", "person.changed_needs", "referral.withdrawn", "referral.erased")
     assert [events.count(one) for one in once] == [1, 1, 1, 1]
     left = await asyncio.gather(*(she.delete(SESSION) if n == 2 else she.get("/v1/person/access") for n in range(5)))
     assert {one.status_code for one in left} <= {200, 204, 401}

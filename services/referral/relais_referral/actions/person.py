@@ -78,6 +78,9 @@ from relais_shared.registry import known
 MOST_LINES: Final = 20
 """Lines of need in all: the ten that a counsellor may write, and as many of hers."""
 
+CHANGED_NEEDS: Final = "person.changed_needs"
+"""Adding a line, hiding one and showing it again are one event: the other side must not learn that one is hidden."""
+
 CONFIRMABLE: Final = frozenset({State.ACCEPTED, State.MEETING_PLANNED})
 """Where her word that she was met is waited for."""
 
@@ -554,8 +557,10 @@ async def correct(tx: AsyncSession, asked: Asked, session: Session, id_: UUID, b
     seal = seal_of(referral, asked)
     if body.identity is not None:
         refuse_numbers({f"/identity/{name}": text for name, text in _texts(body.identity.model_dump(mode="json"))})
-        written = await open_pieces(tx, referral, DraftChange.model_fields.keys(), asked)
         if State(referral.state) in WAITING | {State.DRAFT}:
+            written = await open_pieces(tx, referral, DraftChange.model_fields.keys(), asked)
+            # A line that she hid is not read: hiding it is how she gives a name that somebody wrote there.
+            written["needs"] = [{**one, "words": None} if _hidden(one) else one for one in written["needs"]]
             drafting.judge_texts(body.identity, DraftChange.model_validate(written))
     if body.contact is not None:
         refuse_numbers({f"/contact/{name}": text for name, text in _texts(body.contact.model_dump(mode="json"))})
@@ -624,8 +629,12 @@ async def add_words(tx: AsyncSession, asked: Asked, session: Session, id_: UUID,
         if len(lines) >= MOST_LINES:
             raise InvalidInput("These words cannot be added.", [Fault("/words", "There are too many lines already.")])
         await store.seal(tx, id_, "needs", seal_of(referral, asked).close("needs", [*lines, line]))
-        _tell(tx, referral, asked, "person.added_words")
+        _tell(tx, referral, asked, CHANGED_NEEDS)
     return (await read(tx, asked, id_)).view
+
+
+def _hidden(line: Mapping[str, Any]) -> bool:
+    return "recipient" in line.get("hidden_from", ())
 
 
 def _same(line: Mapping[str, Any], theme: str, words: str | None) -> bool:
@@ -641,17 +650,20 @@ async def hide_line(tx: AsyncSession, asked: Asked, session: Session, id_: UUID,
         NotFound: Absent, not hers, or erased.
         ScopeMissing: Her link shows steps alone.
         InvalidInput: There is no such line.
+        PersonalDataDetected: It tells who she is, and would be read again.
     """
     referral = await _changed(tx, asked, session, id_)
     lines = (await open_pieces(tx, referral, ("needs",), asked)).get("needs") or []
     if not any(_same(one, body.theme, body.words) for one in lines):
         raise InvalidInput("There is no such line.", [Fault("/words", "Write the line as it stands there.")])
+    if not body.hidden and body.words is not None:
+        await conversing.judge_words(tx, asked, referral, body.words, early=True)
     hidden = ["recipient"] if body.hidden else []
     after = [{**one, "hidden_from": hidden} if _same(one, body.theme, body.words) else one for one in lines]
     if after != lines:
         await store.seal(tx, id_, "needs", seal_of(referral, asked).close("needs", after))
         moved(referral, asked, noticed=True, by=Party.PERSON)
-        event(tx, referral, asked, "person.hid_line" if body.hidden else "person.showed_line")
+        event(tx, referral, asked, CHANGED_NEEDS)
     return (await read(tx, asked, id_)).view
 
 
