@@ -1,0 +1,67 @@
+"""Meetings as iCalendar (RFC 5545): neutral entries that tell nothing of her."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+
+from icalendar import Calendar, Event
+
+LASTS: Final = timedelta(minutes=45)
+"""A first meeting usually takes so long; nobody is asked for its end."""
+
+MODES: Final = {"visit": "Rendez-vous", "call": "Appel", "video": "Visioconférence"}
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One meeting as a calendar shows it.
+
+    Attributes:
+        referral_id: Makes the entry's lasting name.
+        short_code: What both sides call the hand-over.
+        starts_at: Aware.
+        mode: visit, call or video.
+        sequence: Grows with every change, so that a calendar takes the newest.
+        stamped_at: When it was last changed.
+        place: Only where it is the structure's own; never hers.
+        cancelled: It does not take place.
+    """
+
+    referral_id: str
+    short_code: str
+    starts_at: datetime
+    mode: str
+    sequence: int
+    stamped_at: datetime
+    place: str = ""
+    cancelled: bool = False
+
+
+def calendar(entries: Iterable[Entry]) -> bytes:
+    """Answer meetings as one iCalendar object."""
+    whole = Calendar()
+    whole.add("prodid", "-//Relais//Meetings//FR")
+    whole.add("version", "2.0")
+    whole.add("calscale", "GREGORIAN")
+    whole.add("method", "PUBLISH")
+    for entry in entries:
+        whole.add_component(_event(entry))
+    made: bytes = whole.to_ical()
+    return made
+
+
+def _event(entry: Entry) -> Event:
+    event = Event()
+    event.add("uid", f"{entry.referral_id}@relais")
+    event.add("dtstamp", entry.stamped_at)
+    event.add("dtstart", entry.starts_at)
+    event.add("dtend", entry.starts_at + LASTS)
+    event.add("sequence", entry.sequence)
+    event.add("summary", f"{MODES.get(entry.mode, MODES['visit'])} (relais {entry.short_code})")
+    event.add("status", "CANCELLED" if entry.cancelled else "CONFIRMED")
+    # Others may see the calendar: the entry says that the time is taken, and no more.
+    event.add("class", "PRIVATE")
+    if entry.place:
+        event.add("location", entry.place)
+    return event
