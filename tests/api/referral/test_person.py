@@ -30,7 +30,10 @@ from api.referral.world import (
     problem,
 )
 
+from relais_referral import copying
 from relais_referral.domain.visibility import Category
+from relais_referral.papers.paper import as_html
+from relais_referral.schemas_person import CopyView
 from relais_shared.auth import Actor
 from relais_shared.client import Client
 
@@ -527,6 +530,33 @@ async def test_a_copy_holds_everything(world: World, handover: Handover) -> None
     assert [one["way"] for one in copy["access"]["openings"]] == ["link"]
     (item,) = copy["items"]
     assert {one["organisation"] for one in item["readings"]} == {SENDER.name, RECIPIENT.name}
+
+
+@pytest.mark.parametrize("language", ["fr", "nl", "de", "en", "ar"])
+async def test_her_copy_is_printed_in_her_language(world: World, handover: Handover, language: str) -> None:
+    """Everything that the copy holds, in a PDF that can be read aloud, without a code of ours."""
+    await handover.open(**FULL)
+    await handover.agree("identity", "contact", "needs", "notes")
+    await handover.walk("propose", "r.accept", "r.plan_meeting", "r.confirm_handover", "confirm_handover", "r.close")
+    await handover.sender.post(f"{handover.place}/messages", json={"words": "Elle vient lundi. #include $x$ *"})
+    gone = world.between(SENDER, RECIPIENT)
+    await gone.open()
+    declined = await world.between(OUTSIDER, RECIPIENT).proposed()
+    await declined.walk("r.decline")
+    she = await herself(world, handover, language=language)
+    ok(await she.post("/v1/person/referrals/link", json=(await card(declined)).shown()))
+    ok(await she.post("/v1/person/referrals/link", json=(await card(gone)).shown()))
+    ok(await she.post(f"{mine(gone)}/erase"))
+    ok(await she.post(f"{mine(handover)}/withdraw"))
+    copy = CopyView.model_validate(ok(await she.get("/v1/person/copy")))
+    html = as_html(copying.paper(copy))
+    for word in (GIVEN, FAMILY, PHONE, WORDS, NOTE, PLACE, "chez une amie", "#include $x$ *", RECIPIENT.name):
+        assert word in html, word
+    assert "_" not in html.partition("<main>")[2], "a name of ours that has no word"
+    printed = await she.get("/v1/person/copy.pdf")
+    assert printed.headers["content-type"] == "application/pdf"
+    assert printed.headers["cache-control"] == "no-store"
+    assert printed.content.startswith(b"%PDF-")
 
 
 async def test_nothing_of_hers_is_logged_or_in_events(

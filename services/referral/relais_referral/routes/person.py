@@ -1,16 +1,19 @@
 """Her own door: her card, her session, and what she reads and does in it."""
 
+import asyncio
 from collections.abc import Callable, Coroutine
 from typing import Annotated, Any, Final
 from uuid import UUID
 
 from fastapi import Depends, Header, Query, Request, Response
 
+from relais_referral import copying
 from relais_referral.actions import accessing, person
 from relais_referral.actions.accessing import Keys, Session
 from relais_referral.actions.common import Asked
 from relais_referral.domain import refusals
 from relais_referral.domain.visibility import Category
+from relais_referral.papers.paper import as_pdf
 from relais_referral.problems import TABLE
 from relais_referral.routes.dependencies import WRITING, Either, asked
 from relais_referral.schemas import (
@@ -389,6 +392,23 @@ async def withdraw_own_consent(
 async def read_copy(session: Hers, her: AsHer, tx: WriteTx) -> CopyView:
     """Take a copy of everything that stands here of you."""
     return await person.copy(tx, her, session)
+
+
+@router.get(
+    "/copy.pdf",
+    response_class=Response,
+    openapi_extra={
+        **public("the person shows her own session"),
+        "responses": {"200": {"content": {"application/pdf": {"schema": {"type": "string", "format": "binary"}}}}},
+    },
+    responses=_READ["responses"],
+)
+async def print_copy(session: Hers, her: AsHer, tx: WriteTx) -> Response:
+    """Take the same copy as a PDF that can be read aloud, in your language."""
+    made = copying.paper(await person.copy(tx, her, session))
+    # Setting a page takes a moment of computing: other requests go on meanwhile.
+    content = await asyncio.to_thread(as_pdf, made)
+    return Response(content, media_type="application/pdf", headers={"Content-Disposition": "attachment"})
 
 
 async def _now(tx: WriteTx, her: Asked, session: Session, referral_id: UUID) -> HandoverView:
