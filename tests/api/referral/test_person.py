@@ -381,6 +381,8 @@ async def test_she_adds_words_and_hides_a_line(world: World, handover: Handover)
     assert problem(await she.put(f"{mine(handover)}/hidden", json=absent)) == (422, "invalid-input")
     told = (await handover.recipient.get(f"{handover.place}/events")).text
     assert told.count("person.changed_needs") == 3
+    tasks = (await handover.recipient.get(f"{handover.place}/tasks")).json()["items"]
+    assert [(one["kind"], one["reason"]) for one in tasks] == [("corrected", "person.changed_needs")] * 3
     assert "hid" not in told
 
 

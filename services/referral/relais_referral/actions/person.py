@@ -79,7 +79,7 @@ MOST_LINES: Final = 20
 """Lines of need in all: the ten that a counsellor may write, and as many of hers."""
 
 CHANGED_NEEDS: Final = "person.changed_needs"
-"""Adding a line, hiding one and showing it again are one event: the other side must not learn that one is hidden."""
+"""Adding a line, hiding one and showing it again are told alike: the other side must not learn that one is hidden."""
 
 CONFIRMABLE: Final = frozenset({State.ACCEPTED, State.MEETING_PLANNED})
 """Where her word that she was met is waited for."""
@@ -662,8 +662,7 @@ async def hide_line(tx: AsyncSession, asked: Asked, session: Session, id_: UUID,
     after = [{**one, "hidden_from": hidden} if _same(one, body.theme, body.words) else one for one in lines]
     if after != lines:
         await store.seal(tx, id_, "needs", seal_of(referral, asked).close("needs", after))
-        moved(referral, asked, noticed=True, by=Party.PERSON)
-        event(tx, referral, asked, CHANGED_NEEDS)
+        _tell(tx, referral, asked, CHANGED_NEEDS)
     return (await read(tx, asked, id_)).view
 
 
