@@ -43,6 +43,9 @@ _NEIGHBOURS = {
 }
 """Whom each service calls; it learns their addresses as `RELAIS_<SERVICE>_<NEIGHBOUR>_URL`."""
 
+_WORKERS = ("referral",)
+"""The services that also work without being asked: `python -m relais_<service> work`, watched as its server is."""
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -174,6 +177,8 @@ class Supervisor:
                 if self._cluster is not None:
                     guards.create_task(self._guard_database(self._cluster))
                 self._foundation.set()
+            for service in _WORKERS:
+                guards.create_task(self._guard(service, "work"))
             self._say(f"Relais is ready: {self._plan.public_url}")
             if self._plan.demo:
                 self._say(f"Demonstration accounts: {self._accounts}")
@@ -280,25 +285,27 @@ class Supervisor:
         if code != 0:
             raise CannotRun(f"{name.replace('-', ' ')} failed: {processes.reason_of(code)}{self._last_words(name)}")
 
-    async def _guard(self, service: str) -> None:
-        """Keep a service running.
+    async def _guard(self, service: str, verb: str = "serve") -> None:
+        """Keep a service, or its worker, running.
 
         Raises:
             CannotRun: It died too often.
         """
         deaths: deque[float] = deque()
+        name = service if verb == "serve" else f"{service}-{verb}"
         while True:
-            with self._home.log(service) as log:
-                argv = [sys.executable, "-m", f"relais_{service}", "serve"]
+            with self._home.log(name) as log:
+                argv = [sys.executable, "-m", f"relais_{service}", verb]
                 child = await processes.start(Launch(argv, self._environment(service, serving=True), log))
-            self._children[service] = child
-            herald = asyncio.create_task(self._herald(service)) if deaths else None
+            self._children[name] = child
+            # A worker is asked by nobody, so nobody can be told that it is ready again.
+            herald = asyncio.create_task(self._herald(service)) if deaths and verb == "serve" else None
             try:
                 code = await child.wait()
             finally:
                 if herald is not None:
                     herald.cancel()
-            await self._mourn(service, code, deaths)
+            await self._mourn(name, code, deaths)
 
     async def _herald(self, service: str) -> None:
         with suppress(CannotRun):  # its guard sees to that

@@ -10,9 +10,9 @@ import typer
 from rich.console import Console
 from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 
-from relais_referral import auditing, rewrapping
+from relais_referral import auditing, rewrapping, worker
 from relais_referral.app import MIGRATIONS, create_app
-from relais_referral.domain import handshake
+from relais_referral.domain import handshake, retention
 from relais_referral.domain.heads import Head
 from relais_referral.sealing import Sealer
 from relais_referral.settings import ReferralSettings
@@ -29,7 +29,6 @@ audit = typer.Typer(help="The proof of what happened.", no_args_is_help=True)
 keys = typer.Typer(help="The wrapping keys of sealed data.", no_args_is_help=True)
 console = Console()
 
-HANDSHAKE = Path("docs/handshake.md")
 BEGIN, END = "<!-- printed from the table -->", "<!-- end of the table -->"
 
 
@@ -41,22 +40,41 @@ def serve() -> None:
 
 
 @app.command()
+def work(*, once: Annotated[bool, typer.Option(help="One round, then the end.")] = False) -> None:
+    """Do what is due every minute: agreements that run out, answers overdue, data past their term, keys, proof."""
+    asyncio.run(worker.work(ReferralSettings.load(), once=once))
+
+
+@app.command()
 def migrate() -> None:
     """Bring the schema to the newest version."""
     upgrade(ReferralSettings.load(), MIGRATIONS)
 
 
 @app.command()
-def diagram(*, check: Annotated[bool, typer.Option(help="Only say whether the page is as the table.")] = False) -> None:
-    """Print the handshake's table and diagram into docs/handshake.md."""
-    before = HANDSHAKE.read_text(encoding="utf-8")
+def diagram(
+    *, check: Annotated[bool, typer.Option(help="Only say whether the pages are as the tables.")] = False
+) -> None:
+    """Print the rule tables into the docs: the handshake's with its diagram, and how long data stay."""
+    pages = {
+        Path("docs/handshake.md"): f"```mermaid\n{handshake.diagram()}\n```\n\n{handshake.table()}",
+        Path("docs/retention.md"): retention.table(),
+    }
+    stale = [page for page, printed in pages.items() if not _print(page, printed, check=check)]
+    for page in stale:
+        console.print(f"{page} is not as the table says. Run: python -m relais_referral diagram")
+    raise typer.Exit(1 if stale else 0)
+
+
+def _print(page: Path, printed: str, *, check: bool) -> bool:
+    """Put what is printed between a page's marks; answer whether it stands there in the end."""
+    before = page.read_text(encoding="utf-8")
     head, _, rest = before.partition(BEGIN)
     _, _, tail = rest.partition(END)
-    after = f"{head}{BEGIN}\n\n```mermaid\n{handshake.diagram()}\n```\n\n{handshake.table()}\n\n{END}{tail}"
-    if check and after != before:
-        console.print(f"{HANDSHAKE} is not as the table says. Run: python -m relais_referral diagram")
-        raise typer.Exit(1)
-    HANDSHAKE.write_text(after, encoding="utf-8")
+    after = f"{head}{BEGIN}\n\n{printed}\n\n{END}{tail}"
+    if not check:
+        page.write_text(after, encoding="utf-8")
+    return not check or after == before
 
 
 @audit.command()

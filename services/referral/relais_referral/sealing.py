@@ -53,7 +53,7 @@ class KeyFile:
     """
 
     def __init__(self, path: Path) -> None:
-        self._path = path
+        self.path = path
         self._stamp: tuple[int, int] | None = None
         self._keys: dict[str, WrappingKey] = {}
 
@@ -64,10 +64,10 @@ class KeyFile:
             SettingsProblem: The file is absent or not as `relais up` writes it.
         """
         try:
-            there = self._path.stat()
+            there = self.path.stat()
             stamp = (there.st_ino, there.st_mtime_ns)
             if stamp != self._stamp:
-                self._keys = _read(json.loads(self._path.read_text()), datetime.fromtimestamp(there.st_mtime, UTC))
+                self._keys = _read(json.loads(self.path.read_text()), datetime.fromtimestamp(there.st_mtime, UTC))
                 self._stamp = stamp
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as fault:
             raise SettingsProblem(
@@ -98,12 +98,12 @@ class KeyFile:
         self._change(lambda keys: {key_id: key for key_id, key in keys.items() if key_id not in gone})
 
     def _change(self, change: Callable[[Mapping[str, WrappingKey]], Mapping[str, WrappingKey]]) -> None:
-        with _alone(self._path.with_suffix(".lock")):
+        with _alone(self.path.with_suffix(".lock")):
             before = self.held()
             after = change(before)
             if after != before:
-                write_private(self._path, json.dumps(_written(after), indent=1))
-                _to_disk(self._path.parent)
+                write_private(self.path, json.dumps(_written(after), indent=1))
+                _to_disk(self.path.parent)
 
 
 def _read(found: dict[str, Any], since: datetime) -> dict[str, WrappingKey]:
@@ -172,6 +172,7 @@ class Sealer:
 
     def __init__(self, file: KeyFile) -> None:
         self.file = file
+        self.home = file.path.parent.parent
         self._ciphers: dict[str, AESGCM] = {}
         self._of: Mapping[str, WrappingKey] | None = None
         self._living: list[str] = []

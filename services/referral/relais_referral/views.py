@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from relais_referral.domain import deadlines
+from relais_referral.domain import deadlines, retention
 from relais_referral.domain.consent import Consent, Purpose, Status
 from relais_referral.domain.handshake import (
     UNDO_WITHIN,
@@ -93,6 +93,9 @@ def parts_for(referral: Referral, parties: frozenset[Party], consent: Consent | 
     covering = consent if consent and consent.active(now) else None
     opened = covering.opens(referral.recipient_id, referral.service_id, at=now) if covering else frozenset[Category]()
     feedback = covering is not None and Purpose.FEEDBACK in covering.purposes
+    # What such a sender wrote goes for it at one term, however it ended: a closed one's stays longer for others.
+    ended = shown_state(State(referral.state), neutral=True) == "ended"
+    gone = neutral(referral, parties) and ended and referral.noticed_at + retention.ENDED_FOR <= now
     return frozenset[Part]().union(
         *(
             visible(
@@ -101,7 +104,7 @@ def parts_for(referral: Referral, parties: frozenset[Party], consent: Consent | 
                 opened,
                 feedback=feedback,
                 may_sanction=referral.sender_may_sanction,
-                erased=referral.erased_at is not None,
+                erased=referral.erased_at is not None or gone,
             )
             for party in parties
         )

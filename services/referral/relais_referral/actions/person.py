@@ -22,11 +22,12 @@ from relais_referral.actions.common import (
     refuse_numbers,
     seal_of,
 )
-from relais_referral.domain.access import RESTORABLE_FOR, Level
+from relais_referral.domain.access import Level
 from relais_referral.domain.consent import Consent, Purpose, Status, held_back
 from relais_referral.domain.deadlines import ZONE
 from relais_referral.domain.handshake import ENDED, WAITING, Action, Party, State, allowed_actions
 from relais_referral.domain.refusals import IllegalAction
+from relais_referral.domain.retention import TAKEN_BACK
 from relais_referral.domain.visibility import Category, Part
 from relais_referral.models import (
     Access,
@@ -156,7 +157,7 @@ async def _stands(tx: AsyncSession, asked: Asked, session: Session, referral: Re
 
 def _erased(referral: Referral) -> Erased:
     assert referral.erased_at is not None  # noqa: S101 - asked for erased referrals alone
-    return Erased(erased_at=referral.erased_at, restore_until=referral.erased_at + RESTORABLE_FOR)
+    return Erased(erased_at=referral.erased_at, restore_until=referral.erased_at + TAKEN_BACK)
 
 
 def _step(referral: Referral, row: EventRow) -> StepView:
@@ -779,7 +780,7 @@ async def restore(tx: AsyncSession, asked: Asked, session: Session, id_: UUID) -
     referral, _parties, _ = await locked(tx, asked, id_)
     if not session.assisted:
         raise IllegalAction("This is taken back in person, at a counter with your card and code.", allowed_actions=[])
-    late = referral.erased_at is None or asked.now >= referral.erased_at + RESTORABLE_FOR
+    late = referral.erased_at is None or asked.now >= referral.erased_at + TAKEN_BACK
     if late or referral.shredded_at is not None:
         raise IllegalAction("There is nothing that could be taken back.", allowed_actions=[])
     referral.erased_at = None

@@ -38,9 +38,6 @@ LIVES_AT_MOST: Final = timedelta(hours=2)
 ASSISTED_FOR: Final = timedelta(minutes=15)
 """A session at a counter ends then, used or not: the next person stands there."""
 
-RESTORABLE_FOR: Final = timedelta(hours=72)
-"""She can take an erasure back in person until then; afterwards the key is destroyed (design 6)."""
-
 
 def rests_until(tries: int, now: datetime) -> datetime | None:
     """Answer until when a link rests after so many wrong tries in a row, or nothing where it does not."""

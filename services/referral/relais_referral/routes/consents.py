@@ -1,5 +1,6 @@
 """Consents: recorded at her word, read, withdrawn; and the notice that is read aloud before."""
 
+from typing import Any
 from uuid import UUID
 
 from fastapi import Request, Response
@@ -11,7 +12,7 @@ from relais_referral.models import Idempotency
 from relais_referral.notices import notice
 from relais_referral.problems import TABLE
 from relais_referral.routes.dependencies import Either, MaySend, asked
-from relais_referral.schemas import ConsentInput, ConsentPage, ConsentView, NoticeView, Withdrawal
+from relais_referral.schemas import ConsentInput, ConsentPage, ConsentRequest, ConsentView, NoticeView, Withdrawal
 from relais_shared import idempotency, problems
 from relais_shared.clock import Now
 from relais_shared.db import WriteTx
@@ -22,6 +23,20 @@ from relais_shared.service import Router
 
 router = Router(prefix="/v1", tags=["consents"])
 
+_RECORDING: Any = problems.responses(
+    idempotency.KeyMissing,
+    Unauthenticated,
+    ScopeMissing,
+    NotFound,
+    refusals.IllegalAction,
+    refusals.NotYourTurn,
+    refusals.RecipientNotBound,
+    refusals.SensitiveBasisMissing,
+    idempotency.StillRunning,
+    InvalidInput,
+    idempotency.KeyReused,
+    table=TABLE,
+)
 _READING = problems.responses(Unauthenticated, ScopeMissing, NotFound, InvalidInput, table=TABLE)
 
 
@@ -30,20 +45,7 @@ _READING = problems.responses(Unauthenticated, ScopeMissing, NotFound, InvalidIn
     status_code=201,
     response_model=ConsentView,
     response_model_exclude_unset=True,
-    responses=problems.responses(
-        idempotency.KeyMissing,
-        Unauthenticated,
-        ScopeMissing,
-        NotFound,
-        refusals.IllegalAction,
-        refusals.NotYourTurn,
-        refusals.RecipientNotBound,
-        refusals.SensitiveBasisMissing,
-        idempotency.StillRunning,
-        InvalidInput,
-        idempotency.KeyReused,
-        table=TABLE,
-    ),
+    responses=_RECORDING,
 )
 async def record_consent(
     request: Request,
@@ -67,6 +69,42 @@ async def record_consent(
         view = next(one for one in found if one.id == done.resource_id)
     else:
         view = await consenting.record_consent(tx, who, referral_id, given)
+        remember(tx, Idempotency, key, who.organisation_id, now, done=Replay(201, view.id))
+    referral, parties = await store.lock_referral(tx, referral_id, who.caller, reading=True)
+    response.headers["ETag"] = etag(views.version(referral, parties))
+    response.headers["Cache-Control"] = "no-store"
+    return view
+
+
+@router.post(
+    "/referrals/{referral_id}/consents/request",
+    status_code=201,
+    response_model=ConsentView,
+    response_model_exclude_unset=True,
+    responses=_RECORDING,
+)
+async def request_consent(
+    request: Request,
+    response: Response,
+    referral_id: UUID,
+    wanted: ConsentRequest,
+    actor: MaySend,
+    key: RequiredKey,
+    tx: WriteTx,
+    now: Now,
+) -> ConsentView:
+    """Ask for her agreement by her own link: only her own session turns it into given or refused.
+
+    Make her link first (`POST /v1/referrals/{id}/access`), or let her use the one that she has.
+    """
+    who = asked(request, actor, now)
+    await store.begin(tx, who.caller)
+    done = await recall(tx, Idempotency, key, who.organisation_id, now)
+    if done is not None:
+        found = await consenting.read_consents(tx, who, referral_id)
+        view = next(one for one in found if one.id == done.resource_id)
+    else:
+        view = await consenting.request_consent(tx, who, referral_id, wanted)
         remember(tx, Idempotency, key, who.organisation_id, now, done=Replay(201, view.id))
     referral, parties = await store.lock_referral(tx, referral_id, who.caller, reading=True)
     response.headers["ETag"] = etag(views.version(referral, parties))

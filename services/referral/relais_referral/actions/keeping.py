@@ -1,0 +1,255 @@
+"""What is done without anybody asking: agreements that run out, answers overdue, data past their term."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import datetime
+from typing import Any, Final
+from uuid import UUID
+
+from sqlalchemy import and_, delete, exists, or_, select
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col
+
+from relais_referral import auditing, rewrapping, store
+from relais_referral.actions.common import Asked, event, moved, open_task, stands
+from relais_referral.actions.stepping import ask_about_copy
+from relais_referral.domain import retention
+from relais_referral.domain.consent import WARNED_BEFORE, Status
+from relais_referral.domain.handshake import ENDED, WAITING, Party, State
+from relais_referral.models import ConsentState, EventRow, GuestSession, Idempotency, PersonSession, Referral
+from relais_referral.rewrapping import BATCH, WORKER
+from relais_referral.sealing import Sealer
+from relais_shared.db import Database
+
+OPEN: Final = [str(state) for state in State if state not in ENDED | {State.CLOSED}]
+
+
+async def _each(
+    database: Database,
+    sealer: Sealer,
+    now: datetime,
+    which: Any,  # noqa: ANN401 - an SQL condition over referrals
+    work: Callable[[AsyncSession, Asked, Referral], Awaitable[bool]],
+) -> int:
+    """Do a work on every referral that a condition finds, one transaction each; answer on how many it was done.
+
+    Whoever is at one now is not waited for, and what another worker did meanwhile is not done again: the condition
+    is asked once more under the lock. What one round leaves, the next one finds.
+    """
+    async with database.write() as tx:
+        await store.begin(tx, WORKER)
+        ids: Sequence[UUID] = (await tx.scalars(select(col(Referral.id)).where(which).limit(BATCH))).all()
+    done = 0
+    for id_ in ids:
+        async with database.write() as tx:
+            await store.begin(tx, WORKER)
+            query = select(Referral).where(col(Referral.id) == id_, which).with_for_update(skip_locked=True)
+            referral = await tx.scalar(query)
+            if referral is not None:
+                done += await work(tx, Asked(WORKER, now, sealer), referral)
+    return done
+
+
+async def expire_consents(database: Database, sealer: Sealer, now: datetime) -> int:
+    """End the agreements whose time has run out: nothing is read under them any more; both sides see it."""
+
+    async def expire(tx: AsyncSession, asked: Asked, referral: Referral) -> bool:
+        ended = False
+        for state in await _given(tx, referral):
+            if state.valid_until is not None and state.valid_until <= now:
+                stands(state, Status.EXPIRED, now)
+                event(tx, referral, asked, "consent.expired", consent_id=str(state.consent_id))
+                ended = True
+        if ended:
+            await ask_about_copy(tx, referral, asked, "consent.expired")
+            open_task(tx, referral, asked, Party.SENDER, "consent_expired", "consent.expired")
+            moved(referral, asked, by=None)
+        return ended
+
+    return await _each(database, sealer, now, _running_out(now), expire)
+
+
+async def warn_of_expiry(database: Database, sealer: Sealer, now: datetime) -> int:
+    """Tell both sides, once, that an agreement runs out within two weeks."""
+
+    async def warn(tx: AsyncSession, asked: Asked, referral: Referral) -> bool:
+        warned = False
+        for state in await _given(tx, referral):
+            if state.valid_until is not None and state.valid_until <= now + WARNED_BEFORE and state.warned_at is None:
+                state.warned_at, warned = now, True
+        if warned:
+            for party in (Party.SENDER, Party.RECIPIENT):
+                open_task(tx, referral, asked, party, "consent_expiring", "consent.expiring")
+            event(tx, referral, asked, "consent.expiring")
+        return warned
+
+    which = _running_out(now + WARNED_BEFORE, col(ConsentState.warned_at).is_(None))
+    return await _each(database, sealer, now, which & (col(Referral.state) != State.DRAFT), warn)
+
+
+def _running_out(before: datetime, *more: Any) -> Any:  # noqa: ANN401 - SQL conditions
+    return exists().where(
+        col(ConsentState.referral_id) == col(Referral.id),
+        col(ConsentState.status) == Status.GIVEN,
+        col(ConsentState.valid_until) <= before,
+        *more,
+    )
+
+
+async def _given(tx: AsyncSession, referral: Referral) -> Sequence[ConsentState]:
+    """Answer the agreements in force of a locked referral, conferences' included, locked too."""
+    query = select(ConsentState).where(
+        col(ConsentState.referral_id) == referral.id, col(ConsentState.status) == Status.GIVEN
+    )
+    return (await tx.scalars(query.with_for_update())).all()
+
+
+async def tell_overdue(database: Database, sealer: Sealer, now: datetime) -> int:
+    """Tell both sides, once, that an answer is overdue; what was wanted today goes to the recipient's desk."""
+
+    async def tell(tx: AsyncSession, asked: Asked, referral: Referral) -> bool:
+        referral.overdue_told = True
+        if referral.urgency == "today":
+            referral.recipient_account_id = referral.recipient_team_id = None
+        for party in (Party.SENDER, Party.RECIPIENT):
+            open_task(tx, referral, asked, party, "overdue", "referral.overdue")
+        event(tx, referral, asked, "referral.overdue")
+        moved(referral, asked, by=None)
+        return True
+
+    which = and_(
+        col(Referral.state).in_([str(state) for state in WAITING]),
+        col(Referral.due_at) <= now,
+        col(Referral.paused_at).is_(None),
+        ~col(Referral.overdue_told),
+    )
+    return await _each(database, sealer, now, which, tell)
+
+
+async def end_pauses(database: Database, sealer: Sealer, now: datetime) -> int:
+    """End the pauses whose day has passed."""
+
+    async def end(tx: AsyncSession, asked: Asked, referral: Referral) -> bool:
+        referral.paused_at = referral.paused_until = None
+        event(tx, referral, asked, "referral.resumed", state=referral.state)
+        moved(referral, asked, by=None)
+        return True
+
+    which = and_(col(Referral.paused_at).is_not(None), col(Referral.paused_until) < now.date())
+    return await _each(database, sealer, now, which, end)
+
+
+async def ask_about_idle(database: Database, sealer: Sealer, now: datetime) -> int:
+    """Ask the sender of what nobody touched for a year whether it goes on."""
+
+    async def ask(tx: AsyncSession, asked: Asked, referral: Referral) -> bool:
+        referral.idle_asked_at = now
+        # Where it may sanction, the recipient is asked: the sender reads nothing of how things stand.
+        party = Party.RECIPIENT if referral.sender_may_sanction else Party.SENDER
+        open_task(tx, referral, asked, party, "idle", "referral.idle")
+        event(tx, referral, asked, "referral.idle")
+        return True
+
+    which = and_(
+        col(Referral.state).in_(OPEN),
+        col(Referral.created_at) <= now - retention.IDLE,
+        ~_touched_since(now - retention.IDLE),
+        col(Referral.idle_asked_at).is_(None),
+        col(Referral.erased_at).is_(None),
+    )
+    return await _each(database, sealer, now, which, ask)
+
+
+async def erase_past_term(database: Database, sealer: Sealer, now: datetime) -> int:
+    """Destroy what is hers where its term has passed (domain/retention), and what she had erased 72 hours ago."""
+
+    async def erase(tx: AsyncSession, asked: Asked, referral: Referral) -> bool:
+        await rewrapping.shred(tx, sealer, referral, now)
+        # No version moves: a sender that may sanction would read from it which ending it was.
+        event(tx, referral, asked, "referral.erased")
+        return True
+
+    agreed = _has_consent(Status.GIVEN, Status.WITHDRAWN, Status.EXPIRED, Status.SUPERSEDED)
+    draft = col(Referral.state) == State.DRAFT
+    which = and_(
+        col(Referral.shredded_at).is_(None),
+        or_(
+            col(Referral.erased_at) <= now - retention.TAKEN_BACK,
+            and_(col(Referral.practice), col(Referral.created_at) <= now - retention.PRACTICE),
+            and_(draft, ~agreed, _has_consent(Status.REFUSED)),
+            and_(draft, ~agreed, col(Referral.created_at) <= now - retention.DRAFT),
+            and_(
+                col(Referral.state).in_([str(state) for state in ENDED]),
+                col(Referral.state_at) <= now - retention.ENDED_FOR,
+            ),
+            and_(col(Referral.state) == State.CLOSED, col(Referral.state_at) <= now - retention.CLOSED_FOR),
+            and_(
+                col(Referral.state).in_(OPEN),
+                col(Referral.idle_asked_at) <= now - retention.ASKED,
+                ~_touched_since(col(Referral.idle_asked_at)),
+            ),
+        ),
+    )
+    done = 0
+    while count := await _each(database, sealer, now, which, erase):
+        done += count
+    return done
+
+
+def _touched_since(instant: Any) -> Any:  # noqa: ANN401 - SQL expressions
+    """Answer whether anybody did anything with a referral since; what we do ourselves does not count."""
+    return exists().where(
+        col(EventRow.referral_id) == col(Referral.id),
+        col(EventRow.at) > instant,
+        col(EventRow.actor) != WORKER.name,
+    )
+
+
+def _has_consent(*statuses: Status) -> Any:  # noqa: ANN401 - an SQL condition
+    return exists().where(
+        col(ConsentState.referral_id) == col(Referral.id),
+        col(ConsentState.status).in_([str(status) for status in statuses]),
+        col(ConsentState.conference_id).is_(None),
+    )
+
+
+async def turn_keys_over(database: Database, sealer: Sealer, now: datetime) -> int:
+    """Let wrapping keys of age turn over, and finish what an erasure or an earlier round began."""
+    return await rewrapping.turn_over(database, sealer, rewrapping.due(sealer.file, now), now)
+
+
+async def forget_requests(database: Database, sealer: Sealer, now: datetime) -> int:
+    """Forget the keys of repeated requests and the sessions that have ended."""
+    del sealer
+    async with database.write() as tx:
+        gone = await tx.execute(
+            delete(Idempotency)
+            .where(col(Idempotency.created_at) <= now - retention.REPEATED)
+            .returning(col(Idempotency.key))
+        )
+        for table in (PersonSession, GuestSession):
+            await tx.execute(delete(table).where(col(table.expires_at) <= now))
+        return len(gone.all())
+
+
+async def sign_days(database: Database, sealer: Sealer, now: datetime) -> int:
+    """Write the signed head of every day that is over."""
+    key, key_id, _ = auditing.keys_of(sealer.home)
+    async with database.write() as tx:
+        await store.begin(tx, WORKER)
+        return len(await auditing.write_heads(tx, key, key_id, now))
+
+
+Job = Callable[[Database, Sealer, datetime], Awaitable[int]]
+
+JOBS: Final[tuple[Job, ...]] = (
+    expire_consents,
+    warn_of_expiry,
+    tell_overdue,
+    end_pauses,
+    ask_about_idle,
+    erase_past_term,
+    turn_keys_over,
+    forget_requests,
+    sign_days,
+)
+"""All that the worker does in a round, in this order."""

@@ -1,0 +1,320 @@
+"""A moved clock walks every state: what is hers stays for its term, and not longer."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+import pytest
+from api.referral.test_conversation import PNG
+from api.referral.world import (
+    GIVEN,
+    HERS,
+    NOTE,
+    PATHS,
+    PRACTISING,
+    RECIPIENT,
+    SANCTIONING,
+    SENDER,
+    Handover,
+    World,
+    problem,
+)
+from hypothesis import given
+from hypothesis import strategies as st
+
+from relais_referral import rewrapping, store, worker
+from relais_referral.actions import keeping
+from relais_referral.domain.handshake import ENDED, State
+from relais_referral.domain.retention import Age, goes_at, is_idle
+
+pytestmark = pytest.mark.anyio
+
+SECOND = timedelta(seconds=1)
+DAY = timedelta(days=1)
+BEGAN = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
+
+
+@dataclass
+class Time:
+    """A clock that a test moves, and the worker's rounds at its time."""
+
+    world: World
+    now: datetime = BEGAN
+
+    def __call__(self) -> datetime:
+        """Answer the instant that the test set."""
+        return self.now
+
+    async def round(self) -> dict[str, int]:
+        """Let the worker do what is due now."""
+        state = self.world.app.state
+        return await worker.one_round(state.database, state.sealer, self.now)
+
+
+@pytest.fixture(name="time")
+def _time(fresh: World) -> Time:
+    time = Time(fresh)
+    fresh.app.state.clock = time
+    return time
+
+
+async def filled(handover: Handover, time: Time, **changes: Any) -> None:
+    """Open a draft that holds something of every kind."""
+    await handover.open(notes=NOTE, **changes)
+    headers = {"Content-Type": "image/png", "Content-Disposition": 'attachment; filename="canari.png"'}
+    added = await handover.sender.post(f"{handover.place}/documents", headers=headers, content=PNG)
+    assert added.status_code == 201, added.text
+    del time
+
+
+async def left(world: World, handover: Handover) -> dict[str, int]:
+    """Answer how much sealed there still is of a referral, by table, and whether its key lives."""
+    connection = await asyncpg.connect(world.database.owner_dsn)
+    try:
+        found = {
+            table: await connection.fetchval(f"select count(*) from {table} where referral_id = $1", UUID(handover.id))  # noqa: S608 - a name of ours
+            for table in ("sealed_part", "message", "document")
+        }
+        found["key"] = await connection.fetchval(
+            "select count(*) from referral where id = $1 and wrapped_key is not null", UUID(handover.id)
+        )
+    finally:
+        await connection.close()
+    return {name: count for name, count in found.items() if count}
+
+
+TERMS = {
+    "draft": timedelta(days=365),
+    "proposed": timedelta(days=365),
+    "received": timedelta(days=365),
+    "accepted": timedelta(days=365),
+    "meeting_planned": timedelta(days=365),
+    "handed_over": timedelta(days=365),
+    "closed": timedelta(days=183),
+    "declined": timedelta(days=30),
+    "cancelled": timedelta(days=30),
+    "withdrawn": timedelta(days=30),
+}
+"""When something happens to each state: it goes, or its sender is asked whether it goes on."""
+
+
+@pytest.mark.parametrize("state", PATHS)
+async def test_no_sealed_datum_outlives_its_row_of_the_table(fresh: World, time: Time, state: str) -> None:
+    handover = fresh.between(SENDER, RECIPIENT)
+    await filled(handover, time)
+    await handover.agree("identity", "contact", "needs", "notes", "documents", given_at=time.now.isoformat())
+    if PATHS[state]:
+        await handover.walk(*PATHS[state])
+    assert (await left(fresh, handover))["key"] == 1
+    time.now = BEGAN + TERMS[state] - SECOND
+    await time.round()
+    assert (await left(fresh, handover)).keys() >= {"sealed_part", "document", "key"}
+    time.now = BEGAN + TERMS[state]
+    await time.round()
+    if TERMS[state] == timedelta(days=365):
+        # Its sender is asked, and a month later it goes.
+        tasks = (await handover.sender.get(f"{handover.place}/tasks")).json()["items"]
+        assert [task["kind"] for task in tasks].count("idle") == 1
+        time.now += timedelta(days=30) - SECOND
+        await time.round()
+        assert (await left(fresh, handover))["key"] == 1
+        time.now += SECOND
+        await time.round()
+    assert await left(fresh, handover) == {}
+    # Another round changes nothing; the wrapping key goes with the next one.
+    time.now += timedelta(minutes=2)
+    again = await time.round()
+    assert again.keys() <= {"sign_days", "turn_keys_over", "forget_requests"}
+    for client in (handover.sender, handover.recipient):
+        answer = await client.get(handover.place)
+        assert answer.status_code in {200, 404}
+        assert not [word for word in (*HERS, "Ana Lopes", "Ben Noel") if word in answer.text]
+        assert (await client.get(f"{handover.place}/documents")).json().get("items", []) == []
+        assert (await client.get(f"{handover.place}/messages")).json().get("items", []) == []
+    connection = await asyncpg.connect(fresh.database.owner_dsn)
+    try:
+        tables = await connection.fetch("select tablename from pg_tables where schemaname = 'public'")
+        for table in [row[0] for row in tables]:
+            rows = await connection.fetch(f"select {table}::text from {table}")  # noqa: S608 - a name of ours
+            for row in rows:
+                assert not [word for word in HERS if word in row[0]], table
+    finally:
+        await connection.close()
+
+
+async def test_a_draft_without_her_agreement_goes_after_a_week(fresh: World, time: Time) -> None:
+    handover = fresh.between(SENDER, RECIPIENT)
+    await filled(handover, time)
+    time.now = BEGAN + 7 * DAY - SECOND
+    await time.round()
+    assert (await left(fresh, handover))["key"] == 1
+    time.now += SECOND
+    assert (await time.round())["erase_past_term"] == 1
+    assert await left(fresh, handover) == {}
+    seen = await handover.sender.get(handover.place)
+    assert GIVEN not in seen.text
+    assert problem(await handover.step(handover.sender, "propose"))[0] == 409
+
+
+async def test_a_rehearsal_goes_after_a_week_whatever_its_state(fresh: World, time: Time) -> None:
+    handover = Handover(fresh.as_(PRACTISING), fresh.as_(PRACTISING), PRACTISING)
+    await filled(handover, time)
+    await handover.agree(given_at=time.now.isoformat())
+    await handover.walk("propose", "r.accept")
+    time.now = BEGAN + 7 * DAY - SECOND
+    await time.round()
+    assert (await left(fresh, handover))["key"] == 1
+    time.now += SECOND
+    await time.round()
+    assert await left(fresh, handover) == {}
+
+
+async def test_the_sender_that_says_that_it_goes_on_keeps_it(fresh: World, time: Time) -> None:
+    handover = fresh.between(SENDER, RECIPIENT)
+    await filled(handover, time)
+    await handover.agree(given_at=time.now.isoformat())
+    await handover.walk("propose", "r.accept")
+    time.now = BEGAN + 365 * DAY
+    await time.round()
+    await handover.walk("r.plan_meeting")
+    time.now += 31 * DAY
+    await time.round()
+    assert (await left(fresh, handover))["key"] == 1
+
+
+async def test_an_agreement_runs_out_with_a_word_beforehand(fresh: World, time: Time) -> None:
+    handover = fresh.between(SENDER, RECIPIENT)
+    await handover.open()
+    until = BEGAN + 30 * DAY
+    await handover.agree(given_at=time.now.isoformat(), valid_until=until.isoformat())
+    await handover.walk("propose", "r.accept")
+    time.now = until - 14 * DAY - SECOND
+    assert "warn_of_expiry" not in await time.round()
+    time.now += SECOND
+    assert (await time.round())["warn_of_expiry"] == 1
+    assert "warn_of_expiry" not in await time.round()
+    for client in (handover.sender, handover.recipient):
+        tasks = (await client.get(f"{handover.place}/tasks")).json()["items"]
+        assert [task["kind"] for task in tasks if task["kind"] != "tell_person"] == ["consent_expiring"]
+    assert GIVEN in (await handover.recipient.get(handover.place)).text
+    time.now = until
+    # Nothing is read any more from that instant, whether the worker came by or not.
+    assert GIVEN not in (await handover.recipient.get(handover.place)).text
+    assert (await time.round())["expire_consents"] == 1
+    assert "expire_consents" not in await time.round()
+    [consent] = (await handover.sender.get(f"{handover.place}/consents")).json()["items"]
+    assert consent["status"] == "expired"
+    copies = (await handover.recipient.get(f"{handover.place}/tasks")).json()["items"]
+    assert "local_copy" in [task["kind"] for task in copies]
+
+
+async def test_overdue_is_told_once_and_never_in_a_pause(fresh: World, time: Time) -> None:
+    handover = fresh.between(SENDER, RECIPIENT)
+    await handover.open(urgency="today")
+    await handover.agree(given_at=time.now.isoformat())
+    await handover.walk("propose", "pause")
+    time.now += timedelta(hours=2)
+    assert "tell_overdue" not in await time.round()
+    await handover.walk("resume")
+    assert (await time.round())["tell_overdue"] == 1
+    assert "tell_overdue" not in await time.round()
+    for client in (handover.sender, handover.recipient):
+        tasks = (await client.get(f"{handover.place}/tasks")).json()["items"]
+        assert [task["kind"] for task in tasks] == ["overdue"]
+
+
+async def test_a_pause_ends_on_its_day(fresh: World, time: Time) -> None:
+    handover = fresh.between(SENDER, RECIPIENT)
+    await handover.open()
+    await handover.agree(given_at=time.now.isoformat())
+    await handover.walk("propose")
+    until = (BEGAN + 3 * DAY).date().isoformat()
+    assert (await handover.step(handover.sender, "pause", until=until)).status_code == 200
+    time.now = BEGAN + 3 * DAY
+    assert "end_pauses" not in await time.round()
+    time.now += DAY
+    assert (await time.round())["end_pauses"] == 1
+    assert "paused" not in (await handover.sender.get(handover.place)).json()
+
+
+@pytest.mark.parametrize("end", ["withdraw", "r.decline", "closed"])
+async def test_a_sender_that_may_sanction_reads_its_own_words_as_long_however_it_ended(
+    fresh: World, time: Time, end: str
+) -> None:
+    handover = fresh.between(SANCTIONING, RECIPIENT)
+    await handover.open()
+    await handover.agree(given_at=time.now.isoformat())
+    await handover.walk("propose")
+    if end == "closed":
+        await handover.walk("r.accept", "r.confirm_handover")
+        async with fresh.app.state.database.write() as tx:
+            # The person says so in her own session; here her word stands in the row at once.
+            await store.begin(tx, rewrapping.WORKER)
+            referral, _ = await store.lock_referral(tx, UUID(handover.id), rewrapping.WORKER)
+            referral.state, referral.state_at, referral.noticed_at = "closed", time.now, time.now
+    else:
+        await handover.walk(end)
+    time.now = BEGAN + 30 * DAY - SECOND
+    await time.round()
+    assert GIVEN in (await handover.sender.get(handover.place)).text
+    time.now += SECOND
+    await time.round()
+    answer = await handover.sender.get(handover.place)
+    assert GIVEN not in answer.text
+    assert answer.json()["state"] == "ended"
+
+
+async def test_a_job_that_fails_keeps_none_of_the_others_from_their_work(
+    fresh: World, time: Time, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    handover = fresh.between(SENDER, RECIPIENT)
+    await filled(handover, time)
+
+    async def fails(*_: object) -> int:
+        raise RuntimeError("a fault of this test")
+
+    monkeypatch.setattr(worker, "JOBS", (fails, *keeping.JOBS))
+    time.now = BEGAN + 7 * DAY
+    assert (await time.round())["erase_past_term"] == 1
+
+
+async def test_old_request_keys_are_forgotten(fresh: World, time: Time) -> None:
+    await fresh.between(SENDER, RECIPIENT).open()
+    time.now = BEGAN + DAY - SECOND
+    assert "forget_requests" not in await time.round()
+    time.now += SECOND
+    assert (await time.round())["forget_requests"] == 1
+
+
+ages = st.builds(
+    Age,
+    state=st.sampled_from(State),
+    created_at=st.just(BEGAN),
+    state_at=st.integers(0, 400).map(lambda days: BEGAN + days * DAY),
+    updated_at=st.integers(0, 800).map(lambda days: BEGAN + days * DAY),
+    agreed=st.booleans(),
+    refused=st.booleans(),
+    practice=st.booleans(),
+    idle_asked_at=st.none() | st.integers(0, 800).map(lambda days: BEGAN + days * DAY),
+    erased_at=st.none() | st.integers(0, 800).map(lambda days: BEGAN + days * DAY),
+)
+
+
+@given(ages, st.integers(0, 2_000).map(lambda days: BEGAN + days * DAY))
+def test_everything_goes_or_is_asked_about(age: Age, now: datetime) -> None:
+    term = goes_at(age)
+    if age.state in ENDED:
+        assert term is not None
+        assert term <= age.state_at + 30 * DAY
+    if age.practice:
+        assert term is not None
+        assert term <= age.created_at + 7 * DAY
+    if term is None:
+        # What has no term yet is asked about a year after it was last touched, and that starts one.
+        assert is_idle(age, max(now, age.updated_at + 365 * DAY))
+
+
+def test_the_table_names_a_term_for_every_state() -> None:
+    assert set(TERMS) == {str(state) for state in State}
