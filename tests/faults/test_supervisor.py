@@ -38,6 +38,11 @@ import json, os, signal, sys
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
 NAME = "NAME_OF_SERVICE"
+if sys.argv[1] == "work":
+    signal.signal(signal.SIGTERM, lambda *_: (print("worker ends", flush=True), os._exit(0)))
+    print("worker", os.getpid(), flush=True)
+    while True:
+        signal.pause()
 if sys.argv[1] != "serve":
     print(" ".join(sys.argv[1:]))
     if sys.argv[1] == os.environ.get("STAND_IN_HANGS_IN"):
@@ -145,6 +150,19 @@ class Up:
                 await connection.close()
 
         return asyncio.run(ask())
+
+    def worker(self, besides: int = 0) -> int:
+        """Answer the process of the referral app's stand-in worker, once there is one besides a former one."""
+        log = self.home.logs / "referral-work.log"
+        until = time.monotonic() + PATIENCE_S
+        while time.monotonic() < until:
+            found = [
+                int(pid) for pid in re.findall(r"^worker (\d+)$", log.read_text() if log.exists() else "", re.MULTILINE)
+            ]
+            if found and found[-1] != besides:
+                return found[-1]
+            time.sleep(0.05)
+        raise AssertionError("there is no worker:\n" + self.output)
 
     def postmaster(self) -> int:
         """Answer the process of its PostgreSQL."""
@@ -385,6 +403,21 @@ def test_a_killed_service_is_named_and_comes_back(start: Start, service: str) ->
     after = {name: up.ask(name)[0] for name in SERVICES}
     assert {name for name in SERVICES if before[name] != after[name]} == {service}
     assert up.end() == 0
+
+
+def test_a_killed_worker_is_named_and_comes_back(start: Start) -> None:
+    """It is watched as its service is, which does not notice; with the stack it ends in its own order."""
+    up = start()
+    up.until("ready: ")
+    worker, services = up.worker(), {name: up.ask(name)[0] for name in SERVICES}
+    os.kill(worker, signal.SIGKILL)
+    up.until("referral-work died: signal SIGKILL; starting it again in 0.2 s")
+    again = up.worker(besides=worker)
+    assert {name: up.ask(name)[0] for name in SERVICES} == services
+    processes = Descendants([again])
+    assert up.end() == 0
+    assert processes.alive() == 0
+    assert up.home.last_words("referral-work")[-1] == "worker ends"
 
 
 def test_a_service_that_keeps_dying_ends_everything(start: Start) -> None:
