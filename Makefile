@@ -79,7 +79,8 @@ endif
 	  done; done; \
 	  echo "Relais needs Python 3.11 or newer with venv (Debian: apt-get install python3-venv)." >&2; exit 1; }
 	@echo "installing what requirements.lock names (once)"
-	@$(PYTHON) -m pip install --quiet --require-hashes --requirement requirements.lock
+	@# The lock names everything: nothing is left to resolve, so a release of tomorrow changes nothing.
+	@$(PYTHON) -m pip install --quiet --no-deps --require-hashes --requirement requirements.lock
 	@$(PYTHON) -m pip install --quiet --no-deps --no-build-isolation $(addprefix --editable ./,$(PACKAGES))
 	@pwd > .venv/installed
 
