@@ -86,15 +86,22 @@ def verify(
 ) -> None:
     """Find changed, removed, added or reordered events over all referrals, and daily heads that do not fit them."""
     settings = ReferralSettings.load()
-    _, key_id, public = auditing.keys_of(settings.home)
-    exported = Head.of(json.loads(head.read_text())) if head else None
+    public = auditing.public_keys(settings.home)
+    exported = _handed_out(head) if head else None
     verdict = asyncio.run(
-        _as_owner(settings, lambda tx: auditing.verify(tx, {key_id: public}.get, exported)),
+        _as_owner(settings, lambda tx: auditing.verify(tx, public, utc_now(), exported)),
     )
     for fault in verdict.faults:
         console.print(fault)
     console.print(f"{verdict.referrals} referrals and {verdict.heads} daily heads, {len(verdict.faults)} faults.")
     raise typer.Exit(1 if verdict.faults else 0)
+
+
+def _handed_out(path: Path) -> Head:
+    try:
+        return Head.of(json.loads(path.read_text()))
+    except (OSError, ValueError, KeyError, TypeError) as fault:
+        raise typer.BadParameter(f"That is no head as `audit head` prints it ({type(fault).__name__}).") from None
 
 
 @audit.command()

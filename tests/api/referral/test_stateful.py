@@ -361,7 +361,7 @@ class Machine(RuleBasedStateMachine):
             assert row["state"] == referral.state
             assert row["event_count"] == len(events)
             said = [_event(event) for event in events]
-            assert chain.first_fault(said, head=bytes(row["event_head"])) is None
+            assert chain.first_fault(said, head=bytes(row["event_head"]), count=row["event_count"]) is None
             states = [event.data["state"] for event in said if "state" in event.data]
             assert (states[-1] if states else "draft") == row["state"]
             one = self.run(

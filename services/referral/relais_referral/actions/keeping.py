@@ -233,7 +233,7 @@ async def forget_requests(database: Database, sealer: Sealer, now: datetime) -> 
 
 async def sign_days(database: Database, sealer: Sealer, now: datetime) -> int:
     """Write the signed head of every day that is over."""
-    key, key_id, _ = auditing.keys_of(sealer.home)
+    key, key_id = auditing.signing_key(sealer.home)
     async with database.write() as tx:
         await store.begin(tx, WORKER)
         return len(await auditing.write_heads(tx, key, key_id, now))

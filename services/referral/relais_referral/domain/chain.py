@@ -28,7 +28,7 @@ class Event:
 
 
 def digest(event: Event) -> bytes:
-    """Answer the hash of an event: SHA-256 over the hash before it and all that it says."""
+    """Answer the hash of an event: SHA-256 over the hash before it and all that it says (docs/proof.md)."""
     said = json.dumps(
         [
             str(event.referral_id),
@@ -45,20 +45,25 @@ def digest(event: Event) -> bytes:
     return sha256(event.previous + said.encode()).digest()
 
 
-def first_fault(events: Iterable[Event], *, head: bytes) -> str | None:
-    """Answer the first thing wrong with a referral's events, or nothing.
+def first_fault(events: Iterable[Event], *, head: bytes, count: int) -> str | None:
+    """Answer the first thing wrong with a referral's events, naming the first bad one, or nothing.
 
     Args:
         events: All of one referral, by number.
         head: The hash of the last event, as the referral's own row remembers it: a cut end shows too.
+        count: How many events there are, as that row remembers.
     """
-    before = START
+    before, last = START, 0
     for number, event in enumerate(events, start=1):
+        if number > count:
+            return f"event {event.number} was added, the referral remembers {count}"
         if event.number != number:
             return f"event {number} is missing"
         if event.previous != before:
             return f"event {number} does not follow the one before it"
         if event.hash != digest(event):
             return f"event {number} was changed"
-        before = event.hash
-    return None if before == head else "the last events are missing"
+        before, last = event.hash, number
+    if last < count:
+        return f"event {last + 1} is missing, and whatever came after it"
+    return None if before == head else f"event {last} is not the one that the referral remembers as its last"
