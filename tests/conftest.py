@@ -100,7 +100,8 @@ def _renamed(dsn: str, database: str) -> str:
 def _server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Home, Databases]]:
     """Start a server for the session, watched by a loop of its own: tests have theirs."""
     loop = asyncio.new_event_loop()
-    thread = threading.Thread(target=loop.run_forever, name="postgres")
+    # A run that was interrupted ends all the same: the server ends with its process.
+    thread = threading.Thread(target=loop.run_forever, name="postgres", daemon=True)
     thread.start()
 
     def run(work: Coroutine[Any, Any, Any]) -> Any:
