@@ -91,9 +91,10 @@ def verify(
     verdict = asyncio.run(
         _as_owner(settings, lambda tx: auditing.verify(tx, public, utc_now(), exported)),
     )
+    # One line each, however narrow the terminal is: other programs read them.
     for fault in verdict.faults:
-        console.print(fault)
-    console.print(f"{verdict.referrals} referrals and {verdict.heads} daily heads, {len(verdict.faults)} faults.")
+        typer.echo(fault)
+    typer.echo(f"{verdict.referrals} referrals and {verdict.heads} daily heads, {len(verdict.faults)} faults.")
     raise typer.Exit(1 if verdict.faults else 0)
 
 
