@@ -23,6 +23,7 @@ from relais_shared.auth import Actor
 from relais_shared.refusals import Fault, NotFound, StaleVersion
 from relais_shared.telemetry import current_trace_id
 
+ERASED: Final = "What was written here has been erased."
 NO_NUMBER: Final = "A national number is never needed here: leave it out."
 
 
@@ -189,8 +190,12 @@ def seal_of(referral: Referral, asked: Asked) -> Seal:
         NotFound: Its key is gone: nothing of it can be opened any more.
     """
     if referral.key_id is None or referral.wrapped_key is None or referral.erased_at is not None:
-        raise NotFound("What was written here has been erased.")
-    return asked.sealer.open(referral.id, Wrapped(referral.key_id, bytes(referral.wrapped_key)))
+        raise NotFound(ERASED)
+    try:
+        return asked.sealer.open(referral.id, Wrapped(referral.key_id, bytes(referral.wrapped_key)))
+    except KeyError:
+        # The row comes from an older copy of the database: its wrapping key was destroyed since.
+        raise NotFound(ERASED) from None
 
 
 def moved(referral: Referral, asked: Asked, *, noticed: bool = False, by: Party | None = Party.SENDER) -> None:
