@@ -312,7 +312,7 @@ class Document(Table, table=True):
 
 
 class Task(Table, table=True):
-    """Something that waits for one side's professionals; it holds nothing of hers."""
+    """Something that waits for one side's professionals; it holds nothing of hers, words of an answer are sealed."""
 
     __table_args__ = (Index("task_open", "opened_at", postgresql_where=text("done_at is null and dropped_at is null")),)
 

@@ -216,6 +216,26 @@ async def test_a_sensitive_theme_needs_its_basis(world: World, structure: Any, t
     assert agreed.json()["article_9_basis"] == "explicit consent (art. 9.2.a)"
 
 
+@pytest.mark.parametrize(
+    ("field", "value", "place"),
+    [
+        ("article_9_basis", f"accord de {GIVEN}", "/article_9_basis"),
+        ("legal_basis", {"referral": f"joignable au {PHONE}"}, "/legal_basis/referral"),
+        ("collected_by", "91.05.04-123.54", "/collected_by"),
+    ],
+)
+async def test_a_record_that_outlives_her_data_tells_nothing_of_her(
+    handover: Handover, field: str, value: Any, place: str
+) -> None:
+    await handover.open()
+    body = a_consent(**{field: value})
+    answer = await handover.sender.post(f"{handover.place}/consents", headers=key(), json=body)
+    assert problem(answer) == (422, "personal-data-detected")
+    assert [fault["pointer"] for fault in answer.json()["errors"]] == [place]
+    assert not [word for word in (GIVEN, PHONE, "91.05") if word in answer.text]
+    await handover.agree(legal_basis={"referral": "art. 6.1.e, loi du 12/05/2004"})
+
+
 async def test_a_sender_that_may_sanction_is_not_offered_feedback(world: World) -> None:
     handover = world.between(SANCTIONING, RECIPIENT)
     await handover.open()

@@ -1,6 +1,7 @@
 """Wrapping keys turn over while the app works; what was erased is opened by no key of today, older copies included."""
 
 import asyncio
+import subprocess
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -9,11 +10,16 @@ from uuid import UUID
 import asyncpg
 import httpx
 import pytest
-from api.referral.world import GIVEN, HERS, RECIPIENT, SENDER, World
+from api.referral.her import herself
+from api.referral.test_keeping import Time
+from api.referral.world import GIVEN, HERS, RECIPIENT, SENDER, Handover, World, opened
 from cryptography.exceptions import InvalidTag
 
+from relais_local import programs
+from relais_local.databases import Access
 from relais_referral import rewrapping, store
-from relais_referral.sealing import Sealer, Wrapped
+from relais_referral.actions import keeping
+from relais_referral.sealing import LIVING, Sealer, Wrapped
 from relais_shared.db import Database
 
 pytestmark = pytest.mark.anyio
@@ -30,14 +36,6 @@ async def fetch(dsn: str, query: str, *values: object) -> list[asyncpg.Record]:
         return found
     finally:
         await connection.close()
-
-
-async def shred(world: World, id_: str, now: datetime) -> None:
-    """Destroy one referral for good, as the worker does."""
-    async with world.app.state.database.write() as tx:
-        await store.begin(tx, rewrapping.WORKER)
-        referral, _ = await store.lock_referral(tx, UUID(id_), rewrapping.WORKER)
-        await rewrapping.shred(tx, world.app.state.sealer, referral, now)
 
 
 async def test_all_keys_turn_over_while_the_app_works(fresh: World) -> None:
@@ -95,64 +93,99 @@ async def test_a_key_is_not_destroyed_while_a_row_is_under_it(fresh: World) -> N
     assert (await handover.sender.get(handover.place)).status_code == 200
 
 
-async def test_an_older_copy_opens_nothing_that_was_erased_since(
-    fresh: World,
+class Backup:
+    """A dump of a database, as an operator keeps it, brought back beside the keys of today."""
+
+    def __init__(self, databases: Any, file: Path) -> None:
+        self._databases = databases
+        self._file = file
+        self._tools = programs.find(databases.files).bin
+
+    async def take(self, of: Access) -> None:
+        """Dump a database."""
+        await self._run("pg_dump", "--format=custom", f"--file={self._file}", self._as_admin(of))
+
+    async def restored(self) -> Access:
+        """Answer the database as it was, under another name."""
+        target: Access = await asyncio.to_thread(self._databases.fresh, "referral")
+        await self._run("pg_restore", "--clean", "--if-exists", f"--dbname={self._as_admin(target)}", str(self._file))
+        return target
+
+    def _as_admin(self, database: Access) -> str:
+        return f"{self._databases.admin_dsn.rpartition('/')[0]}/{database.dsn.rpartition('/')[2]}"
+
+    async def _run(self, tool: str, *words: str) -> None:
+        done = await asyncio.to_thread(
+            subprocess.run, [self._tools / tool, *words], capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stderr
+
+
+async def read(world: World, handover: Handover) -> str:
+    """Answer all that both sides read of a hand-over."""
+    said = []
+    for client in (world.as_(SENDER), world.as_(RECIPIENT)):
+        for what in ("", "/messages", "/documents", "/tasks", "/consents"):
+            answer = await client.get(f"{handover.place}{what}")
+            assert answer.status_code in {200, 404}, answer.text
+            said.append(answer.text)
+    return "".join(said)
+
+
+async def test_nothing_opens_what_she_had_erased_older_backups_included(
+    fresh: World, databases: Any, tmp_path: Path
 ) -> None:
+    """Her page, the moved clock, the worker's own rounds, and a backup from before, restored beside today's keys."""
+    time = Time(fresh, datetime.now(UTC))
+    fresh.app.state.clock = time
     kept, gone = fresh.between(SENDER, RECIPIENT), fresh.between(SENDER, RECIPIENT)
     for handover in (kept, gone):
         await handover.open(notes=CANARY)
         await handover.agree("identity", "notes", "needs")
         await handover.walk("propose", "r.accept")
-    # The older backup: the rows as they stood, beside today's keys.
-    backup = await fetch(fresh.database.owner_dsn, "select id, key_id, wrapped_key from referral")
-    parts = await fetch(fresh.database.owner_dsn, "select * from sealed_part where part = 'notes'")
-    now = datetime.now(UTC)
-    sealer: Sealer = fresh.app.state.sealer
-    await shred(fresh, gone.id, now)
-    await rewrapping.turn_over(fresh.app.state.database, sealer, [], now)
-    await rewrapping.turn_over(fresh.app.state.database, sealer, [], now + LATER)
+        await handover.sender.post(f"{handover.place}/messages", json={"words": f"{CANARY} {GIVEN}"})
+    backup = Backup(databases, tmp_path / "backup")
+    await backup.take(fresh.database)
+    rows = await fetch(fresh.database.owner_dsn, "select id, key_id, wrapped_key from referral")
+    then = {str(row["id"]): Wrapped(row["key_id"], bytes(row["wrapped_key"])) for row in rows}
+    file = fresh.app.state.sealer.file
+
+    she = await herself(fresh, gone)
+    assert (await she.post(f"/v1/person/referrals/{gone.id}/erase")).status_code == 200
+    time.now += timedelta(hours=72, seconds=-1)
+    assert "erase_past_term" not in await time.round()
+    # Until then it could be taken back; the backup could be read as well.
+    Sealer(file).open(UUID(gone.id), then[gone.id])
+    time.now += timedelta(seconds=1)
+    assert (await time.round())["erase_past_term"] == 1
+    time.now += LATER
+    await time.round()
+
     today = Sealer.load(Path(fresh.app.state.settings.home))
-    by_id = {str(row["id"]): Wrapped(row["key_id"], bytes(row["wrapped_key"])) for row in backup}
-    note = {str(row["referral_id"]): bytes(row["content"]) for row in parts}
     with pytest.raises(KeyError):
-        today.open(UUID(gone.id), by_id[gone.id])
-    # The other is read as before, though the key it was under may have gone too.
-    assert CANARY in (await kept.recipient.get(kept.place)).text
-    for key_id in today.file.held():
+        today.open(UUID(gone.id), then[gone.id])
+    for key_id in file.held():
         with pytest.raises(InvalidTag):
-            today.open(UUID(gone.id), Wrapped(key_id, by_id[gone.id].wrapped))
-    assert note[gone.id] != note[kept.id]
-    for table in ("sealed_part", "message", "document", "decision"):
-        rows = await fetch(fresh.database.owner_dsn, f"select 1 from {table} where referral_id = $1", UUID(gone.id))  # noqa: S608 - a name of ours
-        assert rows == []
-    seen = await gone.recipient.get(gone.place)
-    assert seen.status_code == 200
-    assert not [word for word in (*HERS, CANARY) if word in seen.text]
-    assert not [word for word in (*HERS, CANARY) if word in (await gone.sender.get(gone.place)).text]
+            today.open(UUID(gone.id), Wrapped(key_id, then[gone.id].wrapped))
+    assert not telling(await read(fresh, gone))
+    assert telling(await read(fresh, kept)) >= {CANARY, GIVEN}
+    async with opened(await backup.restored(), version=2) as older:
+        found = await fetch(older.database.owner_dsn, "select count(*) from sealed_part")
+        assert found[0][0] > 0
+        assert not telling(await read(older, gone))
+        # The other lives on in the backup too, unless it was kept under the very key that was destroyed.
+        assert bool(telling(await read(older, kept))) is (then[kept.id].key_id in file.held())
+
+        # Within a month every key of that day has turned over: the backup then opens nothing of anybody.
+        time.now += rewrapping.EVERY
+        for _ in range(LIVING // rewrapping.AT_ONCE + 1):
+            await keeping.turn_keys_over(fresh.app.state.database, fresh.app.state.sealer, time.now)
+            time.now += LATER
+        assert not {wrapped.key_id for wrapped in then.values()} & set(file.held())
+        assert not telling(await read(older, kept))
+    assert telling(await read(fresh, kept)) >= {CANARY, GIVEN}
 
 
-async def test_nothing_of_her_stands_in_the_files_of_the_database(fresh: World, databases: Any) -> None:
-    handover = fresh.between(SENDER, RECIPIENT)
-    await handover.open(notes=CANARY, situation={"logement": CANARY}, goal_words=CANARY)
-    await handover.agree("identity", "contact", "needs", "notes", "situation")
-    await handover.walk("propose", "r.accept", "r.plan_meeting")
-    await handover.sender.post(f"{handover.place}/messages", json={"words": CANARY})
-    connection = await asyncpg.connect(databases.admin_dsn)
-    try:
-        await connection.execute("checkpoint")
-    finally:
-        await connection.close()
-    code = (await handover.sender.get(handover.place)).json()["short_code"]
-    found = await asyncio.to_thread(searched, databases.files, [*HERS, CANARY, code])
-    # What is searched for would be found: the code that both sides say stands in the clear.
-    assert found == {code}
-
-
-def searched(folder: Path, words: list[str]) -> set[str]:
-    """Answer which words stand in any file below a folder."""
-    found = set()
-    for file in folder.rglob("*"):
-        if file.is_file():
-            content = file.read_bytes()
-            found |= {word for word in words if word.encode() in content}
-    return found
+def telling(text: str) -> set[str]:
+    """Answer what of hers stands in a text."""
+    return {word for word in (*HERS, CANARY) if word in text}

@@ -160,8 +160,8 @@ class World:
 
 
 @asynccontextmanager
-async def opened(database: Access) -> AsyncIterator[World]:
-    """Run the app on a database, with the registry told; `RELAIS_HOME` stands in the environment."""
+async def opened(database: Access, version: int = 1) -> AsyncIterator[World]:
+    """Run the app on a database, with a version of the registry told; `RELAIS_HOME` stands in the environment."""
     directory = Directory()
     # Nobody listens on port 9: the registry is pushed here, never pulled.
     settings = ReferralSettings.load(
@@ -171,7 +171,7 @@ async def opened(database: Access) -> AsyncIterator[World]:
     private = OKPKey.import_key(orjson.loads((settings.home / "keys" / "gateway.jwk").read_bytes()))
     world = World(app, database, directory, Keyring("gateway", private, {}))
     async with app.router.lifespan_context(app):
-        await world.tell_registry()
+        await world.tell_registry(version)
         yield world
         for client in world.clients:
             await client.aclose()

@@ -7,14 +7,34 @@ from uuid import UUID, uuid4
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from relais_referral import store, views
-from relais_referral.actions.common import Asked, decided, event, locked, moved, open_task, stands
+from relais_referral.actions.common import (
+    Asked,
+    decided,
+    event,
+    locked,
+    moved,
+    open_pieces,
+    open_task,
+    refuse_numbers,
+    refuse_texts,
+    stands,
+)
 from relais_referral.actions.stepping import ask_about_copy, take
 from relais_referral.domain.consent import BOUND_ONLY, Purpose, Secrecy, Status, given_in_time
 from relais_referral.domain.handshake import Action, Party, Via
 from relais_referral.domain.refusals import IllegalAction, RecipientNotBound, SensitiveBasisMissing
 from relais_referral.models import ConsentRecord, ConsentState, OrganisationCopy, Referral
 from relais_referral.notices import notice
-from relais_referral.schemas import ConsentAnswer, ConsentInput, ConsentRequest, ConsentTerms, ConsentView, Withdrawal
+from relais_referral.schemas import (
+    ConsentAnswer,
+    ConsentInput,
+    ConsentRequest,
+    ConsentTerms,
+    ConsentView,
+    Identity,
+    Withdrawal,
+)
+from relais_shared import texts
 from relais_shared.refusals import Fault, InvalidInput, NotFound
 from relais_shared.registry import Organisation, known
 
@@ -31,12 +51,13 @@ async def record_consent(tx: AsyncSession, asked: Asked, id_: UUID, given: Conse
         NotFound: Absent, or not the actor's as sender.
         IllegalAction: The referral has ended.
         InvalidInput: A purpose or a time cannot be so.
+        PersonalDataDetected: A text of the record tells who she is.
         RecipientNotBound, SensitiveBasisMissing: The recipient or the theme needs more.
     """
     referral, parties, _ = await locked(tx, asked, id_)
     # Whoever may still cancel it may still ask her.
     decided(referral, None, asked, Action.CANCEL, parties & {Party.SENDER})
-    text = _judge_terms(referral, given, asked)
+    text = await _judge_terms(tx, referral, given, asked)
     if not given_in_time(given.given_at, asked.now, written=given.method == "in_person_written"):
         fault = Fault("/given_at", "Not in the future, and unless written at most 24 hours ago: ask her again.")
         raise InvalidInput("This agreement cannot be recorded so.", [fault])
@@ -57,7 +78,7 @@ async def request_consent(tx: AsyncSession, asked: Asked, id_: UUID, wanted: Con
     """
     referral, parties, _ = await locked(tx, asked, id_)
     decided(referral, None, asked, Action.CANCEL, parties & {Party.SENDER})
-    text = _judge_terms(referral, wanted, asked)
+    text = await _judge_terms(tx, referral, wanted, asked)
     facts = wanted.model_dump(mode="json", exclude={*_COLUMNS, "notice_version"}) | {
         "notice": text,
         "method": "private_link",
@@ -268,12 +289,14 @@ def _controller(id_: UUID, name: str, organisation: Organisation | None) -> dict
     return {**(organisation.controller if organisation else {}), "organisation_id": str(id_), "name": name}
 
 
-def _judge_terms(referral: Referral, terms: ConsentTerms, asked: Asked) -> dict[str, str]:
+async def _judge_terms(tx: AsyncSession, referral: Referral, terms: ConsentTerms, asked: Asked) -> dict[str, str]:
     """Answer the notice that was read, or refuse what cannot be.
 
     Raises:
         InvalidInput: Every fault is named.
+        PersonalDataDetected: A text of the record tells who she is.
     """
+    await _judge_texts(tx, referral, terms, asked)
     found = []
     text = notice(terms.notice_version, terms.language)
     if text is None and isinstance(terms, ConsentInput) and terms.interpreter != "none":
@@ -290,6 +313,24 @@ def _judge_terms(referral: Referral, terms: ConsentTerms, asked: Asked) -> dict[
     if found or text is None:
         raise InvalidInput("This agreement cannot be recorded so.", found)
     return {"version": text.version, "language": text.language, "sha256": text.sha256}
+
+
+async def _judge_texts(tx: AsyncSession, referral: Referral, terms: ConsentTerms, asked: Asked) -> None:
+    """Refuse what tells who she is in texts of the record: it is no sealed part, and outlives what is erased."""
+    written = {f"/legal_basis/{purpose}": text for purpose, text in terms.legal_basis.items()}
+    if terms.article_9_basis:
+        written["/article_9_basis"] = terms.article_9_basis
+    refuse_numbers({"/collected_by": terms.collected_by})
+    if written:
+        identity = (await open_pieces(tx, referral, ["identity"], asked)).get("identity")
+        names = Identity.model_validate(identity).names() if identity else []
+        refuse_texts(
+            [
+                Fault(pointer, f"This stays as proof when all else is erased, and holds {what}: leave it out.")
+                for pointer, text in written.items()
+                if (what := texts.telling(text, names))
+            ]
+        )
 
 
 def _judge_less(record: ConsentRecord, purposes: Iterable[str], categories: Iterable[str]) -> None:

@@ -1,5 +1,6 @@
 """What the two sides say to each other: messages, documents, tasks, and whose a referral is."""
 
+from collections.abc import Iterable
 from typing import Final
 from uuid import UUID, uuid4
 
@@ -261,13 +262,28 @@ async def finish_task(tx: AsyncSession, asked: Asked, task_id: UUID, done: TaskD
         refuse_texts([Fault("/basis", NO_NUMBER)])
     if task.done_at is None:
         task.done_at, task.done_by = asked.now, asked.caller.name
-        task.answer = done.model_dump(mode="json", exclude_none=True)
+        task.answer = done.model_dump(mode="json", exclude={"basis"}, exclude_none=True)
+        if done.basis is not None and referral.erased_at is None:
+            # A sentence about her perhaps: it is kept with what is hers, and goes with it.
+            await store.seal(tx, referral.id, _basis(task), seal_of(referral, asked).close(_basis(task), done.basis))
         event(tx, referral, asked, "task.done", kind=task.kind)
-    return task_view(task, referral)
+    return task_view(task, referral, done.basis)
 
 
-def task_view(task: Task, referral: Referral) -> TaskView:
-    """Represent a task."""
+def _basis(task: Task) -> str:
+    """Answer the name of the sealed part that says on what basis a copy is kept."""
+    return f"basis.{task.id}"
+
+
+async def bases_of(tx: AsyncSession, asked: Asked, referral: Referral, tasks: Iterable[Task]) -> dict[UUID, str]:
+    """Answer on what basis copies are kept, by task; a task without one is absent."""
+    done = [task for task in tasks if task.done_at is not None and task.kind == "local_copy"]
+    found = await open_pieces(tx, referral, [_basis(task) for task in done], asked)
+    return {task.id: found[_basis(task)] for task in done if _basis(task) in found}
+
+
+def task_view(task: Task, referral: Referral, basis: str | None = None) -> TaskView:
+    """Represent a task, with the basis on which a copy is kept."""
     return TaskView(
         id=task.id,
         referral_id=task.referral_id,
@@ -277,7 +293,7 @@ def task_view(task: Task, referral: Referral) -> TaskView:
         reason=task.reason,
         opened_at=task.opened_at,
         done_at=task.done_at,
-        answer=task.answer,
+        answer={**task.answer, "basis": basis} if task.answer and basis else task.answer,
     )
 
 
@@ -319,7 +335,9 @@ async def tasks_of(tx: AsyncSession, asked: Asked, id_: UUID) -> list[TaskView]:
     referral, parties = await store.lock_referral(tx, id_, asked.caller, reading=True)
     if views.neutral(referral, parties):
         return []
-    return [task_view(task, referral) for task in await store.tasks(tx, id_) if Party(task.party) in parties]
+    tasks = [task for task in await store.tasks(tx, id_) if Party(task.party) in parties]
+    bases = await bases_of(tx, asked, referral, tasks)
+    return [task_view(task, referral, bases.get(task.id)) for task in tasks]
 
 
 async def wanted(tx: AsyncSession, asked: Asked, id_: UUID) -> Wanted:

@@ -229,7 +229,7 @@ async def whole(tx: AsyncSession, asked: Asked, session: Session, id_: UUID) -> 
         consents=await consenting.read_consents(tx, asked, id_),
         messages=messages,
         documents=await conversing.list_documents(tx, asked, id_),
-        local_copies=await _local_copies(tx, id_),
+        local_copies=await _local_copies(tx, asked, referral),
         previews=await _previews(tx, asked, session, referral, None),
     )
 
@@ -254,16 +254,17 @@ def _whole_only(session: Session) -> None:
         raise ScopeMissing("This link shows the steps alone. Any counter opens the rest, with your card and code.")
 
 
-async def _local_copies(tx: AsyncSession, id_: UUID) -> list[LocalCopy]:
+async def _local_copies(tx: AsyncSession, asked: Asked, referral: Referral) -> list[LocalCopy]:
+    tasks = [task for task in await store.tasks(tx, referral.id) if task.kind == "local_copy"]
+    bases = await conversing.bases_of(tx, asked, referral, tasks)
     return [
         LocalCopy(
             asked_at=task.opened_at,
             answered_at=task.done_at,
             answer=(task.answer or {}).get("local_copy"),
-            basis=(task.answer or {}).get("basis"),
+            basis=bases.get(task.id),
         )
-        for task in await store.tasks(tx, id_)
-        if task.kind == "local_copy"
+        for task in tasks
     ]
 
 

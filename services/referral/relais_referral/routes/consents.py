@@ -32,6 +32,7 @@ _RECORDING: Any = problems.responses(
     refusals.NotYourTurn,
     refusals.RecipientNotBound,
     refusals.SensitiveBasisMissing,
+    refusals.PersonalDataDetected,
     idempotency.StillRunning,
     InvalidInput,
     idempotency.KeyReused,
