@@ -266,6 +266,7 @@ class Guest(Table, table=True):
     opened_at: datetime | None = _instant(nullable=True)
     ended_at: datetime | None = _instant(nullable=True)
     tries: int = 0
+    locked_until: datetime | None = _instant(nullable=True)
     name: str | None = None
     function: str | None = None
     secrecy: str | None = None

@@ -115,6 +115,7 @@ create table guest (
     opened_at timestamptz,
     ended_at timestamptz,
     tries integer not null default 0,
+    locked_until timestamptz,
     name varchar,
     function varchar,
     secrecy varchar,
@@ -244,7 +245,8 @@ create policy parties on referral to relais_referral using (
         where access_referral.referral_id = referral.id and access_referral.access_id = asking_access() limit 1
     ))
     or (asking_guest() is not null and (
-        select true from guest where guest.referral_id = referral.id and guest.id = asking_guest() limit 1
+        select true from guest
+        where guest.referral_id = referral.id and guest.id = asking_guest() and guest.ended_at is null limit 1
     ))
     or (asking_organisation() is not null and (
         select true from conference join conference_part on conference_part.conference_id = conference.id
