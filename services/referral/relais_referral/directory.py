@@ -30,6 +30,20 @@ class Named(BaseModel):
     name: str
 
 
+class Phone(BaseModel):
+    """A number of a service."""
+
+    number: str
+
+
+class Relay(BaseModel):
+    """The colleague or desk who takes hand-overs."""
+
+    name: str
+    phone: str | None = None
+    email: str | None = None
+
+
 class NamedService(BaseModel):
     """What a hand-over needs to know of the service that it names."""
 
@@ -39,6 +53,20 @@ class NamedService(BaseModel):
     can_receive: str
     status: str = "active"
     sensitive: bool = False
+    email: str | None = None
+    phones: list[Phone] = []
+    relay_contact: Relay | None = None
+
+    @property
+    def address(self) -> str | None:
+        """The e-mail at which the service itself is reached: its own, or its contact's for professionals."""
+        return self.email or (self.relay_contact.email if self.relay_contact else None)
+
+    @property
+    def numbers(self) -> list[str]:
+        """The telephone numbers of the service, its contact's for professionals first, each once."""
+        relay = [self.relay_contact.phone] if self.relay_contact and self.relay_contact.phone else []
+        return list(dict.fromkeys([*relay, *(phone.number for phone in self.phones)]))
 
 
 @dataclass(frozen=True, slots=True)

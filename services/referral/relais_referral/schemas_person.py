@@ -72,6 +72,13 @@ class AccessMade(View):
     made_at: datetime
 
 
+class CardToPrint(Input):
+    """Her link as it was just answered, to print her card."""
+
+    link: Annotated[str, StringConstraints(min_length=1, max_length=300)]
+    language: Language = "fr"
+
+
 class OpeningView(View):
     """One opening of her link."""
 

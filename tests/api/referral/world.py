@@ -63,7 +63,13 @@ OUTSIDER = Structure("Ailleurs")
 SANCTIONING = Structure("Controle", {"may_sanction": True})
 UNBOUND = Structure("Club", {"secrecy": "none"})
 SENSITIVE = Structure("Abri", service={"sensitive": True})
-BY_PHONE = Structure("Guichet", service={"can_receive": "phone_only"})
+DESK = {"name": "Zoé Maes", "phone": "071 00 00 09", "email": None}
+BY_PHONE = Structure(
+    "Guichet",
+    service={"can_receive": "phone_only", "phones": [{"number": "071 00 00 08"}], "relay_contact": DESK},
+)
+IMPORTED = Structure("Nid", service={"can_receive": "guest", "email": "accueil@nid.example"})
+"""It stands in the directory alone: its organisation has no account."""
 RETIRED = Structure("Ferme", service={"status": "retired"})
 UNSIGNED = Structure("Nouveau", {"agreement": False})
 WITHOUT_ACCOUNT = Structure("Voisin", {"scopes": []})
@@ -79,7 +85,7 @@ class Directory:
     """A directory that answers as the real one does for what the referral app asks (design 4)."""
 
     def __init__(self, structures: Sequence[Structure] = STRUCTURES) -> None:
-        self.services = {str(one.service_id): one.offers() for one in structures}
+        self.services = {str(one.service_id): one.offers() for one in (*structures, IMPORTED)}
         self.cards: list[dict[str, Any]] = []
         self.up = True
 

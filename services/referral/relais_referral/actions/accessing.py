@@ -135,13 +135,18 @@ async def make_access(  # noqa: PLR0913 - the link, by whom, for which hand-over
     event(tx, referral, asked, "access.made")
     return AccessMade(
         id=access.id,
-        link=f"{public_url.rstrip('/')}/p#{token}",
+        link=hers_at(public_url) + token,
         level=level,
         forced=level is not wanted.level,
         discreet=access.discreet,
         language=access.language,
         made_at=access.made_at,
     )
+
+
+def hers_at(public_url: str) -> str:
+    """Answer with what every link of hers begins; what follows the `#` travels in no request and no log."""
+    return f"{public_url.rstrip('/')}/p#"
 
 
 def _judge_maker(referral: Referral, parties: frozenset[Party], consent: Consent | None, asked: Asked) -> None:

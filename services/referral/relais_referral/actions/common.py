@@ -97,6 +97,17 @@ async def read(tx: AsyncSession, asked: Asked, id_: UUID) -> Shown:
     return await show(tx, referral, parties, asked)
 
 
+async def service_of(tx: AsyncSession, asked: Asked, id_: UUID) -> UUID:
+    """Answer which service a hand-over names; nothing sealed is touched.
+
+    Raises:
+        NotFound: Absent, or not the caller's to know of.
+    """
+    await store.begin(tx, asked.caller)
+    referral, _ = await store.find_referral(tx, id_, asked.caller)
+    return referral.service_id
+
+
 async def opened_parts(
     tx: AsyncSession, referral: Referral, parties: frozenset[Party], asked: Asked
 ) -> tuple[frozenset[Part], Consent | None]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from typing import Any, Final
-from uuid import UUID, uuid4
+from uuid import UUID, uuid4, uuid5
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -25,6 +25,7 @@ from relais_referral.domain.handshake import Action, Party, Via
 from relais_referral.domain.refusals import IllegalAction, RecipientNotBound, SensitiveBasisMissing
 from relais_referral.models import ConsentRecord, ConsentState, OrganisationCopy, Referral
 from relais_referral.notices import notice
+from relais_referral.papers.receipt import ConsentFacts, Controller
 from relais_referral.schemas import (
     ConsentAnswer,
     ConsentInput,
@@ -212,10 +213,8 @@ async def read_consents(tx: AsyncSession, asked: Asked, id_: UUID) -> list[Conse
     return [views.consent_view(record, state, asked.now, plain=plain) for record, state in rows]
 
 
-async def read_consent(
-    tx: AsyncSession, asked: Asked, consent_id: UUID
-) -> tuple[Referral, frozenset[Party], ConsentRecord, ConsentState]:
-    """Answer a consent with its referral and what the caller is in it, for its receipt.
+async def receipt_of(tx: AsyncSession, asked: Asked, consent_id: UUID) -> ConsentFacts:
+    """Answer what the receipt of a consent says; a sender that may sanction reads in it what it recorded alone.
 
     Raises:
         NotFound: Absent, or not the caller's to know of.
@@ -223,11 +222,42 @@ async def read_consent(
     await store.begin(tx, asked.caller)
     id_ = await store.referral_of_consent(tx, consent_id)
     referral, parties = await store.lock_referral(tx, id_, asked.caller, reading=True)
-    for record, state in await store.consents(tx, id_, reading=True):
-        if record.id == consent_id:
-            return referral, parties, record, state
-    raise NotFound(UNKNOWN)
+    rows = await store.consents(tx, id_, reading=True)
+    found = next(((record, state) for record, state in rows if record.id == consent_id), None)
+    if found is None:
+        raise NotFound(UNKNOWN)
+    record, state = found
+    ran_out = state.status == Status.GIVEN and record.valid_until is not None and record.valid_until <= asked.now
+    status, history = (Status.EXPIRED if ran_out else Status(state.status)), state.history
+    if views.neutral(referral, parties):
+        status, history = (Status.GIVEN if record.given_at else Status.REQUESTED), []
+    more = {name: record.record[name] for name in _ON_RECEIPT}
+    return ConsentFacts(
+        record_id=str(record.id),
+        # The same for every consent of this hand-over, and for nothing else.
+        subject=f"urn:uuid:{uuid5(referral.id, 'person')}",
+        purposes=record.purposes,
+        data_categories=record.data_categories,
+        controllers=[
+            Controller.of(facts, role)
+            for facts, role in zip(record.record["controllers"], ("sender", "recipient"), strict=False)
+        ],
+        recipient=record.record["recipient"]["name"],
+        service=record.record["recipient"].get("service_name") or "",
+        status=status,
+        recorded_at=record.recorded_at,
+        given_at=record.given_at,
+        valid_until=record.valid_until,
+        history=history,
+        **more,
+    )
 
+
+_ON_RECEIPT: Final = (
+    "schema_version", "method", "expressed_by", "language", "notice", "collected_by", "given_by", "legal_basis",
+    "article_9_basis", "seen_alone", "interpreter",
+)  # fmt: skip
+"""The record's other facts that its receipt says."""
 
 _COLUMNS: Final = frozenset({"purposes", "data_categories", "given_at", "valid_until"})
 """What stands in columns of its own, not in the record's other facts."""

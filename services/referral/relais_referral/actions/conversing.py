@@ -1,6 +1,7 @@
 """What the two sides say to each other: messages, documents, tasks, and whose a referral is."""
 
 from collections.abc import Iterable
+from datetime import datetime
 from typing import Final
 from uuid import UUID, uuid4
 
@@ -27,10 +28,13 @@ from relais_referral.domain.handshake import ENDED, WAITING, Party, State
 from relais_referral.domain.refusals import ConsentMissing, IllegalAction
 from relais_referral.domain.visibility import Category, Part
 from relais_referral.models import Document, Message, Referral, Task
+from relais_referral.papers.calendar import Entry
 from relais_referral.schemas import Assignment, DocumentView, Identity, MeetingView, MessageView, TaskDone, TaskView
 from relais_shared import texts
 from relais_shared.refusals import Fault, InvalidInput, NotFound
 
+MOST_ENTRIES: Final = 200
+"""Planned meetings in a feed: more than one team holds at a time, and few enough to open each."""
 NO_TASK: Final = "There is no such task, or it is not yours to know of."
 NO_DOCUMENT: Final = "There is no such document, or it is not yours to know of."
 
@@ -230,6 +234,39 @@ async def read_meetings(tx: AsyncSession, asked: Asked, id_: UUID) -> tuple[Refe
     pieces = await open_pieces(tx, referral, names, asked)
     disclose(tx, referral, parties, ["meeting"] if pieces else [], consent, asked)
     return referral, MeetingView(meeting=pieces.get("meeting"), options=pieces.get("meeting_options", []))
+
+
+async def entries(tx: AsyncSession, asked: Asked, id_: UUID) -> list[Entry]:
+    """Answer the meeting that stands as a calendar shows it, where its time is agreed; the reading is recorded.
+
+    Raises:
+        NotFound: Absent, or not the caller's to know of.
+    """
+    referral, view = await read_meetings(tx, asked, id_)
+    starts_at = (view.meeting or {}).get("starts_at")
+    if view.meeting is None or starts_at is None:
+        return []
+    # Not where: a calendar is shared with others, and the place may be her home or one that nobody may know of.
+    return [
+        Entry(
+            referral_id=str(referral.id),
+            short_code=referral.short_code,
+            starts_at=datetime.fromisoformat(starts_at),
+            mode=view.meeting["mode"],
+            sequence=referral.version,
+            stamped_at=referral.updated_at,
+        )
+    ]
+
+
+async def all_entries(tx: AsyncSession, asked: Asked) -> list[Entry]:
+    """Answer the meetings that stand of the caller's side, the hand-overs that changed last first; as `entries`."""
+    await store.begin(tx, asked.caller)
+    filters = store.Filters(states=[State.MEETING_PLANNED])
+    rows, _ = await store.page(tx, asked.actor, filters, before=None, limit=MOST_ENTRIES)
+    # Always in one order, so that two feeds at once never wait for each other's rows.
+    found = [entry for id_ in sorted(row.id for row in rows) for entry in await entries(tx, asked, id_)]
+    return sorted(found, key=lambda entry: entry.starts_at)
 
 
 async def list_tasks(tx: AsyncSession, asked: Asked, limit: int) -> list[TaskView]:

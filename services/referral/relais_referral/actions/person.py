@@ -40,6 +40,7 @@ from relais_referral.models import (
     OrganisationCopy,
     Referral,
 )
+from relais_referral.papers.receipt import ConsentFacts
 from relais_referral.schemas import (
     Confirmation,
     ConsentAnswer,
@@ -472,6 +473,18 @@ async def confirm_alone(tx: AsyncSession, asked: Asked, session: Session, consen
     if state.status == Status.GIVEN and record.record["seen_alone"] == "yes" and not _held(referral, record):
         return views.consent_view(record, state, asked.now)
     return await consenting.confirm_alone(tx, asked, record.id)
+
+
+async def receipt(tx: AsyncSession, asked: Asked, session: Session, consent_id: UUID) -> ConsentFacts:
+    """Answer what the receipt of a consent of hers says.
+
+    Raises:
+        NotFound: Absent, not hers, or erased.
+        ScopeMissing: Her link shows steps alone.
+    """
+    await store.begin(tx, asked.caller)
+    await _opened(tx, asked, session, await store.referral_of_consent(tx, consent_id))
+    return await consenting.receipt_of(tx, asked, consent_id)
 
 
 async def withdraw_consent(

@@ -1,17 +1,21 @@
 """Consents: recorded at her word, read, withdrawn; and the notice that is read aloud before."""
 
-from typing import Any
+from typing import Annotated, Any
 from uuid import UUID
 
-from fastapi import Request, Response
+import orjson
+from fastapi import Query, Request, Response
 
 from relais_referral import store, views
 from relais_referral.actions import consenting
 from relais_referral.domain import refusals
 from relais_referral.models import Idempotency
 from relais_referral.notices import notice
+from relais_referral.papers.receipt import kantara, receipt, receipt_paper
 from relais_referral.problems import TABLE
+from relais_referral.routes import files
 from relais_referral.routes.dependencies import Either, MaySend, asked
+from relais_referral.routes.files import Form, WantedForm
 from relais_referral.schemas import ConsentInput, ConsentPage, ConsentRequest, ConsentView, NoticeView, Withdrawal
 from relais_shared import idempotency, problems
 from relais_shared.clock import Now
@@ -152,6 +156,35 @@ async def withdraw_consent(
     response.headers["ETag"] = etag(views.version(referral, parties))
     response.headers["Cache-Control"] = "no-store"
     return view
+
+
+@router.get(
+    "/consents/{consent_id}/receipt",
+    response_class=Response,
+    responses={**_READING, **files.papers(files.JSON_LD)},
+)
+async def read_receipt(
+    request: Request,
+    consent_id: UUID,
+    actor: Either,
+    tx: WriteTx,
+    now: Now,
+    form: WantedForm = None,
+    discreet: Annotated[bool, Query(description="On page and PDF: neither structure nor service.")] = False,  # noqa: FBT002 - a query parameter
+) -> Response:
+    """Take the receipt of a consent: ISO/IEC TS 27560 as JSON-LD with W3C DPV terms, or to print in her language.
+
+    `?form=json` (default), `page` or `pdf`, or as `Accept` says. It holds neither her name nor her link; Kantara's
+    consent receipt stands in the JSON as `kantara`.
+    """
+    facts = await consenting.receipt_of(tx, asked(request, actor, now), consent_id)
+    if form in {None, Form.JSON}:
+        return Response(
+            orjson.dumps({**receipt(facts), "kantara": kantara(facts)}),
+            media_type=files.JSON_LD,
+            headers=files.PRIVATE,
+        )
+    return await files.printed(receipt_paper(facts, discreet=discreet), form)
 
 
 @router.get("/notices/{version}/{language}", response_model=NoticeView, responses=_READING)

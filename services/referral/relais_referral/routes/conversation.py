@@ -1,13 +1,13 @@
 """What the two sides say to each other: messages, documents, meetings with iCalendar, tasks."""
 
-from email.message import Message as Header
 from typing import Annotated
 from uuid import UUID
 
 from fastapi import Query, Request, Response
 
 from relais_referral.actions import conversing
-from relais_referral.domain.documents import KINDS
+from relais_referral.papers.calendar import calendar
+from relais_referral.routes import files
 from relais_referral.routes.dependencies import READING, WRITING, Either, asked, keep_nothing
 from relais_referral.schemas import (
     DocumentPage,
@@ -59,26 +59,14 @@ async def list_documents(
     status_code=201,
     response_model=DocumentView,
     responses=WRITING,
-    openapi_extra={
-        "requestBody": {
-            "required": True,
-            "content": {kind: {"schema": {"type": "string", "format": "binary"}} for kind in KINDS},
-        }
-    },
+    openapi_extra=files.A_DOCUMENT,
 )
 async def add_document(
     request: Request, response: Response, referral_id: UUID, actor: Either, tx: WriteTx, now: Now
 ) -> DocumentView:
     """Add a small document: its bytes as the body, its name in `Content-Disposition`."""
     keep_nothing(response)
-    header = Header()
-    header["content-type"] = request.headers.get("content-type", "")
-    header["content-disposition"] = request.headers.get("content-disposition", "")
-    title = (header.get_filename() or "document")[:200]
-    content = await request.body()
-    return await conversing.add_document(
-        tx, asked(request, actor, now), referral_id, title, header.get_content_type(), content
-    )
+    return await conversing.add_document(tx, asked(request, actor, now), referral_id, *(await files.brought(request)))
 
 
 @router.get("/referrals/{referral_id}/documents/{document_id}", response_class=Response, responses=READING)
@@ -86,17 +74,8 @@ async def read_document(
     request: Request, referral_id: UUID, document_id: UUID, actor: Either, tx: WriteTx, now: Now
 ) -> Response:
     """Fetch a document to keep in a file: it is never shown in place, and nothing in it acts."""
-    media_type, content = await conversing.read_document(tx, asked(request, actor, now), referral_id, document_id)
-    return Response(
-        content,
-        media_type=media_type,
-        headers={
-            "Content-Disposition": f'attachment; filename="{document_id}"',
-            "Content-Security-Policy": "sandbox; default-src 'none'",
-            "X-Content-Type-Options": "nosniff",
-            "Cache-Control": "no-store",
-        },
-    )
+    found = await conversing.read_document(tx, asked(request, actor, now), referral_id, document_id)
+    return files.to_keep(document_id, *found)
 
 
 @router.delete("/referrals/{referral_id}/documents/{document_id}", status_code=204, responses=WRITING)
@@ -120,6 +99,32 @@ async def read_meetings(
     keep_nothing(response)
     _referral, view = await conversing.read_meetings(tx, asked(request, actor, now), referral_id)
     return view
+
+
+@router.get(
+    "/referrals/{referral_id}/meetings.ics",
+    response_class=Response,
+    responses={**READING, 200: {"description": "The meeting.", "content": {files.CALENDAR: {}}}},
+)
+async def read_meeting_as_calendar(
+    request: Request, referral_id: UUID, actor: Either, tx: WriteTx, now: Now
+) -> Response:
+    """Fetch the meeting for a calendar (iCalendar): that the time is taken, and nothing of her, not even where."""
+    who = asked(request, actor, now)
+    return files.dated(calendar(await conversing.entries(tx, who, referral_id)))
+
+
+@router.get(
+    "/meetings.ics",
+    response_class=Response,
+    responses={**READING, 200: {"description": "The meetings.", "content": {files.CALENDAR: {}}}},
+)
+async def read_meetings_as_calendar(request: Request, actor: Either, tx: WriteTx, now: Now) -> Response:
+    """Fetch your side's planned meetings as one iCalendar feed; opening each is recorded.
+
+    Fetch it with a token, as everything else: there is no address that opens it without.
+    """
+    return files.dated(calendar(await conversing.all_entries(tx, asked(request, actor, now))))
 
 
 @router.get("/tasks", response_model=TaskPage, response_model_exclude_none=True, responses=READING)

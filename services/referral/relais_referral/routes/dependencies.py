@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from relais_referral import store
 from relais_referral.actions import common, stepping
 from relais_referral.actions.common import Asked, Shown
-from relais_referral.directory import Directory
+from relais_referral.directory import Directory, NamedService
 from relais_referral.domain import refusals
 from relais_referral.domain.handshake import Action
 from relais_referral.models import Idempotency
@@ -21,7 +21,7 @@ from relais_referral.store import Caller
 from relais_shared import idempotency, problems
 from relais_shared.auth import Actor, requires
 from relais_shared.clock import Now
-from relais_shared.db import WriteTx
+from relais_shared.db import WriteTx, apart
 from relais_shared.http import etag
 from relais_shared.idempotency import Keyed, OptionalKey, Replay, recall, remember
 from relais_shared.refusals import (
@@ -139,3 +139,16 @@ def _directory(request: Request) -> Directory:
 
 FromDirectory = Annotated[Directory, Depends(_directory)]
 """The directory, asked before any transaction opens."""
+
+
+async def _named_service(
+    request: Request, referral_id: UUID, actor: MaySend, directory: FromDirectory, now: Now
+) -> NamedService | None:
+    # Read in a transaction of its own, then asked: no connection waits for another service.
+    async with apart(request) as tx:
+        service_id = await common.service_of(tx, asked(request, actor, now), referral_id)
+    return await directory.service(service_id)
+
+
+TheService = Annotated[NamedService | None, Depends(_named_service)]
+"""The service that one of the sender's hand-overs names, as the directory knows it now; None where it is gone."""

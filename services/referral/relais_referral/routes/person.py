@@ -1,6 +1,5 @@
 """Her own door: her card, her session, and what she reads and does in it."""
 
-import asyncio
 from collections.abc import Callable, Coroutine
 from typing import Annotated, Any, Final
 from uuid import UUID
@@ -13,9 +12,12 @@ from relais_referral.actions.accessing import Keys, Session
 from relais_referral.actions.common import Asked
 from relais_referral.domain import refusals
 from relais_referral.domain.visibility import Category
-from relais_referral.papers.paper import as_pdf
+from relais_referral.papers.card import card
+from relais_referral.papers.receipt import receipt_paper
 from relais_referral.problems import TABLE
+from relais_referral.routes import files
 from relais_referral.routes.dependencies import WRITING, Either, asked
+from relais_referral.routes.files import Form, WantedForm
 from relais_referral.schemas import (
     Confirmation,
     ConsentAnswer,
@@ -31,6 +33,7 @@ from relais_referral.schemas_person import (
     AccessView,
     AddedWords,
     Card,
+    CardToPrint,
     CopyView,
     Correction,
     Erased,
@@ -48,7 +51,15 @@ from relais_shared import problems
 from relais_shared.auth import ANONYMOUS, Actor, Guard, actor_of, public
 from relais_shared.clock import Now, now_of
 from relais_shared.db import WriteTx, apart
-from relais_shared.refusals import InvalidInput, MalformedRequest, NotFound, Refusal, ScopeMissing, Unauthenticated
+from relais_shared.refusals import (
+    Fault,
+    InvalidInput,
+    MalformedRequest,
+    NotFound,
+    Refusal,
+    ScopeMissing,
+    Unauthenticated,
+)
 from relais_shared.service import GuardedRoute, Router
 
 HEADER: Final = "Relais-Person-Session"
@@ -78,10 +89,11 @@ class Private(GuardedRoute):
         return marked
 
 
-class _Door(Guard):
+class Door(Guard):
     """Whoever the gateway lets through to what is open to all; nobody else reaches this service."""
 
     async def __call__(self, request: Request) -> Actor:
+        """Answer whoever the gateway vouches for."""
         return actor_of(request)
 
 
@@ -129,13 +141,17 @@ router.route_class = Private
 
 _OPEN: Any = {
     "openapi_extra": public("the person shows her own card and code"),
-    "dependencies": [Depends(_Door())],
+    "dependencies": [Depends(Door())],
     "responses": problems.responses(MalformedRequest, Unauthenticated, InvalidInput, table=TABLE),
 }
 _READ: Any = {
     "openapi_extra": public("the person shows her own session"),
     "response_model_exclude_none": True,
     "responses": problems.responses(Unauthenticated, ScopeMissing, NotFound, InvalidInput, table=TABLE),
+}
+_A_PAPER: Any = {
+    "openapi_extra": public("the person shows her own session"),
+    "responses": {**_READ["responses"], **files.papers()},
 }
 _CHANGE: Any = {
     "openapi_extra": public("the person shows her own session"),
@@ -166,6 +182,25 @@ async def make_access(
     """
     public_url = request.app.state.settings.public_url
     return await accessing.make_access(tx, asked(request, actor, now), referral_id, body, _keys(request), public_url)
+
+
+@door.post(
+    "/cards",
+    response_class=Response,
+    responses={
+        **problems.responses(MalformedRequest, Unauthenticated, ScopeMissing, InvalidInput, table=TABLE),
+        **files.papers(),
+    },
+)
+async def print_card(request: Request, body: CardToPrint, actor: Either, form: WantedForm = None) -> Response:
+    """Print her card, with her link as a drawing (QR code), right after it was made; nothing of it is kept.
+
+    Neither a name nor a structure stands on it, and her code nowhere.
+    """
+    del actor
+    if not body.link.startswith(accessing.hers_at(request.app.state.settings.public_url)):
+        raise InvalidInput("This card cannot be printed.", [Fault("/link", "This is no link of hers here.")])
+    return await files.printed(card(body.link, body.language), form)
 
 
 @door.get(
@@ -283,16 +318,7 @@ async def list_readings(referral_id: UUID, session: Hers, her: AsHer, tx: WriteT
 @router.get("/referrals/{referral_id}/documents/{document_id}", response_class=Response, **_READ)
 async def read_own_document(referral_id: UUID, document_id: UUID, session: Hers, her: AsHer, tx: WriteTx) -> Response:
     """Fetch a document to keep in a file; it is never shown in place."""
-    media_type, content = await person.read_document(tx, her, session, referral_id, document_id)
-    return Response(
-        content,
-        media_type=media_type,
-        headers={
-            "Content-Disposition": f'attachment; filename="{document_id}"',
-            "Content-Security-Policy": "sandbox; default-src 'none'",
-            "X-Content-Type-Options": "nosniff",
-        },
-    )
+    return files.to_keep(document_id, *(await person.read_document(tx, her, session, referral_id, document_id)))
 
 
 @router.patch("/referrals/{referral_id}", response_model=ReferralView, **_CHANGE)
@@ -394,21 +420,19 @@ async def read_copy(session: Hers, her: AsHer, tx: WriteTx) -> CopyView:
     return await person.copy(tx, her, session)
 
 
-@router.get(
-    "/copy.pdf",
-    response_class=Response,
-    openapi_extra={
-        **public("the person shows her own session"),
-        "responses": {"200": {"content": {"application/pdf": {"schema": {"type": "string", "format": "binary"}}}}},
-    },
-    responses=_READ["responses"],
-)
+@router.get("/copy.pdf", response_class=Response, **_A_PAPER)
 async def print_copy(session: Hers, her: AsHer, tx: WriteTx) -> Response:
     """Take the same copy as a PDF that can be read aloud, in your language."""
-    made = copying.paper(await person.copy(tx, her, session))
-    # Setting a page takes a moment of computing: other requests go on meanwhile.
-    content = await asyncio.to_thread(as_pdf, made)
-    return Response(content, media_type="application/pdf", headers={"Content-Disposition": "attachment"})
+    return await files.printed(copying.paper(await person.copy(tx, her, session)), Form.PDF)
+
+
+@router.get("/consents/{consent_id}/receipt", response_class=Response, **_A_PAPER)
+async def read_own_receipt(
+    consent_id: UUID, session: Hers, her: AsHer, tx: WriteTx, form: WantedForm = None
+) -> Response:
+    """Take the receipt of what you agreed to, to print or as a PDF; discreet where your card is."""
+    facts = await person.receipt(tx, her, session, consent_id)
+    return await files.printed(receipt_paper(facts, discreet=session.discreet), form)
 
 
 async def _now(tx: WriteTx, her: Asked, session: Session, referral_id: UUID) -> HandoverView:

@@ -8,11 +8,13 @@ from fastapi import Query, Request, Response
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from relais_referral import store, views
-from relais_referral.actions import common, conversing, drafting
+from relais_referral.actions import common, conversing, drafting, telephoning
 from relais_referral.domain import refusals
 from relais_referral.domain.handshake import Party, State
 from relais_referral.models import Idempotency
+from relais_referral.papers.sheet import sheet
 from relais_referral.problems import TABLE
+from relais_referral.routes import files
 from relais_referral.routes.dependencies import (
     READING,
     STEP,
@@ -20,9 +22,11 @@ from relais_referral.routes.dependencies import (
     Either,
     FromDirectory,
     MaySend,
+    TheService,
     asked,
     told,
 )
+from relais_referral.routes.files import WantedForm
 from relais_referral.schemas import (
     AlternativePage,
     Assignment,
@@ -243,6 +247,32 @@ async def list_alternatives(
     # The rows were read; no connection waits for another service.
     await tx.rollback()
     return AlternativePage(items=await directory.alternatives(wanted))
+
+
+@router.get(
+    "/{referral_id}/call_sheet",
+    response_class=Response,
+    responses={
+        **READING,
+        **problems.responses(refusals.IllegalAction, Unavailable, table=TABLE),
+        **files.papers(),
+    },
+)
+async def print_call_sheet(
+    request: Request,
+    referral_id: UUID,
+    actor: MaySend,
+    service: TheService,
+    tx: WriteTx,
+    now: Now,
+    form: WantedForm = None,
+) -> Response:
+    """Print whom to call and what she agreed that you say, for a hand-over by telephone; opening it is recorded.
+
+    `?form=page` (default) or `pdf`. Log the first contact with `confirm_handover`, or the no with `decline`.
+    """
+    facts = await telephoning.call_sheet(tx, asked(request, actor, now), referral_id, service)
+    return await files.printed(sheet(facts), form)
 
 
 @router.get("/{referral_id}/disclosures", response_model=DisclosurePage, responses=READING)
