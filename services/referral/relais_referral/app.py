@@ -11,7 +11,7 @@ from fastapi import FastAPI
 from relais_referral.directory import Directory
 from relais_referral.models import OrganisationCopy
 from relais_referral.problems import TABLE
-from relais_referral.routes import consents, conversation, person, referrals, steps
+from relais_referral.routes import consents, conversation, guests, person, referrals, steps
 from relais_referral.sealing import Sealer
 from relais_referral.settings import ReferralSettings
 from relais_shared import registry
@@ -59,6 +59,8 @@ def create_app(settings: ReferralSettings | None = None, *, directory: ASGITrans
             conversation.router,
             person.door,
             person.router,
+            guests.door,
+            guests.router,
             registry.router(OrganisationCopy),
         ],
         migrations=MIGRATIONS,

@@ -55,9 +55,12 @@ def migrate() -> None:
 def diagram(
     *, check: Annotated[bool, typer.Option(help="Only say whether the pages are as the tables.")] = False
 ) -> None:
-    """Print the rule tables into the docs: the handshake's with its diagram, and how long data stay."""
+    """Print the rule tables into the docs: the handshake's two with their diagram, and how long data stay."""
     pages = {
-        Path("docs/handshake.md"): f"```mermaid\n{handshake.diagram()}\n```\n\n{handshake.table()}",
+        Path("docs/handshake.md"): (
+            f"```mermaid\n{handshake.diagram()}\n```\n\n{handshake.table()}\n\n"
+            f"### By telephone\n\n{handshake.table(handshake.BY_PHONE)}"
+        ),
         Path("docs/retention.md"): retention.table(),
     }
     stale = [page for page, printed in pages.items() if not _print(page, printed, check=check)]

@@ -8,7 +8,7 @@ from sqlalchemy import delete, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
-from relais_referral.models import Access, AccessOpening, AccessReferral, Guest, PersonSession, Referral
+from relais_referral.models import Access, AccessOpening, AccessReferral, PersonSession, Referral
 
 
 async def by_link(tx: AsyncSession, link_hash: bytes) -> Access | None:
@@ -128,9 +128,3 @@ async def part(tx: AsyncSession, access_id: UUID, referral_id: UUID) -> None:
             col(AccessReferral.access_id) == access_id, col(AccessReferral.referral_id) == referral_id
         )
     )
-
-
-async def guests(tx: AsyncSession, referral_id: UUID) -> Sequence[Guest]:
-    """Answer the guests of a referral."""
-    rows = await tx.scalars(select(Guest).where(col(Guest.referral_id) == referral_id))
-    return rows.all()

@@ -4,6 +4,7 @@ from uuid import UUID, uuid4
 
 import httpx
 import pytest
+from api.referral.her import PICTURES
 from api.referral.world import (
     BODIES,
     OUTSIDER,
@@ -21,18 +22,24 @@ from api.referral.world import (
 )
 from joserfc.jwk import OKPKey
 
+from relais_referral.schemas import ConsentRequest
 from relais_shared.auth import Actor, Keyring, system
 from relais_shared.client import Client
 
 pytestmark = pytest.mark.anyio
 
-SENDERS = {"propose", "agree_by_phone", "cancel"}
+SENDERS = {
+    "propose", "agree_by_phone", "cancel", "change", "record_consent", "request_consent", "invite_guest", "call_sheet",
+    "redirect", "list_alternatives",
+}  # fmt: skip
 RECIPIENTS = {"receive", "accept", "release", "reopen"}
 
 
 def operations(referral_id: str, consent_id: str) -> dict[str, tuple[str, str, dict[str, object] | None]]:
     """Answer every operation on one referral: method, path, body."""
     place = f"/v1/referrals/{referral_id}"
+    terms = a_consent()
+    asked = {name: terms[name] for name in terms if name in ConsentRequest.model_fields}
     found: dict[str, tuple[str, str, dict[str, object] | None]] = {
         action: ("POST", f"{place}/{action}", dict(body)) for action, body in BODIES.items()
     }
@@ -52,7 +59,19 @@ def operations(referral_id: str, consent_id: str) -> dict[str, tuple[str, str, d
         "remove_document": ("DELETE", f"{place}/documents/{referral_id}", None),
         "read_meetings": ("GET", f"{place}/meetings", None),
         "list_tasks": ("GET", f"{place}/tasks", None),
+        "read_meetings_as_calendar": ("GET", f"{place}/meetings.ics", None),
         "withdraw_consent": ("POST", f"/v1/consents/{consent_id}/withdraw", {}),
+        "read_receipt": ("GET", f"/v1/consents/{consent_id}/receipt", None),
+        "request_consent": ("POST", f"{place}/consents/request", asked),
+        "invite_guest": ("POST", f"{place}/guest", None),
+        "call_sheet": ("GET", f"{place}/call_sheet", None),
+        "redirect": ("POST", f"{place}/redirect", {"recipient": a_draft(RECIPIENT)["recipient"]}),
+        "list_alternatives": ("GET", f"{place}/alternatives", None),
+        "add_document": ("POST", f"{place}/documents", {}),
+        "finish_task": ("POST", f"/v1/tasks/{referral_id}/done", {}),
+        "make_access": ("POST", f"{place}/access", {"code": PICTURES, "level": "full"}),
+        "list_accesses": ("GET", f"{place}/access", None),
+        "end_access": ("POST", f"{place}/access/end", None),
     }
 
 
@@ -62,6 +81,31 @@ async def called(client: Client, operation: tuple[str, str, dict[str, object] | 
     return await client.request(method, path, json=body, headers={**key(), "If-Match": '"1"'})
 
 
+OF_NO_REFERRAL = {
+    ("POST", "/v1/referrals"), ("GET", "/v1/referrals"), ("GET", "/v1/referrals/counts"), ("GET", "/v1/meetings.ics"),
+    ("GET", "/v1/tasks"), ("POST", "/v1/cards"), ("GET", "/v1/notices/{version}/{language}"),
+    ("POST", "/v1/assisted_sessions"),
+}  # fmt: skip
+"""What is guarded and names no referral; what is open to all is judged in the files of its doors."""
+
+
+async def test_every_operation_has_its_row(world: World) -> None:
+    paths = world.app.openapi()["paths"]
+    guarded = {
+        (method.upper(), path)
+        for path, item in paths.items()
+        for method, operation in item.items()
+        if not operation.get("x-relais-public")
+    }
+    rows = {(method, path) for method, path, _ in operations("{referral_id}", "{consent_id}").values()}
+    for told, named in (
+        ("documents/{referral_id}", "documents/{document_id}"),
+        ("tasks/{referral_id}", "tasks/{task_id}"),
+    ):
+        rows = {(method, path.replace(told, named)) for method, path in rows}
+    assert rows | OF_NO_REFERRAL == guarded
+
+
 async def test_nobody_does_nothing(world: World, handover: Handover) -> None:
     await handover.proposed()
     nobody = world.anonymous()
@@ -69,6 +113,8 @@ async def test_nobody_does_nothing(world: World, handover: Handover) -> None:
         "create": ("POST", "/v1/referrals", {}),
         "list": ("GET", "/v1/referrals", None),
         "notice": ("GET", "/v1/notices/2026-1/fr", None),
+        "calendar": ("GET", "/v1/meetings.ics", None),
+        "print_card": ("POST", "/v1/cards", {}),
         "registry": ("PUT", "/internal/registry", {"version": 99, "organisations": []}),
     }
     for name, operation in every.items():
@@ -145,12 +191,12 @@ async def test_each_step_needs_its_own_scope(world: World, handover: Handover) -
     await handover.proposed()
     every = operations(handover.id, handover.consent_id)
     for structure, scopes in ((SENDER, (RECEIVE,)), (RECIPIENT, (SEND,))):
-        for name in (SENDERS | {"change", "record_consent"}) if RECEIVE in scopes else RECIPIENTS:
+        for name in SENDERS if RECEIVE in scopes else RECIPIENTS:
             answer = await called(world.as_(structure, *scopes), every[name])
             assert problem(answer) == (403, "scope-missing"), name
             assert answer.json()["scopes"] == [SEND if RECEIVE in scopes else RECEIVE]
         # With the scope of the other side alone, one is no party of this referral.
-        for name in every.keys() - SENDERS - RECIPIENTS - {"change", "record_consent"}:
+        for name in every.keys() - SENDERS - RECIPIENTS:
             assert problem(await called(world.as_(structure, *scopes), every[name])) == (404, "not-found"), name
     for name, operation in every.items():
         answer = await called(world.as_(SENDER, "directory:read", "org:admin", "trace:read"), operation)

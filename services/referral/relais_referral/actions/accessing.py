@@ -46,9 +46,10 @@ NOT_OPEN: Final = "This link and this code open nothing now."
 
 @dataclass(frozen=True, slots=True)
 class Keys:
-    """Makes the keyed hashes under which links, codes and sessions are kept."""
+    """Makes the keyed hashes under which links, codes and sessions are kept, hers or a guest's."""
 
     secret: bytes
+    whose: str = "person"
 
     def link(self, link: str) -> bytes:
         """Answer what is kept of a link, whole or what stands behind its `#`."""
@@ -57,14 +58,18 @@ class Keys:
     def code(self, access_id: UUID, code: Code) -> bytes:
         """Answer what is kept of a code; the same code of another card is kept otherwise."""
         text = code.value if isinstance(code.value, str) else "-".join(str(one) for one in code.value)
-        return self._hash("code", f"{access_id}|{code.kind}|{text}")
+        return self.text(access_id, f"{code.kind}|{text}")
+
+    def text(self, id_: UUID, text: str) -> bytes:
+        """Answer what is kept of a code that is a text."""
+        return self._hash("code", f"{id_}|{text}")
 
     def session(self, token: str) -> bytes:
         """Answer what is kept of a session."""
         return self._hash("session", token)
 
     def _hash(self, what: str, text: str) -> bytes:
-        return hmac.digest(self.secret, f"person:{what}|{text}".encode(), sha256)
+        return hmac.digest(self.secret, f"{self.whose}:{what}|{text}".encode(), sha256)
 
 
 @dataclass(frozen=True, slots=True)

@@ -178,7 +178,7 @@ def _new(asked: Asked, sender: Organisation, service: NamedService, to: To) -> R
         languages=[],
         municipality="",
         urgency="days",
-        via=service.can_receive,
+        via=_way(sender, service),
         state_at=asked.now,
         sender_counsellor={},
         confirmations={},
@@ -187,6 +187,15 @@ def _new(asked: Asked, sender: Organisation, service: NamedService, to: To) -> R
         updated_at=asked.now,
         noticed_at=asked.now,
     )
+
+
+def _way(sender: Organisation, service: NamedService) -> Via:
+    """Answer how the other side receives; a sender that may sanction telephones where others invite a guest.
+
+    The guest's link and code pass through the sender's hands, and would show it what became of her.
+    """
+    way = Via(service.can_receive)
+    return Via.PHONE_ONLY if way is Via.GUEST and sender.may_sanction else way
 
 
 async def _keep(tx: AsyncSession, asked: Asked, referral: Referral, pieces: Mapping[str, Any]) -> None:

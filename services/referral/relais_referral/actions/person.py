@@ -6,7 +6,7 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from relais_referral import store, store_access, views
+from relais_referral import store, store_access, store_guests, views
 from relais_referral.actions import consenting, conversing, drafting, stepping
 from relais_referral.actions.accessing import Keys, Session, access_view, level_now, verified
 from relais_referral.actions.common import (
@@ -368,7 +368,7 @@ async def readings(tx: AsyncSession, asked: Asked, session: Session, id_: UUID) 
 
 
 async def _readings(tx: AsyncSession, referral: Referral) -> list[Reading]:
-    guests = {f"guest:{guest.id}": guest for guest in await store_access.guests(tx, referral.id)}
+    guests = {f"guest:{guest.id}": guest for guest in await store_guests.of_referral(tx, referral.id)}
     lines: dict[tuple[Any, UUID | None], list[Disclosure]] = {}
     for row in await store.disclosures(tx, referral.id):
         lines.setdefault((row.at.astimezone(ZONE).date(), row.organisation_id), []).append(row)
@@ -778,6 +778,7 @@ async def erase(tx: AsyncSession, asked: Asked, session: Session, id_: UUID) -> 
     else:
         await stepping.step(tx, asked, id_, Action.WITHDRAW, Withdrawal(method=_method(session)), None)
     referral.erased_at = asked.now
+    await store_guests.end(tx, id_, asked.now)
     # What its side wrote is closed to it too, so every sender reads another version.
     moved(referral, asked, noticed=True, by=Party.PERSON)
     event(tx, referral, asked, "referral.erased")
