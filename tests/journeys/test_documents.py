@@ -10,8 +10,9 @@ from support.stack import Stack
 ROOT = Path(__file__).parents[2]
 
 
-def test_the_hand_over_of_the_documents_runs(stack: Stack) -> None:
-    text = (ROOT / "docs" / "handover.md").read_text(encoding="utf-8")
+def said_by(page: str, stack: Stack) -> str:
+    """Type what a page tells, in its order; answer what was said."""
+    text = (ROOT / "docs" / page).read_text(encoding="utf-8")
     script = "\n".join(re.findall(r"^```sh\n(.*?)^```", text, re.DOTALL | re.MULTILINE))
     done = subprocess.run(
         ["/bin/bash", "-c", script],
@@ -22,11 +23,30 @@ def test_the_hand_over_of_the_documents_runs(stack: Stack) -> None:
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    said = done.stdout.splitlines()
+    return done.stdout
+
+
+def test_the_hand_over_of_the_documents_runs(stack: Stack) -> None:
+    whole = said_by("handover.md", stack)
+    said = whole.splitlines()
     states = ["proposed", "received", "accepted", "meeting_planned", "meeting_planned", "handed_over", "closed"]
     assert [line for line in said if line in set(states)] == states
-    assert "'given_name': 'Prénom'" in done.stdout
+    assert "'given_name': 'Prénom'" in whole
     assert said[-2] == "withdrawn and of her: None"
+
+
+def test_the_guest_of_the_documents_comes_in(stack: Stack) -> None:
+    said = said_by("receiving.md", stack).splitlines()
+    assert said == [
+        "proposed via guest",
+        "who it is, before she takes over: None",
+        "accepted and who it is: {'called': 'Mina'}",
+        "meeting_planned",
+        "meeting_planned",
+        "handed_over",
+        "closed",
+        "0 tasks wait for her",
+    ]
 
 
 def test_every_address_inside_the_documents_is_there() -> None:
