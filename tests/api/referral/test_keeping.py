@@ -1,5 +1,8 @@
 """A moved clock walks every state: what is hers stays for its term, and not longer."""
 
+import asyncio
+import os
+import sys
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -7,6 +10,7 @@ from uuid import UUID
 
 import asyncpg
 import pytest
+from api.referral.her import ANA, asked_by_link, herself, ok
 from api.referral.test_conversation import PNG
 from api.referral.world import (
     GIVEN,
@@ -17,6 +21,7 @@ from api.referral.world import (
     RECIPIENT,
     SANCTIONING,
     SENDER,
+    WORDS,
     Handover,
     World,
     problem,
@@ -61,22 +66,29 @@ def _time(fresh: World) -> Time:
 
 
 async def filled(handover: Handover, time: Time, **changes: Any) -> None:
-    """Open a draft that holds something of every kind."""
+    """Open a draft that holds something of every kind, with her card and a session of hers."""
     await handover.open(notes=NOTE, **changes)
     headers = {"Content-Type": "image/png", "Content-Disposition": 'attachment; filename="canari.png"'}
     added = await handover.sender.post(f"{handover.place}/documents", headers=headers, content=PNG)
     assert added.status_code == 201, added.text
-    del time
+    await herself(time.world, handover)
 
 
 async def left(world: World, handover: Handover) -> dict[str, int]:
-    """Answer how much sealed there still is of a referral, by table, and whether its key lives."""
+    """Answer how much sealed there still is of a referral, by table, her ways in, and whether its key lives."""
     connection = await asyncpg.connect(world.database.owner_dsn)
     try:
         found = {
             table: await connection.fetchval(f"select count(*) from {table} where referral_id = $1", UUID(handover.id))  # noqa: S608 - a name of ours
             for table in ("sealed_part", "message", "document")
         }
+        found["access"] = await connection.fetchval(
+            "select count(*) from access where referral_id = $1 and ended_at is null", UUID(handover.id)
+        )
+        found["session"] = await connection.fetchval(
+            "select count(*) from person_session join access on access.id = access_id where referral_id = $1",
+            UUID(handover.id),
+        )
         found["key"] = await connection.fetchval(
             "select count(*) from referral where id = $1 and wrapped_key is not null", UUID(handover.id)
         )
@@ -105,12 +117,18 @@ async def test_no_sealed_datum_outlives_its_row_of_the_table(fresh: World, time:
     handover = fresh.between(SENDER, RECIPIENT)
     await filled(handover, time)
     await handover.agree("identity", "contact", "needs", "notes", "documents", given_at=time.now.isoformat())
-    if PATHS[state]:
-        await handover.walk(*PATHS[state])
-    assert (await left(fresh, handover))["key"] == 1
+    kinds = {"sealed_part", "document", "access", "key"}
+    for step in PATHS[state]:
+        await handover.walk(step)
+        if step == "propose":
+            said = await handover.sender.post(f"{handover.place}/messages", json={"words": WORDS})
+            assert said.status_code == 201, said.text
+            kinds.add("message")
+    assert (await left(fresh, handover)).keys() == kinds | {"session"}
     time.now = BEGAN + TERMS[state] - SECOND
     await time.round()
-    assert (await left(fresh, handover)).keys() >= {"sealed_part", "document", "key"}
+    # Her session ended long since; all else stays for its term.
+    assert (await left(fresh, handover)).keys() == kinds
     time.now = BEGAN + TERMS[state]
     await time.round()
     if TERMS[state] == timedelta(days=365):
@@ -156,6 +174,90 @@ async def test_a_draft_without_her_agreement_goes_after_a_week(fresh: World, tim
     seen = await handover.sender.get(handover.place)
     assert GIVEN not in seen.text
     assert problem(await handover.step(handover.sender, "propose"))[0] == 409
+
+
+@pytest.mark.parametrize("said", ["no", "nothing"])
+async def test_what_she_refuses_goes_at_once_and_a_question_without_answer_after_a_week(
+    fresh: World, time: Time, said: str
+) -> None:
+    handover = fresh.between(SENDER, RECIPIENT)
+    await filled(handover, time)
+    request = await asked_by_link(fresh, handover, ANA)
+    assert "erase_past_term" not in await time.round()
+    if said == "nothing":
+        time.now = BEGAN + 7 * DAY - SECOND
+        await time.round()
+        assert (await left(fresh, handover))["key"] == 1
+        time.now += SECOND
+    else:
+        she = await herself(fresh, handover)
+        ok(await she.post(f"/v1/person/consents/{request}/answer", json={"agreed": False}))
+    assert (await time.round())["erase_past_term"] == 1
+    assert (await left(fresh, handover)).keys() <= {"session"}
+
+
+async def test_a_worker_killed_in_its_round_is_followed_by_one_that_ends_it(
+    fresh: World, time: Time, databases: Any
+) -> None:
+    """Twelve drafts are due; the fifth is held while its key is being destroyed, and there the worker is killed."""
+    time.now = datetime.now(UTC) - 8 * DAY
+    drafts = [fresh.between(SENDER, RECIPIENT) for _ in range(12)]
+    for draft in drafts:
+        await draft.open(notes=NOTE)
+    name = fresh.database.dsn.rpartition("/")[2]
+    admin = await asyncpg.connect(f"{databases.admin_dsn.rpartition('/')[0]}/{name}")
+    try:
+        await admin.execute(HOLD_THE_FIFTH)
+        await admin.execute("select pg_advisory_lock(77)")
+        victim = await work_once(fresh)
+        held = await once(admin, "select pid from pg_locks where locktype = 'advisory' and not granted")
+        victim.kill()
+        await victim.wait()
+        assert await admin.fetchval("select count(*) from referral where shredded_at is not null") == 4
+        await admin.execute("select pg_advisory_unlock(77)")
+        await once(admin, "select not exists (select from pg_stat_activity where pid = $1)", held)
+        # What was not confirmed did not happen; the next round does it, and one more finds nothing to do.
+        assert await admin.fetchval("select count(*) from referral where shredded_at is not null") == 4
+        for _ in range(2):
+            assert await (await work_once(fresh)).wait() == 0
+            assert [await left(fresh, draft) for draft in drafts] == [{}] * 12
+            done = "select count(*), count(distinct referral_id) from event where type = 'referral.erased'"
+            assert tuple(await admin.fetchrow(done)) == (12, 12)
+    finally:
+        await admin.close()
+
+
+PATIENCE_S = 60
+"""A process starts within some seconds; a busy machine gets a minute."""
+
+HOLD_THE_FIFTH = """
+create function hold() returns trigger language plpgsql as $$
+begin
+    if (select count(*) from referral where shredded_at is not null) = 4 then
+        perform pg_advisory_xact_lock(77);
+    end if;
+    return new;
+end $$;
+create trigger hold before update of shredded_at on referral for each row
+    when (new.shredded_at is not null) execute function hold();
+"""
+
+
+async def once(admin: asyncpg.Connection, query: str, *values: object) -> Any:
+    """Answer what a query answers, as soon as that is something."""
+    async with asyncio.timeout(PATIENCE_S):
+        while True:
+            if found := await admin.fetchval(query, *values):
+                return found
+            await asyncio.sleep(0.05)
+
+
+async def work_once(world: World) -> asyncio.subprocess.Process:
+    """Start the worker as a process of its own, for one round."""
+    return await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "relais_referral", "work", "--once"),
+        env={**os.environ, "RELAIS_REFERRAL_DSN": world.database.dsn},
+    )
 
 
 async def test_a_rehearsal_goes_after_a_week_whatever_its_state(fresh: World, time: Time) -> None:

@@ -32,6 +32,8 @@ ROWS: Final[Mapping[str, str]] = {
     "open, untouched": f"the sender is asked after {IDLE.days} days, and {ASKED.days} days later it goes",
     "practice": f"{PRACTICE.days} days after it was opened",
     "erased at her word": f"{TAKEN_BACK.total_seconds() / 3600:.0f} hours later, unless she took it back in person",
+    "her card": "ends with the last hand-over that it shows",
+    "sessions, hers and guests'": "removed within a minute after they ended",
     "repeated requests' keys": f"{REPEATED.total_seconds() / 3600:.0f} hours",
     "events, agreements without the data": "kept as proof; they hold nothing of hers",
 }
