@@ -1,18 +1,21 @@
 """Wrapping keys turn over while the app works; what was erased is opened by no key of today, older copies included."""
 
 import asyncio
+import os
 import subprocess
+import sys
+from collections import Counter
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 
 import asyncpg
-import httpx
 import pytest
 from api.referral.her import herself
-from api.referral.test_keeping import Time
-from api.referral.world import GIVEN, HERS, RECIPIENT, SENDER, Handover, World, opened
+from api.referral.test_keeping import PATIENCE_S, Time
+from api.referral.world import GIVEN, HERS, RECIPIENT, SENDER, Handover, World, if_match, opened
 from cryptography.exceptions import InvalidTag
 
 from relais_local import programs
@@ -38,40 +41,110 @@ async def fetch(dsn: str, query: str, *values: object) -> list[asyncpg.Record]:
         await connection.close()
 
 
-async def test_all_keys_turn_over_while_the_app_works(fresh: World) -> None:
-    handovers = []
-    for _ in range(12):
-        handover = fresh.between(SENDER, RECIPIENT)
-        await handover.proposed()
-        await handover.walk("r.accept")
-        handovers.append(handover)
-    database: Database = fresh.app.state.database
-    sealer: Sealer = fresh.app.state.sealer
-    before = set(sealer.file.held())
-    stop = asyncio.Event()
-    answers: list[httpx.Response] = []
+@dataclass
+class Load:
+    """Readers and writers at work, each on its own, until told to stop; every answer must be a good one."""
 
-    async def work() -> None:
-        while not stop.is_set():
-            answers.extend([await handover.recipient.get(handover.place) for handover in handovers])
-            new = fresh.between(SENDER, RECIPIENT)
-            answers.append(await new.open())
+    world: World
+    ended: asyncio.Event = field(default_factory=asyncio.Event)
+    done: Counter[str] = field(default_factory=Counter)
+    said: dict[str, list[str]] = field(default_factory=dict)
+    noted: dict[str, str] = field(default_factory=dict)
+    opened: list[Handover] = field(default_factory=list)
+
+    async def reads(self, handover: Handover) -> None:
+        """Read who she is."""
+        while not self.ended.is_set():
+            answer = await handover.recipient.get(handover.place)
+            assert GIVEN in answer.text, answer.text
+            self.done[f"reads {handover.id}"] += 1
+
+    async def writes(self, handover: Handover) -> None:
+        """Write one message after the other; remember which were confirmed."""
+        said = self.said.setdefault(handover.id, [])
+        while not self.ended.is_set():
+            words = f"message {len(said)}"
+            answer = await handover.sender.post(f"{handover.place}/messages", json={"words": words})
+            assert answer.status_code == 201, answer.text
+            said.append(words)
+            self.done[f"writes {handover.id}"] += 1
+
+    async def changes(self, draft: Handover) -> None:
+        """Change a draft again and again; remember the last change that was confirmed."""
+        while not self.ended.is_set():
+            words = f"note {self.done[f'changes {draft.id}']}"
+            head = if_match(await draft.sender.get(draft.place))
+            answer = await draft.sender.patch(draft.place, headers=head, json={"notes": words})
+            assert answer.status_code == 200, answer.text
+            self.noted[draft.id] = words
+            self.done[f"changes {draft.id}"] += 1
+
+    async def opens(self) -> None:
+        """Open new drafts, each under a key of its own."""
+        while not self.ended.is_set():
+            new = self.world.between(SENDER, RECIPIENT)
+            await new.open()
+            self.opened.append(new)
+            self.done["opens"] += 1
+
+    async def each_again(self) -> None:
+        """Wait until every one of them has done two things more: then none is at what it began before."""
+        before = Counter(self.done)
+        async with asyncio.timeout(PATIENCE_S):
+            while True:
+                if all(self.done[name] >= count + 2 for name, count in before.items()):
+                    return
+                await asyncio.sleep(0.01)
+
+
+async def rotate(world: World) -> int:
+    """Let every key turn over by the command, in a process of its own."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-c", "from relais_referral.cli import keys; keys()", "rotate"),
+        env={**os.environ, "RELAIS_REFERRAL_DSN": world.database.dsn},
+        stdout=asyncio.subprocess.DEVNULL,
+    )
+    return await process.wait()
+
+
+async def test_all_keys_turn_over_while_readers_and_writers_work(fresh: World) -> None:
+    read, written = [await fresh.between(SENDER, RECIPIENT).proposed() for _ in range(2)]
+    for handover in (read, written):
+        await handover.walk("r.accept")
+    draft = fresh.between(SENDER, RECIPIENT)
+    await draft.open()
+    file, load = fresh.app.state.sealer.file, Load(fresh)
+    before = set(file.held())
 
     async def turn() -> None:
-        now = datetime.now(UTC)
-        count = await rewrapping.turn_over(database, sealer, before, now)
-        assert count >= len(handovers)
+        await load.each_again()
+        # Two at once, each in a process of its own: they share the file of keys, and the rows.
+        assert await asyncio.gather(rotate(fresh), rotate(fresh)) == [0, 0]
         # Nothing is destroyed while a request under way might still wrap under an old key.
-        assert before <= set(sealer.file.held())
-        await rewrapping.turn_over(database, sealer, [], now + LATER)
-        stop.set()
+        assert before <= set(file.held())
+        await load.each_again()
+        # Rows that somebody reads or changes are not waited for: as the worker's, the next round meets them.
+        async with asyncio.timeout(PATIENCE_S):
+            while before & set(file.held()):
+                later = datetime.now(UTC) + LATER
+                await rewrapping.turn_over(fresh.app.state.database, fresh.app.state.sealer, [], later)
+        await load.each_again()
+        load.ended.set()
 
-    await asyncio.gather(work(), turn())
-    assert not before & set(sealer.file.held())
-    assert {answer.status_code for answer in answers} <= {200, 201}
-    assert sum(GIVEN in answer.text for answer in answers) >= len(handovers)
-    under = await rewrapping.rows_by_key(database)
-    assert not before & set(under)
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(load.reads(read))
+        tasks.create_task(load.writes(written))
+        tasks.create_task(load.changes(draft))
+        tasks.create_task(load.opens())
+        tasks.create_task(turn())
+
+    assert not before & set(await rewrapping.rows_by_key(fresh.app.state.database))
+    thread = (await written.recipient.get(f"{written.place}/messages")).json()["items"]
+    assert [one["words"] for one in thread] == load.said[written.id]
+    assert (await draft.sender.get(draft.place)).json()["notes"] == load.noted[draft.id]
+    # Some of them, the first and the last among them: each reading takes as long as its opening.
+    for new in (*load.opened[::10], load.opened[-1]):
+        assert GIVEN in (await new.sender.get(new.place)).text
 
 
 async def test_a_key_is_not_destroyed_while_a_row_is_under_it(fresh: World) -> None:
@@ -121,7 +194,7 @@ class Backup:
         assert done.returncode == 0, done.stderr
 
 
-async def read(world: World, handover: Handover) -> str:
+async def all_read(world: World, handover: Handover) -> str:
     """Answer all that both sides read of a hand-over."""
     said = []
     for client in (world.as_(SENDER), world.as_(RECIPIENT)):
@@ -167,14 +240,14 @@ async def test_nothing_opens_what_she_had_erased_older_backups_included(
     for key_id in file.held():
         with pytest.raises(InvalidTag):
             today.open(UUID(gone.id), Wrapped(key_id, then[gone.id].wrapped))
-    assert not telling(await read(fresh, gone))
-    assert telling(await read(fresh, kept)) >= {CANARY, GIVEN}
+    assert not telling(await all_read(fresh, gone))
+    assert telling(await all_read(fresh, kept)) >= {CANARY, GIVEN}
     async with opened(await backup.restored(), version=2) as older:
         found = await fetch(older.database.owner_dsn, "select count(*) from sealed_part")
         assert found[0][0] > 0
-        assert not telling(await read(older, gone))
+        assert not telling(await all_read(older, gone))
         # The other lives on in the backup too, unless it was kept under the very key that was destroyed.
-        assert bool(telling(await read(older, kept))) is (then[kept.id].key_id in file.held())
+        assert bool(telling(await all_read(older, kept))) is (then[kept.id].key_id in file.held())
 
         # Within a month every key of that day has turned over: the backup then opens nothing of anybody.
         time.now += rewrapping.EVERY
@@ -182,8 +255,8 @@ async def test_nothing_opens_what_she_had_erased_older_backups_included(
             await keeping.turn_keys_over(fresh.app.state.database, fresh.app.state.sealer, time.now)
             time.now += LATER
         assert not {wrapped.key_id for wrapped in then.values()} & set(file.held())
-        assert not telling(await read(older, kept))
-    assert telling(await read(fresh, kept)) >= {CANARY, GIVEN}
+        assert not telling(await all_read(older, kept))
+    assert telling(await all_read(fresh, kept)) >= {CANARY, GIVEN}
 
 
 def telling(text: str) -> set[str]:
