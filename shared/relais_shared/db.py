@@ -27,6 +27,13 @@ PASSING = frozenset({"40001", "40P01", "53300", "55P03", "57014", "57P01", "57P0
 """Faults that pass by themselves (SQLSTATE): serialisation, deadlock, too many connections, a lock or statement that
 took too long, a server that stops or starts. The same request succeeds a little later."""
 
+_NOT_STORED = "The database does not answer. Nothing was stored; try again."
+_UNKNOWN = (
+    "The database went away while this was confirmed: it may be stored or not. Read it again, or repeat it with the "
+    "same Idempotency-Key."
+)
+"""A connection lost in COMMIT does not tell which; whoever says "nothing was stored" then may be wrong."""
+
 
 def async_url(dsn: str) -> str:
     """Answer a DSN as SQLAlchemy's asyncpg driver wants it."""
@@ -131,14 +138,18 @@ async def _write(request: Request) -> AsyncIterator[AsyncSession]:
 @asynccontextmanager
 async def _judged(request: Request, *, read_only: bool) -> AsyncIterator[AsyncSession]:
     database: Database = request.app.state.database
+    confirming = False
     async with database.session(read_only=read_only) as session:
         try:
             yield session
+            confirming = not read_only
             await session.commit()
         except (InterfaceError, OSError, TimeoutError, NoConnection) as fault:
-            raise Unavailable("The database does not answer. Nothing was stored; try again.") from fault
+            raise Unavailable(_UNKNOWN if confirming else _NOT_STORED) from fault
         except DBAPIError as fault:
-            if fault.connection_invalidated or getattr(fault.orig, "sqlstate", None) in PASSING:
+            if fault.connection_invalidated:
+                raise Unavailable(_UNKNOWN if confirming else _NOT_STORED) from fault
+            if getattr(fault.orig, "sqlstate", None) in PASSING:
                 raise Unavailable("The database could not finish this. Nothing was stored; try again.") from fault
             raise
 
