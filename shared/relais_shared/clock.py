@@ -16,8 +16,13 @@ def utc_now() -> datetime:
 
 def now_of(request: Request) -> datetime:
     """Answer the instant of a request, for a route that takes nothing but the request."""
+    return clock_of(request)()
+
+
+def clock_of(request: Request) -> Clock:
+    """Answer what tells the time: for what must know it later than at the beginning of a request."""
     clock: Clock = getattr(request.app.state, "clock", utc_now)
-    return clock()
+    return clock
 
 
 # A plain function would be called in a thread, which costs more than the answer.

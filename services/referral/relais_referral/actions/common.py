@@ -20,6 +20,7 @@ from relais_referral.sealing import Seal, Sealer, Wrapped
 from relais_referral.store import Caller
 from relais_shared import texts
 from relais_shared.auth import Actor
+from relais_shared.clock import Clock
 from relais_shared.refusals import Fault, NotFound, StaleVersion
 from relais_shared.telemetry import current_trace_id
 
@@ -27,19 +28,30 @@ ERASED: Final = "What was written here has been erased."
 NO_NUMBER: Final = "A national number is never needed here: leave it out."
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Asked:
     """Who asks for something, and when.
 
     Attributes:
         caller: Vouched for by the gateway, or by her own or a guest's session.
-        now: The instant of the request, aware UTC.
+        now: The instant of the request, aware UTC; once a lock was waited for, the instant at which it was given.
         sealer: The keys that open what is sealed.
+        clock: Tells the present instant; none where one instant stands for the whole work.
     """
 
     caller: Caller
     now: datetime
     sealer: Sealer
+    clock: Clock | None = None
+
+    def got_lock(self) -> None:
+        """Move on to the present instant, at which a lock was given.
+
+        What was waited for happened before: with the instant of its arrival a request would stand in the record
+        before it, and a reading seem to come after the withdrawal that waited for it.
+        """
+        if self.clock is not None:
+            self.now = max(self.now, self.clock())
 
     @property
     def actor(self) -> Actor:
@@ -76,6 +88,7 @@ async def locked(
     if version is not None and version != str(views.version(referral, parties)):
         raise StaleVersion("It changed since you read it: read it again, then decide again.")
     rows = await store.consents(tx, id_, lock=True)
+    asked.got_lock()
     return referral, parties, in_force(referral, rows)
 
 
@@ -113,6 +126,7 @@ async def opened_parts(
 ) -> tuple[frozenset[Part], Consent | None]:
     """Answer what these parties read now, the consent's state locked until the transaction ends."""
     consent = in_force(referral, await store.consents(tx, referral.id, reading=True))
+    asked.got_lock()
     return views.parts_for(referral, parties, consent, asked.now), consent
 
 

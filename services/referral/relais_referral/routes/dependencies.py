@@ -20,7 +20,7 @@ from relais_referral.schemas import ReferralView
 from relais_referral.store import Caller
 from relais_shared import idempotency, problems
 from relais_shared.auth import Actor, requires
-from relais_shared.clock import Now
+from relais_shared.clock import Now, clock_of
 from relais_shared.db import WriteTx, apart
 from relais_shared.http import etag
 from relais_shared.idempotency import Keyed, OptionalKey, Replay, recall, remember
@@ -78,7 +78,7 @@ STEP: Any = problems.responses(
 
 def asked(request: Request, actor: Actor, now: datetime) -> Asked:
     """Answer who asks, when, with the keys that open what they may read."""
-    return Asked(Caller(actor), now, request.app.state.sealer)
+    return Asked(Caller(actor), now, request.app.state.sealer, clock_of(request))
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,7 @@
 """Her own door: her card, her session, and what she reads and does in it."""
 
 from collections.abc import Callable, Coroutine
+from dataclasses import replace
 from typing import Annotated, Any, Final
 from uuid import UUID
 
@@ -49,7 +50,7 @@ from relais_referral.schemas_person import (
 )
 from relais_shared import problems
 from relais_shared.auth import ANONYMOUS, Actor, Guard, actor_of, public
-from relais_shared.clock import Now, now_of
+from relais_shared.clock import Now, clock_of, now_of
 from relais_shared.db import WriteTx, apart
 from relais_shared.refusals import (
     Fault,
@@ -128,7 +129,7 @@ Hers = Annotated[Session, Depends(_session)]
 
 
 async def _as_her(request: Request, session: Hers, now: Now) -> Asked:
-    return session.asked(now, request.app.state.sealer)
+    return replace(session.asked(now, request.app.state.sealer), clock=clock_of(request))
 
 
 AsHer = Annotated[Asked, Depends(_as_her)]
