@@ -124,7 +124,9 @@ async def add_document(  # noqa: PLR0913 - the document, by whom, for what
     """
     referral, parties, _ = await locked(tx, asked, id_)
     parts, _consent = await opened_parts(tx, referral, parties, asked)
-    if State(referral.state) in ENDED or referral.erased_at is not None:
+    # To a sender that may sanction, closed is one ending among others.
+    over = ENDED | {State.CLOSED} if views.neutral(referral, parties) else ENDED
+    if State(referral.state) in over or referral.erased_at is not None:
         raise IllegalAction("Nothing is added to what has ended.", allowed_actions=[])
     if Part.DOCUMENTS not in parts:
         raise ConsentMissing("Her consent does not open documents here.", allowed_actions=[])

@@ -1,5 +1,6 @@
 """The guest's door: invited by the sender, let in by link and code, the recipient from then on."""
 
+from dataclasses import replace
 from typing import Annotated, Any, Final
 from uuid import UUID
 
@@ -40,7 +41,7 @@ from relais_referral.schemas import (
 from relais_referral.schemas_guest import GuestCard, GuestSessionView, Invitation
 from relais_shared import problems
 from relais_shared.auth import ANONYMOUS, Actor, Guard, actor_of, public
-from relais_shared.clock import Now, now_of
+from relais_shared.clock import Now, clock_of, now_of
 from relais_shared.db import WriteTx, apart
 from relais_shared.http import IfMatch
 from relais_shared.idempotency import OptionalKey
@@ -90,7 +91,7 @@ OfGuest = Annotated[Visit, Depends(_visit)]
 
 
 async def _as_guest(request: Request, visit: OfGuest, now: Now) -> Asked:
-    return visit.asked(now, request.app.state.sealer)
+    return replace(visit.asked(now, request.app.state.sealer), clock=clock_of(request))
 
 
 AsGuest = Annotated[Asked, Depends(_as_guest)]
