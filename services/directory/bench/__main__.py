@@ -68,7 +68,7 @@ def bare(dsn: str, asked: dict[bytes, store.Asked]) -> Any:  # noqa: ANN401 - an
             return
         async with pool[0].acquire() as connection:
             rows = await store.search(connection, asked[scope["query_string"]])
-        body = b'{"items":[' + b",".join(row["body"].encode() + b"}" for row in rows) + b"]}"
+        body = b'{"items":[' + b",".join([row["body"] + b"}" for row in rows]) + b"]}"
         head = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
         await send({"type": "http.response.start", "status": 200, "headers": head})
         await send({"type": "http.response.body", "body": body})

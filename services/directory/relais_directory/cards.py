@@ -237,18 +237,18 @@ def _body(
     return text[:-2] if contact else text[:-1]
 
 
-CLOSING: Final = '"status":"temporarily_closed"'
+CLOSING: Final = b'"status":"temporarily_closed"'
 """What stands in the card of a service that is closed for a while; whether it is so today shows when it is read."""
 
 
-def closed_or_not(body: str, today: date) -> str:
+def closed_or_not(body: bytes, today: date) -> bytes:
     """Answer a card's JSON (open at its end) with its closure judged on a day: status and what is to be told of it."""
-    card = orjson.loads(body + "}" * (1 + (not body.endswith("null"))))
+    card = orjson.loads(body + b"}" * (1 + (not body.endswith(b"null"))))
     first, last = [card[name] and date.fromisoformat(card[name]) for name in ("closed_from", "closed_until")]
     closure = card["status"], first, last
     card["status"], told = closures.status_on(*closure, today), closures.notice(*closure, today)
     card["alert"] = card["alert"] or told
-    text = orjson.dumps(card, default=str).decode()
+    text = orjson.dumps(card, default=str)
     return text[:-2] if card["relay_contact"] else text[:-1]
 
 

@@ -26,10 +26,11 @@ class Openings:
 
     async def know(self, connection: asyncpg.pool.PoolConnectionProxy | asyncpg.Connection, ids: Iterable[int]) -> None:
         """Read the spellings that came since the last time, where one of these is not known."""
-        if all(id_ in self._spelt for id_ in ids):
+        missing = set(ids) - self._spelt.keys()
+        if not missing:
             return
         # Ids come from a sequence and may be seen before lower ones commit: what is missing is looked for by its id.
-        for row in await store.openings(connection, list(set(ids) - self._spelt.keys())):
+        for row in await store.openings(connection, list(missing)):
             self._spelt[row["id"]] = (row["text"], row["zone"], row["country"])
 
     def at(self, now: datetime) -> "Judge":

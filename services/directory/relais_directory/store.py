@@ -127,20 +127,22 @@ async def search(connection: Connection, asked: Asked) -> Sequence[asyncpg.Recor
 
     Each row holds: key (what it is sorted by, rising), chord (metres, null where there is no distance), total (of
     services, at most one more than `COUNT_UP_TO`), ids (the first row alone: the services of all pages in order,
-    unless they are walked by distance), and the card's columns.
+    unless they are walked by distance), and the card's columns, its body as bytes: nobody reads them on their way.
     """
     query = _Query()
     # Sorted by distance, each branch stops at the page's end; sorted otherwise, all that fits is looked at.
     walks = asked.walks
     more = ""
+    # What stands on the card is read for the page alone, unless it makes the order.
+    of_card = False
     if asked.only is not None:
         key = f"array_position({query.bind(list(asked.only), 'uuid[]')}, f.service_id)::float8"
     elif asked.sort == "distance" and asked.where is not None:
         key = "coalesce(f.chord, 'infinity')"
     elif asked.sort == "relevance":
-        key = f"-({_score(query, asked)})"
+        key, of_card = f"-({_score(query, asked)})", True
     else:
-        key = "-(c.freshness - date '2000-01-01')::float8"
+        key, of_card = "-(c.freshness - date '2000-01-01')::float8", True
     near, coming = _found(query, asked, walks=walks and not asked.of_places)
     if walks and asked.after is not None:
         place = query.bind(asked.after[0], "float8"), query.bind(asked.after[1], "uuid")
@@ -167,15 +169,15 @@ async def search(connection: Connection, asked: Asked) -> Sequence[asyncpg.Recor
         with {first} k as (
             select {key} as key, f.chord, f.service_id, f.card_id
             from (select distinct on (service_id) * from ({found}) a order by service_id, chord nulls last) f
-            join card c on c.id = f.card_id
+            {"join card c on c.id = f.card_id" if of_card else ""}
         ), ordered as {"not" if walks else ""} materialized (
             select * from {ordered} o
         ), page as (
             select * from ordered k {more} order by key, service_id limit {limit}
         )
         select page.key, page.chord, page.service_id, ({total}) as total, {ids} as ids,
-            c.id, c.body, c.opening_id, c.relay_opening_id, c.confidential, c.freshness, c.assured_by, c.themes,
-            c.available, c.waiting_days, c.capacity_at, c.stop_m, c.stops,
+            convert_to(c.body, 'UTF8') as body, c.opening_id, c.relay_opening_id, c.confidential, c.freshness,
+            c.assured_by, c.themes, c.available, c.waiting_days, c.capacity_at, c.stops,
             case when c.can_receive <> 'relais' or (o.facts -> 'scopes') ? 'referral:receive' and
                 (o.facts -> 'active')::bool then c.can_receive
                 when c.has_email then 'guest' else 'phone_only' end as can_receive

@@ -98,8 +98,8 @@ async def answer(
         asked = replace(asked, only=tuple(ids))
     rows = await store.search(connection, asked)
     openings = state.openings
-    await openings.know(connection, [row["opening_id"] for row in rows if row["opening_id"]])
-    await openings.know(connection, [row["relay_opening_id"] for row in rows if row["relay_opening_id"]])
+    hours = {id_ for row in rows for id_ in (row["opening_id"], row["relay_opening_id"])}
+    await openings.know(connection, hours - {None})
     shown = rows[: query.limit]
     cursor = None
     if kept is not None or (not asked.walks and len(rows) > query.limit):
@@ -117,8 +117,9 @@ async def answer(
     if total is None:
         total = rows[0]["total"] if rows else 0
     words, themes, filters = why
-    at = _Moment(where, now, now.astimezone(UTC).date(), openings.at(now), state.slugs, words, themes, filters)
-    items = ",".join([_card(row, at) for row in shown])
+    named = [(state.terms[slug], f'"{slug}"') for slug in themes if slug in state.terms]
+    at = _Moment(where, now, now.astimezone(UTC).date(), openings.at(now), words, named, filters)
+    items = b",".join([_card(row, at) for row in shown])
     tail: dict[str, Any] = {"total": min(total, store.COUNT_UP_TO), "total_is_exact": total <= store.COUNT_UP_TO}
     if query.facets:
         tail["facets"] = await facets(connection, state, asked, query.facets)
@@ -126,7 +127,7 @@ async def answer(
     headers = {"Cache-Control": "no-store"}
     if cursor:
         headers["Link"] = next_link(request, cursor)
-    body = b'{"items":[' + items.encode() + b"]," + orjson.dumps(tail)[1:]
+    body = b'{"items":[' + items + b"]," + orjson.dumps(tail)[1:]
     return Response(body, media_type="application/json", headers=headers)
 
 
@@ -300,38 +301,40 @@ class _Moment(NamedTuple):
     now: datetime
     today: date
     judge: Judge
-    slugs: dict[int, str]
     words: str
-    themes: list[str]
+    themes: list[tuple[int, str]]
+    """Those of the question: id and slug in quotes."""
     filters: str
 
 
-def _card(row: asyncpg.Record, at: _Moment) -> str:
+def _card(row: asyncpg.Record, at: _Moment) -> bytes:
     """Answer a card: the finished JSON, and what depends on the moment, the place and the question.
 
-    Put together as text: an object and a serialiser for each card cost more than finding it.
+    Put together as bytes: an object and a serialiser for each card cost more than finding it.
     """
-    body: str = row["body"]
+    body: bytes = row["body"]
     if CLOSING in body:
         body = closed_or_not(body, at.today)
     relay = ""
-    if not body.endswith("null"):
+    if not body.endswith(b"null"):
         # The card was left open in its relay contact.
         hours = row["relay_opening_id"]
         relay = f',"reachable_now":{_JSON[at.judge(hours)[0]] if hours is not None else "null"}}}'
     distance: int | str = "null"
-    if row["chord"] is not None and at.where is not None and not row["confidential"]:
-        distance = round(min(geodesic_m(row["chord"]), at.where.radius_m + NO_NEARER))
-    matched = ""
-    if at.themes:
-        own = {at.slugs.get(id_) for id_ in row["themes"]}
-        matched = ",".join(f'"{slug}"' for slug in at.themes if slug in own)
-    return (
-        f'{body}{relay},"distance_m":{distance},"capacity":{_capacity(row, at.now)},'
-        f'"freshness":{_freshness(row["freshness"], row["assured_by"], at.today)},"can_receive":"{row["can_receive"]}",'
+    chord = row["chord"]
+    if chord is not None and at.where is not None and not row["confidential"]:
+        distance = round(min(geodesic_m(chord), at.where.radius_m + NO_NEARER))
+    own = row["themes"]
+    matched = ",".join([slug for id_, slug in at.themes if id_ in own])
+    day, score = _freshness(row["freshness"], at.today)
+    moment = (
+        f'{relay},"distance_m":{distance},"capacity":{_capacity(row, at.now)},'
+        f'"freshness":{{"assured_at":{day},"assured_by":{_quoted(row["assured_by"])},"score":{score}}},'
+        f'"can_receive":"{row["can_receive"]}",'
         f'"nearest_stops":{row["stops"] or "[]"},"opening":{at.judge(row["opening_id"])[1]},'
         f'"why":{{"words":{at.words},"themes":[{matched}],"filters":{at.filters}}}}}'
     )
+    return body + moment.encode()
 
 
 _JSON: Final = {True: "true", False: "false", None: "null"}
@@ -351,6 +354,12 @@ def _capacity(row: asyncpg.Record, now: datetime) -> str:
 
 
 @lru_cache(maxsize=10_000)
-def _freshness(day: date, by: str | None, today: date) -> str:
+def _freshness(day: date, today: date) -> tuple[str, float]:
+    """Answer the day of the assurance as JSON, and what it is worth today."""
     told = day if day != LONG_AGO else None
-    return orjson.dumps({"assured_at": told, "assured_by": by, "score": freshness.score(told, today)}).decode()
+    return orjson.dumps(told).decode(), freshness.score(told, today)
+
+
+@lru_cache(maxsize=10_000)
+def _quoted(name: str | None) -> str:
+    return orjson.dumps(name).decode()
