@@ -10,7 +10,10 @@ CELLS_PER_DEGREE: Final = 10
 """Cells of a tenth of a degree hold some ten communes each."""
 
 SURE_WITHIN_M: Final = 5_000
-"""A point found within this distance is the nearest: a tenth of a degree of longitude is longer up to 63° north."""
+"""A point found so near is the nearest of its ring: a tenth of a degree of longitude is longer up to 63° north."""
+
+RINGS: Final = (1, 2, 4)
+"""Cells looked at around the point's own, and wider where none of them is near enough: 20 km in the end."""
 
 
 class Municipalities:
@@ -30,16 +33,20 @@ class Municipalities:
         """Answer the municipality whose point is nearest; None where none is near enough to be sure of it."""
         row, column = _cell(latitude, longitude)
         here = position(latitude, longitude)
-        found = min(
-            (
-                (dist(here, at), code)
-                for north in (-1, 0, 1)
-                for east in (-1, 0, 1)
-                for code, at in self._cells.get((row + north, column + east), ())
-            ),
-            default=None,
-        )
-        return found[1] if found and found[0] <= SURE_WITHIN_M else None
+        for ring in RINGS:
+            around = range(-ring, ring + 1)
+            found = min(
+                (
+                    (dist(here, at), code)
+                    for north in around
+                    for east in around
+                    for code, at in self._cells.get((row + north, column + east), ())
+                ),
+                default=None,
+            )
+            if found and found[0] <= ring * SURE_WITHIN_M:
+                return found[1]
+        return None
 
 
 def _cell(latitude: float, longitude: float) -> tuple[int, int]:
