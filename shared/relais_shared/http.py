@@ -7,7 +7,7 @@ from binascii import Error as NotBase64
 from functools import cache
 from hashlib import sha256
 from typing import Annotated, Any, TypeVar, get_origin
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, quote, unquote
 
 import orjson
 from fastapi import Depends, Header, Request
@@ -75,8 +75,11 @@ class CursorCodec:
 
 def next_link(request: Request, cursor: str) -> str:
     """Answer the `Link` header that leads to the next page; a path, since the gateway's name is not ours."""
-    url = request.url.include_query_params(cursor=cursor)
-    return f'<{url.path}?{url.query}>; rel="next"'
+    asked = request.scope["query_string"].decode("latin-1")
+    kept = [one for one in asked.split("&") if one and unquote(one.partition("=")[0]) != "cursor"]
+    # Only these two could end the address before its end.
+    query = "&".join((*kept, f"cursor={cursor}")).replace("<", "%3C").replace(">", "%3E")
+    return f'<{quote(request.scope["path"])}?{query}>; rel="next"'
 
 
 M = TypeVar("M", bound=BaseModel)

@@ -1,10 +1,13 @@
-"""Cursors are ours alone, and of one list."""
+"""Cursors are ours alone, and of one list; a link leads on with the same question."""
+
+from urllib.parse import parse_qsl
 
 import pytest
+from fastapi import Request
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relais_shared.http import CursorCodec
+from relais_shared.http import CursorCodec, next_link
 from relais_shared.refusals import InvalidInput
 
 CODEC = CursorCodec(b"s" * 32, "search")
@@ -37,3 +40,16 @@ def test_a_cursor_of_another_list_or_service_is_refused() -> None:
     for other in (CursorCodec(b"s" * 32, "places"), CursorCodec(b"t" * 32, "search")):
         with pytest.raises(InvalidInput):
             other.decode(cursor)
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from(["q", "theme", "cursor", "%63ursor", "é"]), st.text('aé<>&="+% ,', max_size=6)))
+)
+def test_a_link_leads_on_with_the_same_question(asked: list[tuple[str, str]]) -> None:
+    raw = "&".join(f"{name}={value}" for name, value in asked).encode("latin-1")
+    link = next_link(Request({"type": "http", "path": "/v1/a b", "query_string": raw}), "abc-_")
+    address, _, rest = link[1:].partition(">")
+    assert rest == '; rel="next"'
+    path, _, query = address.partition("?")
+    same = [one for one in parse_qsl(raw.decode("latin-1"), keep_blank_values=True) if one[0] != "cursor"]
+    assert (path, parse_qsl(query, keep_blank_values=True)) == ("/v1/a%20b", [*same, ("cursor", "abc-_")])
