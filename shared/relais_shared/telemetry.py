@@ -142,6 +142,9 @@ def set_up(settings: ServiceSettings, exporter: SpanExporter | None = None) -> N
     if _provider is not None:
         return
     set_up_logs(settings.service)
+    if exporter is None and _disabled():
+        # Not even the questions whether somebody listens: the API's own stand-ins do nothing at all.
+        return
     resource = Resource.create({"service.namespace": "relais", "service.name": settings.service})
     provider = TracerProvider(resource=resource)
     exporter = exporter or _otlp_exporter(settings)
@@ -157,9 +160,11 @@ def set_up(settings: ServiceSettings, exporter: SpanExporter | None = None) -> N
     _provider = provider
 
 
+def _disabled() -> bool:
+    return os.environ.get("OTEL_SDK_DISABLED", "").lower() == "true"
+
+
 def _otlp_exporter(settings: ServiceSettings) -> SpanExporter | None:
-    if os.environ.get("OTEL_SDK_DISABLED", "").lower() == "true":
-        return None
     if os.environ.get("OTEL_EXPORTER_OTLP_ENDPOINT") or os.environ.get("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"):
         return OTLPSpanExporter()
     if settings.telemetry_url is None:
