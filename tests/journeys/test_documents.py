@@ -12,7 +12,11 @@ ROOT = Path(__file__).parents[2]
 
 def said_by(page: str, stack: Stack) -> str:
     """Type what a page tells, in its order; answer what was said."""
-    text = (ROOT / "docs" / page).read_text(encoding="utf-8")
+    return typed((ROOT / "docs" / page).read_text(encoding="utf-8"), stack)
+
+
+def typed(text: str, stack: Stack) -> str:
+    """Type the commands of a text; answer what was said."""
     script = "\n".join(re.findall(r"^```sh\n(.*?)^```", text, re.DOTALL | re.MULTILINE))
     done = subprocess.run(
         ["/bin/bash", "-c", script],
@@ -47,6 +51,17 @@ def test_the_guest_of_the_documents_comes_in(stack: Stack) -> None:
         "closed",
         "0 tasks wait for her",
     ]
+
+
+def test_the_case_conference_of_the_documents_runs(stack: Stack) -> None:
+    pages = [(ROOT / "docs" / name).read_text(encoding="utf-8") for name in ("handover.md", "conference.md")]
+    begun = pages[0].partition("## Meet, confirm on both sides, close")[0]
+    said = typed(begun + pages[1], stack).splitlines()
+    told = said[said.index("accepted") + 2 :]
+    assert told[:2] == ["given", "given"]
+    assert told[3:6] == ["{'given_name': 'Prénom', 'family_name': 'Exemple'}", "Eva Petit", "2030-01-08T09:00:00Z"]
+    assert "BEGIN:VCALENDAR" in told
+    assert told[-2:] == ["['Nous avons une place le mardi.']", "draft"]
 
 
 def test_every_address_inside_the_documents_is_there() -> None:

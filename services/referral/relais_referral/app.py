@@ -11,7 +11,7 @@ from fastapi import FastAPI
 from relais_referral.directory import Directory
 from relais_referral.models import OrganisationCopy
 from relais_referral.problems import TABLE
-from relais_referral.routes import consents, conversation, guests, person, referrals, steps
+from relais_referral.routes import conferences, consents, conversation, guests, person, referrals, steps
 from relais_referral.sealing import Sealer
 from relais_referral.settings import ReferralSettings
 from relais_shared import registry
@@ -57,6 +57,7 @@ def create_app(settings: ReferralSettings | None = None, *, directory: ASGITrans
             steps.router,
             consents.router,
             conversation.router,
+            conferences.router,
             person.door,
             person.router,
             guests.door,

@@ -7,6 +7,7 @@ from typing import Any, Final
 from relais_referral.domain.deadlines import ZONE
 from relais_referral.papers.paper import LANGUAGES, Paper, Section, language_of
 from relais_referral.papers.words import CATEGORIES, PURPOSES, STATUSES
+from relais_referral.schemas_conference import ConferenceView
 from relais_referral.schemas_person import CopyView, HandoverView, Reading, WholeCopy, WholeView
 
 _SAY: Final[Mapping[str, tuple[str, str, str, str]]] = {
@@ -47,6 +48,13 @@ _SAY: Final[Mapping[str, tuple[str, str, str, str]]] = {
     "agreements": ("Vos accords", "Uw toestemmingen", "Ihre Einwilligungen", "Your agreements"),
     "messages": ("Messages", "Berichten", "Nachrichten", "Messages"),
     "documents": ("Documents", "Documenten", "Dokumente", "Documents"),
+    "conference": ("Réunion de concertation", "Overleg over u", "Fallbesprechung", "Case conference"),
+    "structures": ("Y participent", "Nemen deel", "Es nehmen teil", "Who takes part"),
+    "decisions": ("Décisions", "Beslissingen", "Beschlüsse", "Decisions"),
+    "pathway": ("vos autres mises en relation, en bref", "uw andere doorverwijzingen, in het kort",
+                "Ihre anderen Vermittlungen, kurz", "your other introductions, in brief"),
+    "left": ("n'y est plus", "neemt niet meer deel", "nimmt nicht mehr teil", "takes part no more"),
+    "ended": ("Terminée le", "Beëindigd op", "Beendet am", "Ended on"),
     "copies": ("Leur propre copie", "Hun eigen kopie", "Deren eigene Kopie", "Their own copy"),
     "copy_erased": ("effacée", "gewist", "gelöscht", "erased"),
     "copy_kept": ("gardée", "bewaard", "aufbewahrt", "kept"),
@@ -151,6 +159,7 @@ def _item(words: _Words, number: int, item: WholeCopy) -> list[Section]:
                 ("agreements", _agreements(words, item.whole)),
                 ("messages", _messages(words, item.whole)),
                 ("documents", [(words.value(one.at), one.title) for one in item.whole.documents]),
+                *(("conference", _conference(words, one)) for one in item.whole.conferences),
                 ("copies", _copies(words, item.whole)),
                 ("readings", [_reading(words, one) for one in item.readings]),
             )
@@ -223,6 +232,41 @@ def _agreements(words: _Words, whole: WholeView) -> list[tuple[str, str]]:
 
 def _messages(words: _Words, whole: WholeView) -> list[tuple[str, str]]:
     return [(f"{words.value(one.at)}, {words(one.author)}", one.words) for one in whole.messages]
+
+
+def _conference(words: _Words, one: ConferenceView) -> list[tuple[str, str]]:
+    statuses = STATUSES[words.language]
+    opened = {consent.recipient["organisation_id"]: words.categories(consent.data_categories)
+              for consent in reversed(one.consents or [])}  # fmt: skip
+    rows = [
+        (
+            f"{words('structures')}: {part.name}",
+            ", ".join(
+                each
+                for each in (
+                    (part.counsellor or {}).get("name"),
+                    opened.get(str(part.organisation_id)),
+                    statuses.get(part.status or "", part.status),
+                    words("left") if part.left_at else None,
+                )
+                if each
+            ),
+        )
+        for part in one.organisations
+    ]
+    if one.meeting:
+        rows.append((words("meeting"), _meeting(words, one.meeting)))
+    rows += [
+        (f"{words.value(said.at)}, {said.organisation or words(said.author)}", said.words)
+        for said in one.messages or []
+    ]
+    rows += [
+        (f"{words('decisions')}, {words.value(made.at)}, {', '.join(made.decided_by)}", made.words)
+        for made in one.decisions or []
+    ]
+    if one.ended_at:
+        rows.append((words("ended"), words.value(one.ended_at)))
+    return rows
 
 
 def _copies(words: _Words, whole: WholeView) -> list[tuple[str, str]]:

@@ -350,6 +350,9 @@ class ConferencePart(Table, table=True):
     conference_id: UUID = Field(sa_column=Column(ForeignKey("conference.id"), primary_key=True))
     organisation_id: UUID = Field(primary_key=True)
     organisation: str
+    counsellor: dict[str, Any] | None = _document(description="The named colleague who takes part.")
+    account_id: UUID | None = None
+    team_id: str | None = None
     invited_at: datetime = _instant()
     joined_at: datetime | None = _instant(nullable=True)
     left_at: datetime | None = _instant(nullable=True)
@@ -365,6 +368,7 @@ class Decision(Table, table=True):
     organisation_id: UUID
     content: bytes = _bytes()
     draft_id: UUID | None = None
+    drafted_by: UUID | None = None
 
 
 class DayHead(Table, table=True):

@@ -9,7 +9,18 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from relais_referral import store
-from relais_referral.models import Access, AccessReferral, Decision, Document, Guest, Message, Referral, SealedPart
+from relais_referral.models import (
+    Access,
+    AccessReferral,
+    Conference,
+    ConferencePart,
+    Decision,
+    Document,
+    Guest,
+    Message,
+    Referral,
+    SealedPart,
+)
 from relais_referral.sealing import KeyFile, Sealer, Wrapped
 from relais_referral.store import Caller
 from relais_shared.auth import system
@@ -140,6 +151,13 @@ async def shred(tx: AsyncSession, sealer: Sealer, referral: Referral, now: datet
         update(Guest)
         .where(col(Guest.referral_id) == referral.id)
         .values(address="", name=None, function=None, ended_at=func.coalesce(col(Guest.ended_at), now))
+    )
+    about = select(col(Conference.id)).where(col(Conference.referral_id) == referral.id)
+    await tx.execute(update(ConferencePart).where(col(ConferencePart.conference_id).in_(about)).values(counsellor=None))
+    await tx.execute(
+        update(Conference)
+        .where(col(Conference.referral_id) == referral.id, col(Conference.ended_at).is_(None))
+        .values(ended_at=now, ended_by=WORKER.name)
     )
     # Her access ends with the last referral that it shows.
     hers = await tx.scalars(

@@ -296,23 +296,28 @@ class Attendee(Input):
     role: Line
 
 
-class Meeting(Input):
-    """How and when she will be met."""
+class Appointment(Input):
+    """How and when people meet."""
 
     starts_at: AwareDatetime | None = None
     to_be_agreed: bool = Field(default=False, description="The time is still to be agreed with her.")
     mode: Literal["visit", "call", "video"] = "visit"
     place: Line | None = None
     agreed: Line | None = Field(default=None, description="How it was agreed with her.")
-    attendees: list[Literal["person", "sender", "recipient"] | Attendee] = Field(
-        default=["person", "sender", "recipient"], max_length=20, description="Roles, or names with their role."
-    )
 
     @model_validator(mode="after")
     def _when(self) -> Self:
         if (self.starts_at is None) != self.to_be_agreed:
             raise ValueError("Give starts_at, or say to_be_agreed: true; not both.")
         return self
+
+
+class Meeting(Appointment):
+    """How and when she will be met."""
+
+    attendees: list[Literal["person", "sender", "recipient"] | Attendee] = Field(
+        default=["person", "sender", "recipient"], max_length=20, description="Roles, or names with their role."
+    )
 
 
 class Confirmation(Input):
@@ -457,6 +462,7 @@ class ReferralView(View):
     undo_until: datetime | None = Field(default=None, description="Until when the last step can be taken back.")
     redirected_from: UUID | None = None
     redirected_to: UUID | None = None
+    conference_id: UUID | None = Field(default=None, description="The case conference that decided on it.")
     external_ids: dict[str, str] | None = None
     launch_url: str | None = Field(default=None, description="Opens this draft on the screen, nothing typed twice.")
     themes: list[str] | None = None
@@ -489,7 +495,8 @@ class ConsentView(View):
     """A consent as recorded, and how it stands."""
 
     id: UUID
-    referral_id: UUID
+    referral_id: UUID | None = Field(default=None, description="Not to whoever takes part in a case conference alone.")
+    conference_id: UUID | None = Field(default=None, description="The case conference that it is for.")
     status: str | None = None
     purposes: list[str]
     data_categories: list[str]

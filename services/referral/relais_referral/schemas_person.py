@@ -24,6 +24,7 @@ from relais_referral.schemas import (
     Text,
     View,
 )
+from relais_referral.schemas_conference import ConferenceView
 
 
 class PictureCode(Input):
@@ -127,7 +128,9 @@ class StepView(View):
 
     at: datetime
     type: str
-    by: Literal["person", "sender", "recipient", "system"]
+    by: Literal["person", "sender", "recipient", "participant", "system"] = Field(
+        description="`participant`: who takes part in a case conference alone."
+    )
 
 
 class Sharing(View):
@@ -219,6 +222,7 @@ class WholeView(View):
     consents: list[ConsentView]
     messages: list[MessageView]
     documents: list[DocumentView]
+    conferences: list[ConferenceView]
     local_copies: list[LocalCopy]
     previews: list[Preview]
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 from uuid import UUID
 
 from sqlalchemy import Select, String, cast, exists, false, func, literal_column, not_, or_, select, true, tuple_
@@ -92,20 +92,20 @@ def parties_of(referral: Referral, caller: Caller) -> frozenset[Party]:
     if (
         referral.sender_id == actor.organisation_id
         and "referral:send" in actor.scopes
-        and _concerns(actor, referral.sender_account_id, referral.sender_team_id)
+        and concerns(actor, referral.sender_account_id, referral.sender_team_id)
     ):
         found.add(Party.SENDER)
     if (
         referral.recipient_id == actor.organisation_id
         and "referral:receive" in actor.scopes
         and referral.state != State.DRAFT
-        and _concerns(actor, referral.recipient_account_id, referral.recipient_team_id)
+        and concerns(actor, referral.recipient_account_id, referral.recipient_team_id)
     ):
         found.add(Party.RECIPIENT)
     return frozenset(found)
 
 
-def _concerns(actor: Actor, account_id: UUID | None, team_id: str | None) -> bool:
+def concerns(actor: Actor, account_id: UUID | None, team_id: str | None) -> bool:
     """Answer whether a referral of its side is an actor's: a client's always, a user's as design 5 says."""
     if actor.kind != "user" or (account_id is None and team_id is None):
         return True
@@ -117,7 +117,7 @@ def _concerns(actor: Actor, account_id: UUID | None, team_id: str | None) -> boo
 
 
 def _concerning(actor: Actor, account_id: Any, team_id: Any) -> Any:  # noqa: ANN401 - SQL expressions
-    """Answer the same as `_concerns` for a query."""
+    """Answer the same as `concerns` for a query."""
     if actor.kind != "user":
         return true()
     accounts = [each for each in (actor.user_id, *actor.stands_for) if each is not None]
@@ -139,7 +139,7 @@ async def lock_referral(
     Raises:
         NotFound: Absent, or not the caller's to know of.
     """
-    query = select(Referral).where(col(Referral.id) == id_, _of(caller)).with_for_update(read=reading)
+    query = select(Referral).where(col(Referral.id) == id_, of_caller(caller)).with_for_update(read=reading)
     referral = await tx.scalar(query.execution_options(populate_existing=True))
     parties = parties_of(referral, caller) if referral else frozenset()
     if referral is None or not (parties or caller.working):
@@ -153,15 +153,15 @@ async def find_referral(tx: AsyncSession, id_: UUID, caller: Caller) -> tuple[Re
     Raises:
         NotFound: Absent, or not the caller's to know of.
     """
-    referral = await tx.scalar(select(Referral).where(col(Referral.id) == id_, _of(caller)))
+    referral = await tx.scalar(select(Referral).where(col(Referral.id) == id_, of_caller(caller)))
     parties = parties_of(referral, caller) if referral else frozenset()
     if referral is None or not parties:
         raise NotFound(UNKNOWN)
     return referral, parties
 
 
-def _of(caller: Caller) -> Any:  # noqa: ANN401 - an SQL expression
-    # Behind this stands the same rule as row-level security.
+def of_caller(caller: Caller) -> Any:  # noqa: ANN401 - an SQL expression
+    """Answer which referrals are a caller's; behind this stands the same rule as row-level security."""
     if caller.working:
         return true()
     if caller.access_id is not None:
@@ -180,23 +180,25 @@ async def consents(
     tx: AsyncSession,
     referral_id: UUID,
     *,
-    conference_id: UUID | None = None,
+    conference_id: UUID | Literal["every"] | None = None,
     lock: bool = False,
     reading: bool = False,
 ) -> list[tuple[ConsentRecord, ConsentState]]:
-    """Answer the consents of a hand-over, or of a conference about it, the newest first.
+    """Answer the consents of a hand-over, of a conference about it, or `every` one of both, the newest first.
 
     Their states are locked on demand, after the referral.
     """
+    of_conference: Any = true()
+    if conference_id != "every":
+        of_conference = (
+            col(ConsentRecord.conference_id) == conference_id
+            if conference_id
+            else col(ConsentRecord.conference_id).is_(None)
+        )
     query: Select[ConsentRecord, ConsentState] = (
         select(ConsentRecord, ConsentState)
         .join(ConsentState, col(ConsentState.consent_id) == col(ConsentRecord.id))
-        .where(
-            col(ConsentRecord.referral_id) == referral_id,
-            col(ConsentRecord.conference_id) == conference_id
-            if conference_id
-            else col(ConsentRecord.conference_id).is_(None),
-        )
+        .where(col(ConsentRecord.referral_id) == referral_id, of_conference)
         .order_by(col(ConsentRecord.recorded_at).desc(), col(ConsentRecord.id))
     )
     if lock or reading:
@@ -331,13 +333,22 @@ async def events(tx: AsyncSession, referral_id: UUID) -> Sequence[EventRow]:
     return found.all()
 
 
-async def disclosures(tx: AsyncSession, referral_id: UUID) -> Sequence[Disclosure]:
-    """Answer the disclosures of a referral, the newest first."""
-    found = await tx.scalars(
-        select(Disclosure)
-        .where(col(Disclosure.referral_id) == referral_id)
-        .order_by(col(Disclosure.at).desc(), col(Disclosure.id))
-    )
+async def disclosures(tx: AsyncSession, referral_id: UUID, *, reader: UUID | None = None) -> Sequence[Disclosure]:
+    """Answer the disclosures of a referral, the newest first.
+
+    Args:
+        tx: After `begin`.
+        referral_id: The referral.
+        reader: The organisation that asks: of the readings in a case conference it is told its own. All where she
+            asks.
+    """
+    query = select(Disclosure).where(col(Disclosure.referral_id) == referral_id)
+    if reader is not None:
+        elsewhere = exists().where(
+            col(ConsentRecord.id) == col(Disclosure.consent_id), col(ConsentRecord.conference_id).is_not(None)
+        )
+        query = query.where(or_(not_(elsewhere), col(Disclosure.organisation_id) == reader))
+    found = await tx.scalars(query.order_by(col(Disclosure.at).desc(), col(Disclosure.id)))
     return found.all()
 
 

@@ -155,7 +155,7 @@ def referral_view(  # noqa: PLR0913 - what a representation is made of
         if not veiled:
             needs = pieces.get("needs") if Part.NEEDS in parts else None
             shown["themes"] = referral.themes
-            shown["needs"] = _lines(needs, parties) or [{"theme": theme} for theme in referral.themes]
+            shown["needs"] = lines(needs, parties) or [{"theme": theme} for theme in referral.themes]
     if Part.MARKS in parts:
         shown |= _marks(referral, parties, now)
     if Part.OUTLINE in parts or Part.IDENTITY in parts:
@@ -227,14 +227,14 @@ def _marks(referral: Referral, parties: frozenset[Party], now: datetime) -> dict
     if referral.phoned is not None and State(referral.state) in WAITING:
         found["agreed_by_phone"] = referral.phoned
     if Party.SENDER in parties:
-        links = {"redirected_from": referral.redirected_from, "redirected_to": referral.redirected_to}
+        links = {name: getattr(referral, name) for name in ("redirected_from", "redirected_to", "conference_id")}
         found |= {name: value for name, value in links.items() if value is not None}
     if last is not None and last.by in parties and last.stands(now):
         found["undo_until"] = last.at + UNDO_WITHIN
     return found
 
 
-def _lines(needs: list[dict[str, Any]] | None, parties: frozenset[Party]) -> list[dict[str, Any]]:
+def lines(needs: list[dict[str, Any]] | None, parties: frozenset[Party]) -> list[dict[str, Any]]:
     """Answer the lines of the need that a reader sees: not those that she hid from the recipient."""
     if parties != {Party.RECIPIENT}:
         return needs or []
@@ -258,7 +258,7 @@ def consent_view(
         told: What such a sender did itself just now, and may therefore read.
     """
     ran_out = state.status == Status.GIVEN and record.valid_until is not None and record.valid_until <= now
-    more = (
+    more: dict[str, Any] = (
         ({"status": told} if told else {})
         if plain
         else {
@@ -268,6 +268,8 @@ def consent_view(
             "superseded_by": state.superseded_by,
         }
     )
+    if record.conference_id is not None:
+        more["conference_id"] = record.conference_id
     return ConsentView(
         id=record.id,
         referral_id=record.referral_id,
@@ -286,9 +288,14 @@ def disclosure_view(row: Disclosure) -> DisclosureView:
 
 
 def event_views(rows: list[EventRow], reader: UUID | None, *, plain: bool) -> list[EventView]:
-    """Represent the events; a sender that may sanction reads its own and when the neutral state changed."""
+    """Represent the events; a sender that may sanction reads its own and when the neutral state changed.
+
+    Nobody reads here that a case conference is about it: who takes part is for those to know whom she agreed to.
+    """
+    rows = [row for row in rows if not row.type.startswith("conference.")]
     if not plain:
-        return [EventView.model_validate(row, from_attributes=True) for row in rows]
+        found = [EventView.model_validate(row, from_attributes=True) for row in rows]
+        return [one.model_copy(update={"number": number}) for number, one in enumerate(found, start=1)]
     # Its own withdrawal reads the same whether somebody had withdrawn that consent before or not.
     own = [row for row in rows if row.organisation_id == reader and row.type != "consent.withdrawn"]
     found = [EventView(number=0, at=row.at, type=row.type) for row in own]

@@ -74,9 +74,10 @@ RETIRED = Structure("Ferme", service={"status": "retired"})
 UNSIGNED = Structure("Nouveau", {"agreement": False})
 WITHOUT_ACCOUNT = Structure("Voisin", {"scopes": []})
 PRACTISING = Structure("Ecole", {"practice": True})
+THIRD = Structure("Garage")
 STRUCTURES = (
     SENDER, RECIPIENT, OUTSIDER, SANCTIONING, UNBOUND, SENSITIVE,
-    BY_PHONE, RETIRED, UNSIGNED, WITHOUT_ACCOUNT, PRACTISING,
+    BY_PHONE, RETIRED, UNSIGNED, WITHOUT_ACCOUNT, PRACTISING, THIRD,
 )  # fmt: skip
 THEMES = {"childcare": False, "mobility": False, "support--health": True}
 

@@ -6,7 +6,7 @@ from uuid import UUID, uuid4, uuid5
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from relais_referral import store, views
+from relais_referral import store, store_conference, views
 from relais_referral.actions.common import (
     Asked,
     decided,
@@ -19,7 +19,7 @@ from relais_referral.actions.common import (
     refuse_texts,
     stands,
 )
-from relais_referral.actions.stepping import ask_about_copy, take
+from relais_referral.actions.stepping import ask_about_copy, leave_conference, take
 from relais_referral.domain.consent import BOUND_ONLY, Purpose, Secrecy, Status, given_in_time
 from relais_referral.domain.handshake import Action, Party, Via
 from relais_referral.domain.refusals import IllegalAction, RecipientNotBound, SensitiveBasisMissing
@@ -58,14 +58,12 @@ async def record_consent(tx: AsyncSession, asked: Asked, id_: UUID, given: Conse
     referral, parties, _ = await locked(tx, asked, id_)
     # Whoever may still cancel it may still ask her.
     decided(referral, None, asked, Action.CANCEL, parties & {Party.SENDER})
-    text = await _judge_terms(tx, referral, given, asked)
-    if not given_in_time(given.given_at, asked.now, written=given.method == "in_person_written"):
-        fault = Fault("/given_at", "Not in the future, and unless written at most 24 hours ago: ask her again.")
-        raise InvalidInput("This agreement cannot be recorded so.", [fault])
-    facts = given.model_dump(mode="json", exclude={*_COLUMNS, "notice_version"})
+    text = await judge_terms(tx, referral, given, asked, _purpose_faults(referral, given))
+    judge_time(given, asked)
+    facts = given.model_dump(mode="json", exclude={*COLUMNS, "notice_version"})
     record = await _new_record(tx, referral, given, facts | {"notice": text}, asked)
     record.given_at = given.given_at
-    state = await put_in_force(tx, referral, record, asked)
+    state = await put_in_force(tx, record, asked)
     moved(referral, asked, by=Party.SENDER)
     event(tx, referral, asked, "consent.given", consent_id=str(record.id))
     return views.consent_view(record, state, asked.now)
@@ -79,24 +77,10 @@ async def request_consent(tx: AsyncSession, asked: Asked, id_: UUID, wanted: Con
     """
     referral, parties, _ = await locked(tx, asked, id_)
     decided(referral, None, asked, Action.CANCEL, parties & {Party.SENDER})
-    text = await _judge_terms(tx, referral, wanted, asked)
-    facts = wanted.model_dump(mode="json", exclude={*_COLUMNS, "notice_version"}) | {
-        "notice": text,
-        "method": "private_link",
-        "expressed_by": "her_tap",
-        # Only her own session answers; where she was assisted, the state's history says so.
-        "seen_alone": "yes",
-        "interpreter": "none",
-    }
+    text = await judge_terms(tx, referral, wanted, asked, _purpose_faults(referral, wanted))
+    facts = wanted.model_dump(mode="json", exclude={*COLUMNS, "notice_version"}) | {"notice": text, **BY_LINK}
     record = await _new_record(tx, referral, wanted, facts, asked)
-    for _earlier, state in await store.consents(tx, id_, lock=True):
-        if state.status == Status.REQUESTED:
-            stands(state, Status.SUPERSEDED, asked.now)
-            state.superseded_by = record.id
-    state = _state(record, Status.REQUESTED, asked)
-    tx.add(record)
-    await tx.flush()  # Its state refers to it.
-    tx.add(state)
+    state = await put_asked_for(tx, record, asked)
     moved(referral, asked, by=Party.SENDER)
     event(tx, referral, asked, "consent.requested", consent_id=str(record.id))
     return views.consent_view(record, state, asked.now)
@@ -124,6 +108,9 @@ async def answer_request(
         raise IllegalAction("This was answered already.", allowed_actions=[])
     if not answer.agreed:
         stands(state, Status.REFUSED, asked.now, assisted=assisted)
+        if record.conference_id is not None:
+            await leave_conference(tx, referral, record, "refused", asked)
+            return views.consent_view(record, state, asked.now)
         event(tx, referral, asked, "consent.refused", consent_id=str(record.id))
         open_task(tx, referral, asked, Party.SENDER, "refused", "consent.refused")
         moved(referral, asked, by=None)
@@ -133,7 +120,7 @@ async def answer_request(
     _judge_less(record, purposes, categories)
     same = purposes == set(record.purposes) and categories == set(record.data_categories) and not assisted
     if same and answer.valid_until is None:
-        await _supersede(tx, referral, record.id, asked)
+        await _supersede(tx, record, asked)
         stands(state, Status.GIVEN, asked.now)
     else:
         facts = {"seen_alone": "no" if assisted else "yes"}
@@ -141,8 +128,10 @@ async def answer_request(
         record.valid_until = answer.valid_until or record.valid_until
         stands(state, Status.SUPERSEDED, asked.now)
         state.superseded_by = record.id
-        state = await put_in_force(tx, referral, record, asked)
-    event(tx, referral, asked, "consent.given", consent_id=str(record.id))
+        state = await put_in_force(tx, record, asked)
+    tell(tx, referral, record, "given", asked)
+    if record.conference_id is not None:
+        return views.consent_view(record, state, asked.now)
     # The sender asked, so it may know that she answered: it then proposes.
     moved(referral, asked, noticed=True, by=None)
     return views.consent_view(record, state, asked.now)
@@ -159,9 +148,10 @@ async def confirm_alone(tx: AsyncSession, asked: Asked, consent_id: UUID) -> Con
     if state.status != Status.GIVEN:
         raise IllegalAction("Only an agreement that holds can be confirmed.", allowed_actions=[])
     alone = _copy(record, record.purposes, record.data_categories, asked, seen_alone="yes", interpreter="none")
-    now_standing = await put_in_force(tx, referral, alone, asked)
-    event(tx, referral, asked, "consent.confirmed", consent_id=str(alone.id))
-    moved(referral, asked, by=None)
+    now_standing = await put_in_force(tx, alone, asked)
+    tell(tx, referral, alone, "confirmed", asked)
+    if alone.conference_id is None:
+        moved(referral, asked, by=None)
     return views.consent_view(alone, now_standing, asked.now)
 
 
@@ -170,13 +160,21 @@ async def withdraw_consent(tx: AsyncSession, asked: Asked, consent_id: UUID, bod
 
     Of all: the referral is withdrawn in the same transaction. Of a part: a narrower record takes the place of this
     one, and its id is answered. A consent that no longer holds stays as it stands: stopping twice is no fault.
+    Of a case conference: that structure leaves it, and reads nothing of it any more.
 
     Raises:
         NotFound: Absent, or not the caller's to know of.
     """
     await store.begin(tx, asked.caller)
+    conference_id = await store_conference.of_consent(tx, consent_id)
+    if conference_id is not None:
+        return await _withdraw_from_conference(tx, asked, conference_id, consent_id, body)
     id_ = await store.referral_of_consent(tx, consent_id)
-    referral, parties, _ = await locked(tx, asked, id_)
+    try:
+        referral, parties, _ = await locked(tx, asked, id_)
+    except NotFound:
+        # Whoever takes part in a conference alone is told what everybody is told: not even that there is one.
+        raise NotFound(UNKNOWN) from None
     record, state = await _one(tx, id_, consent_id)
     plain = views.neutral(referral, parties)
     purposes = [name for name in record.purposes if name not in set(body.purposes)]
@@ -186,7 +184,7 @@ async def withdraw_consent(tx: AsyncSession, asked: Asked, consent_id: UUID, bod
         if purposes == record.purposes and categories == record.data_categories:
             return views.consent_view(record, state, asked.now, plain=plain)
         record = _copy(record, purposes, categories, asked)
-        state = await put_in_force(tx, referral, record, asked)
+        state = await put_in_force(tx, record, asked)
         event(tx, referral, asked, "consent.narrowed", consent_id=str(record.id))
         await ask_about_copy(tx, referral, asked, "consent.narrowed")
         moved(referral, asked, by=Party.SENDER if Party.SENDER in parties else None)
@@ -198,6 +196,43 @@ async def withdraw_consent(tx: AsyncSession, asked: Asked, consent_id: UUID, bod
         await take(tx, asked, id_, Action.WITHDRAW, body, None)
     told = Status.WITHDRAWN if state.status == Status.WITHDRAWN else None
     return views.consent_view(record, state, asked.now, plain=plain, told=told)
+
+
+async def _withdraw_from_conference(
+    tx: AsyncSession, asked: Asked, conference_id: UUID, consent_id: UUID, body: Withdrawal
+) -> ConsentView:
+    """Stop a structure's part in a case conference, through whoever else takes part in it, or a part of what it reads.
+
+    Raises:
+        NotFound: Absent, or the caller has no place in that conference.
+    """
+    try:
+        place = await store_conference.find(tx, conference_id, asked.caller, lock="writing")
+    except NotFound:
+        raise NotFound(UNKNOWN) from None
+    record, state = await _one(tx, place.referral.id, consent_id)
+    sides = place.parties or asked.caller.access_id is not None
+    if not sides and (record.recipient_id != asked.actor.organisation_id or state.status != Status.GIVEN):
+        # Whoever only takes part answers for itself; she, and the two sides at her word, stop everybody.
+        raise NotFound(UNKNOWN)
+    categories = [name for name in record.data_categories if name not in set(body.data_categories)]
+    if body.data_categories and not body.purposes:
+        if state.status == Status.GIVEN and categories != record.data_categories:
+            record = _copy(record, record.purposes, categories, asked)
+            state = await put_in_force(tx, record, asked)
+            tell(tx, place.referral, record, "narrowed", asked)
+    elif state.status in {Status.GIVEN, Status.REQUESTED}:
+        stands(state, Status.WITHDRAWN, asked.now)
+        state.withdrawal_method = body.method
+        await leave_conference(tx, place.referral, record, "left", asked)
+    view = views.consent_view(record, state, asked.now)
+    return view if sides else view.model_copy(update={"referral_id": None})
+
+
+def tell(tx: AsyncSession, referral: Referral, record: ConsentRecord, what: str, asked: Asked) -> None:
+    """Write what became of an agreement; of one for a case conference neither side reads it among its events."""
+    type_ = f"consent.{what}" if record.conference_id is None else f"conference.consent_{what}"
+    event(tx, referral, asked, type_, consent_id=str(record.id))
 
 
 async def read_consents(tx: AsyncSession, asked: Asked, id_: UUID) -> list[ConsentView]:
@@ -259,7 +294,16 @@ _ON_RECEIPT: Final = (
 )  # fmt: skip
 """The record's other facts that its receipt says."""
 
-_COLUMNS: Final = frozenset({"purposes", "data_categories", "given_at", "valid_until"})
+BY_LINK: Final = {
+    "method": "private_link",
+    "expressed_by": "her_tap",
+    # Only her own session answers; where she was assisted, the state's history says so.
+    "seen_alone": "yes",
+    "interpreter": "none",
+}
+"""How an agreement is asked for by her own link."""
+
+COLUMNS: Final = frozenset({"purposes", "data_categories", "given_at", "valid_until"})
 """What stands in columns of its own, not in the record's other facts."""
 
 
@@ -278,8 +322,7 @@ async def _new_record(
             "Its staff is bound by no secrecy: situation, notes and documents do not go there.",
             data_categories=sorted(BOUND_ONLY & set(terms.data_categories)),
         )
-    if referral.sensitive and not terms.article_9_basis:
-        raise SensitiveBasisMissing("This theme is sensitive: say on which basis, in article_9_basis.")
+    judge_basis(referral, terms)
     return ConsentRecord(
         id=uuid4(),
         referral_id=referral.id,
@@ -298,8 +341,8 @@ async def _new_record(
                 "service_name": referral.service_name,
             },
             "controllers": [
-                _controller(referral.sender_id, referral.sender_name, sender),
-                _controller(referral.recipient_id, referral.recipient_name, recipient),
+                controller(referral.sender_id, referral.sender_name, sender),
+                controller(referral.recipient_id, referral.recipient_name, recipient),
             ],
             **facts,
         },
@@ -315,12 +358,52 @@ def _bound(referral: Referral, recipient: Organisation | None) -> bool:
     return Secrecy(recipient.secrecy) is not Secrecy.NONE
 
 
-def _controller(id_: UUID, name: str, organisation: Organisation | None) -> dict[str, Any]:
+def controller(id_: UUID, name: str, organisation: Organisation | None) -> dict[str, Any]:
+    """Answer who answers for the data, as a record keeps it."""
     return {**(organisation.controller if organisation else {}), "organisation_id": str(id_), "name": name}
 
 
-async def _judge_terms(tx: AsyncSession, referral: Referral, terms: ConsentTerms, asked: Asked) -> dict[str, str]:
+def judge_basis(referral: Referral, terms: ConsentTerms) -> None:
+    """Refuse an agreement about a sensitive theme without its basis.
+
+    Raises:
+        SensitiveBasisMissing: It names none.
+    """
+    if referral.sensitive and not terms.article_9_basis:
+        raise SensitiveBasisMissing("This theme is sensitive: say on which basis, in article_9_basis.")
+
+
+def judge_time(given: ConsentInput, asked: Asked) -> None:
+    """Refuse an agreement that was not given just now.
+
+    Raises:
+        InvalidInput: It is of the future, or older than may be recorded.
+    """
+    if not given_in_time(given.given_at, asked.now, written=given.method == "in_person_written"):
+        fault = Fault("/given_at", "Not in the future, and unless written at most 24 hours ago: ask her again.")
+        raise InvalidInput("This agreement cannot be recorded so.", [fault])
+
+
+def _purpose_faults(referral: Referral, terms: ConsentTerms) -> list[Fault]:
+    found = []
+    if Purpose.REFERRAL not in terms.purposes:
+        found.append(Fault("/purposes", "Without the purpose referral nothing can be handed over."))
+    if referral.sender_may_sanction and Purpose.FEEDBACK in terms.purposes:
+        found.append(Fault("/purposes", "An organisation that may sanction is not offered feedback."))
+    return found
+
+
+async def judge_terms(
+    tx: AsyncSession, referral: Referral, terms: ConsentTerms, asked: Asked, more: Iterable[Fault]
+) -> dict[str, str]:
     """Answer the notice that was read, or refuse what cannot be.
+
+    Args:
+        tx: The hand-over locked.
+        referral: The hand-over.
+        terms: To what she is asked to agree.
+        asked: Who asks, when.
+        more: What was found wrong already.
 
     Raises:
         InvalidInput: Every fault is named.
@@ -334,10 +417,7 @@ async def _judge_terms(tx: AsyncSession, referral: Referral, terms: ConsentTerms
         text = notice(terms.notice_version, "fr")
     if text is None:
         found.append(Fault("/notice_version", "No such notice in that language: name an interpreter, or another."))
-    if Purpose.REFERRAL not in terms.purposes:
-        found.append(Fault("/purposes", "Without the purpose referral nothing can be handed over."))
-    if referral.sender_may_sanction and Purpose.FEEDBACK in terms.purposes:
-        found.append(Fault("/purposes", "An organisation that may sanction is not offered feedback."))
+    found += more
     if terms.valid_until is not None and terms.valid_until <= asked.now:
         found.append(Fault("/valid_until", "This is past already."))
     if found or text is None:
@@ -365,9 +445,12 @@ async def _judge_texts(tx: AsyncSession, referral: Referral, terms: ConsentTerms
 
 def _judge_less(record: ConsentRecord, purposes: Iterable[str], categories: Iterable[str]) -> None:
     found = []
-    if not set(purposes) <= set(record.purposes) or Purpose.REFERRAL not in purposes:
-        found.append(Fault("/purposes", "Choose among what was asked for; without referral, refuse instead."))
-    if not set(categories) <= set(record.data_categories) or not categories:
+    # A conference may be agreed to without anything of the hand-over: then its thread alone is read.
+    conference = record.conference_id is not None
+    needed = Purpose.CASE_CONFERENCE if conference else Purpose.REFERRAL
+    if not set(purposes) <= set(record.purposes) or needed not in purposes:
+        found.append(Fault("/purposes", f"Choose among what was asked for; without {needed}, refuse instead."))
+    if not set(categories) <= set(record.data_categories) or not (categories or conference):
         found.append(Fault("/data_categories", "Choose among what was asked for, one at least."))
     if found:
         raise InvalidInput("This cannot be agreed to so.", found)
@@ -410,9 +493,9 @@ def _state(record: ConsentRecord, status: Status, asked: Asked) -> ConsentState:
     return state
 
 
-async def put_in_force(tx: AsyncSession, referral: Referral, record: ConsentRecord, asked: Asked) -> ConsentState:
+async def put_in_force(tx: AsyncSession, record: ConsentRecord, asked: Asked) -> ConsentState:
     """Store a record as given; what was in force before, or asked for, is superseded."""
-    await _supersede(tx, referral, record.id, asked)
+    await _supersede(tx, record, asked)
     tx.add(record)
     await tx.flush()  # Its state refers to it, and the one before it must be superseded first.
     state = _state(record, Status.GIVEN, asked)
@@ -420,11 +503,28 @@ async def put_in_force(tx: AsyncSession, referral: Referral, record: ConsentReco
     return state
 
 
-async def _supersede(tx: AsyncSession, referral: Referral, by: UUID, asked: Asked) -> None:
-    for record, state in await store.consents(tx, referral.id, lock=True):
-        if state.status in {Status.GIVEN, Status.REQUESTED} and record.id != by:
+async def put_asked_for(tx: AsyncSession, record: ConsentRecord, asked: Asked) -> ConsentState:
+    """Store a record as asked for; what was asked for before, and not answered, is superseded."""
+    await _supersede(tx, record, asked, frozenset({Status.REQUESTED}))
+    tx.add(record)
+    await tx.flush()  # Its state refers to it.
+    state = _state(record, Status.REQUESTED, asked)
+    tx.add(state)
+    return state
+
+
+async def _supersede(
+    tx: AsyncSession,
+    by: ConsentRecord,
+    asked: Asked,
+    which: frozenset[Status] = frozenset({Status.GIVEN, Status.REQUESTED}),
+) -> None:
+    """Let a record take the place of those for the same recipient, in the same conference where it is for one."""
+    rows = await store.consents(tx, by.referral_id, conference_id=by.conference_id, lock=True)
+    for record, state in rows:
+        if state.status in which and record.id != by.id and record.recipient_id == by.recipient_id:
             stands(state, Status.SUPERSEDED, asked.now)
-            state.superseded_by = by
+            state.superseded_by = by.id
     await tx.flush()
 
 
@@ -436,7 +536,7 @@ async def _hers(tx: AsyncSession, asked: Asked, consent_id: UUID) -> tuple[Refer
 
 
 async def _one(tx: AsyncSession, referral_id: UUID, consent_id: UUID) -> tuple[ConsentRecord, ConsentState]:
-    for record, state in await store.consents(tx, referral_id, lock=True):
+    for record, state in await store.consents(tx, referral_id, conference_id="every", lock=True):
         if record.id == consent_id:
             return record, state
     raise NotFound(UNKNOWN)

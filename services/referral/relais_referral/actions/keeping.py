@@ -11,7 +11,7 @@ from sqlmodel import col
 
 from relais_referral import auditing, rewrapping, store
 from relais_referral.actions.common import Asked, event, moved, open_task, stands
-from relais_referral.actions.stepping import ask_about_copy
+from relais_referral.actions.stepping import ask_about_copy, leave_conference
 from relais_referral.domain import retention
 from relais_referral.domain.consent import WARNED_BEFORE, Status
 from relais_referral.domain.handshake import ENDED, WAITING, Party, State
@@ -50,20 +50,28 @@ async def _each(
 
 
 async def expire_consents(database: Database, sealer: Sealer, now: datetime) -> int:
-    """End the agreements whose time has run out: nothing is read under them any more; both sides see it."""
+    """End the agreements whose time has run out: nothing is read under them any more; both sides see it.
+
+    One for a case conference ends that structure's part in it, and is nothing to the two sides.
+    """
 
     async def expire(tx: AsyncSession, asked: Asked, referral: Referral) -> bool:
-        ended = False
-        for state in await _given(tx, referral):
-            if state.valid_until is not None and state.valid_until <= now:
-                stands(state, Status.EXPIRED, now)
+        ended = left = False
+        for record, state in await store.consents(tx, referral.id, conference_id="every", lock=True):
+            if state.status != Status.GIVEN or state.valid_until is None or state.valid_until > now:
+                continue
+            stands(state, Status.EXPIRED, now)
+            if record.conference_id is not None:
+                await leave_conference(tx, referral, record, "left", asked)
+                left = True
+            else:
                 event(tx, referral, asked, "consent.expired", consent_id=str(state.consent_id))
                 ended = True
         if ended:
             await ask_about_copy(tx, referral, asked, "consent.expired")
             open_task(tx, referral, asked, Party.SENDER, "consent_expired", "consent.expired")
             moved(referral, asked, by=None)
-        return ended
+        return ended or left
 
     return await _each(database, sealer, now, _running_out(now), expire)
 
@@ -73,8 +81,9 @@ async def warn_of_expiry(database: Database, sealer: Sealer, now: datetime) -> i
 
     async def warn(tx: AsyncSession, asked: Asked, referral: Referral) -> bool:
         warned = False
-        for state in await _given(tx, referral):
-            if state.valid_until is not None and state.valid_until <= now + WARNED_BEFORE and state.warned_at is None:
+        for _record, state in await store.consents(tx, referral.id, lock=True):
+            soon = state.valid_until is not None and state.valid_until <= now + WARNED_BEFORE
+            if state.status == Status.GIVEN and soon and state.warned_at is None:
                 state.warned_at, warned = now, True
         if warned:
             for party in (Party.SENDER, Party.RECIPIENT):
@@ -82,7 +91,9 @@ async def warn_of_expiry(database: Database, sealer: Sealer, now: datetime) -> i
             event(tx, referral, asked, "consent.expiring")
         return warned
 
-    which = _running_out(now + WARNED_BEFORE, col(ConsentState.warned_at).is_(None))
+    # A conference shows those who take part until when; it is not the two sides' to be told of.
+    own = col(ConsentState.conference_id).is_(None)
+    which = _running_out(now + WARNED_BEFORE, col(ConsentState.warned_at).is_(None), own)
     return await _each(database, sealer, now, which & (col(Referral.state) != State.DRAFT), warn)
 
 
@@ -93,14 +104,6 @@ def _running_out(before: datetime, *more: Any) -> Any:  # noqa: ANN401 - SQL con
         col(ConsentState.valid_until) <= before,
         *more,
     )
-
-
-async def _given(tx: AsyncSession, referral: Referral) -> Sequence[ConsentState]:
-    """Answer the agreements in force of a locked referral, conferences' included, locked too."""
-    query = select(ConsentState).where(
-        col(ConsentState.referral_id) == referral.id, col(ConsentState.status) == Status.GIVEN
-    )
-    return (await tx.scalars(query.with_for_update())).all()
 
 
 async def tell_overdue(database: Database, sealer: Sealer, now: datetime) -> int:

@@ -7,7 +7,7 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from relais_referral import store, store_access, store_guests, views
-from relais_referral.actions import consenting, conversing, drafting, stepping
+from relais_referral.actions import conferring, consenting, conversing, drafting, stepping
 from relais_referral.actions.accessing import Keys, Session, access_view, level_now, verified
 from relais_referral.actions.common import (
     Asked,
@@ -54,6 +54,7 @@ from relais_referral.schemas import (
     ReferralView,
     Withdrawal,
 )
+from relais_referral.schemas_conference import ConferenceMessageView
 from relais_referral.schemas_person import (
     AccessView,
     AddedWords,
@@ -121,6 +122,7 @@ async def _stands(tx: AsyncSession, asked: Asked, session: Session, referral: Re
         return HandoverView(id=referral.id, erased=_erased(referral))
     rows = await store.consents(tx, referral.id)
     consent = in_force(referral, rows)
+    rows = [*rows, *await conferring.consents_for_her(tx, referral.id)]
     pieces = await open_pieces(tx, referral, ("meeting", "meeting_options"), asked)
     waits = _waits(referral, rows)
     shown: dict[str, Any] = {
@@ -162,13 +164,15 @@ def _erased(referral: Referral) -> Erased:
 
 
 def _step(referral: Referral, row: EventRow) -> StepView:
-    by: Literal["person", "sender", "recipient", "system"] = "system"
+    by: Literal["person", "sender", "recipient", "participant", "system"] = "system"
     if row.actor == "person":
         by = "person"
     elif row.organisation_id == referral.sender_id:
         by = "sender"
     elif row.organisation_id == referral.recipient_id:
         by = "recipient"
+    elif row.organisation_id is not None:
+        by = "participant"
     return StepView(at=row.at, type=row.type, by=by)
 
 
@@ -230,6 +234,7 @@ async def whole(tx: AsyncSession, asked: Asked, session: Session, id_: UUID) -> 
         consents=await consenting.read_consents(tx, asked, id_),
         messages=messages,
         documents=await conversing.list_documents(tx, asked, id_),
+        conferences=await conferring.for_her(tx, asked, id_),
         local_copies=await _local_copies(tx, asked, referral),
         previews=await _previews(tx, asked, session, referral, None),
     )
@@ -402,6 +407,9 @@ async def _name(tx: AsyncSession, referral: Referral, organisation_id: UUID | No
 
 def _reader(referral: Referral, row: Disclosure, guests: Mapping[str, Guest]) -> tuple[str | None, str | None]:
     """Answer a reader's name, where it is her named counsellor, and function."""
+    if row.organisation_id not in {referral.sender_id, referral.recipient_id}:
+        # Whoever only takes part in a case conference; its colleague is named there.
+        return None, None
     # A side that hands over to itself reads as recipient what her consent opens, the rest as sender.
     as_sender = row.organisation_id == referral.sender_id and (
         row.consent_id is None or referral.sender_id != referral.recipient_id
@@ -449,7 +457,8 @@ async def _asked_of_her(
     """
     await store.begin(tx, asked.caller)
     referral, _parties, _ = await locked(tx, asked, await store.referral_of_consent(tx, consent_id))
-    rows = {record.id: (record, state) for record, state in await store.consents(tx, referral.id, lock=True)}
+    every = await store.consents(tx, referral.id, conference_id="every", lock=True)
+    rows = {record.id: (record, state) for record, state in every}
     if consent_id not in rows:
         raise NotFound(consenting.UNKNOWN)
     last = rows[consent_id]
@@ -497,6 +506,46 @@ async def withdraw_consent(
     """
     body = Withdrawal(method=_method(session), purposes=what.purposes, data_categories=what.data_categories)
     return await consenting.withdraw_consent(tx, asked, consent_id, body)
+
+
+async def attend_conference(tx: AsyncSession, asked: Asked, id_: UUID, attends: bool) -> None:  # noqa: FBT001 - the body's one word
+    """Say that she takes part in a case conference herself, or not any more.
+
+    Raises:
+        NotFound, IllegalAction: Absent, not hers, or ended.
+    """
+    await conferring.attend(tx, asked, id_, attends=attends)
+
+
+async def write_in_conference(
+    tx: AsyncSession, asked: Asked, session: Session, id_: UUID, words: str
+) -> ConferenceMessageView:
+    """Write to all who take part in a case conference.
+
+    Raises:
+        ScopeMissing: Her link shows steps alone.
+        NotFound, IllegalAction, PersonalDataDetected: As everybody's messages there.
+    """
+    _whole_only(session)
+    return await conferring.write_as_her(tx, asked, id_, words)
+
+
+async def end_conference(tx: AsyncSession, asked: Asked, session: Session, id_: UUID) -> None:
+    """End a case conference; twice is no fault.
+
+    Raises:
+        NotFound: Absent, or not hers.
+    """
+    await conferring.end_as_her(tx, asked, id_, _method(session))
+
+
+async def send_away(tx: AsyncSession, asked: Asked, session: Session, id_: UUID, organisation_id: UUID) -> None:
+    """Stop one structure's part in a case conference; twice is no fault.
+
+    Raises:
+        NotFound: Absent, not hers, or never asked for.
+    """
+    await conferring.send_away(tx, asked, id_, organisation_id, _method(session))
 
 
 def _method(session: Session) -> Literal["in_person", "private_link"]:

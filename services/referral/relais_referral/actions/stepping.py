@@ -7,7 +7,7 @@ from sqlalchemy import update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
-from relais_referral import store
+from relais_referral import store, store_conference
 from relais_referral.actions.common import (
     Asked,
     Shown,
@@ -34,7 +34,7 @@ from relais_referral.domain.handshake import (
     Via,
 )
 from relais_referral.domain.visibility import shown_state
-from relais_referral.models import OrganisationCopy, Referral, Task
+from relais_referral.models import Conference, ConsentRecord, OrganisationCopy, Referral, Task
 from relais_referral.schemas import (
     Acceptance,
     Closing,
@@ -261,6 +261,69 @@ async def end_consents(tx: AsyncSession, referral: Referral, method: str, asked:
             event(tx, referral, asked, "consent.withdrawn", consent_id=str(record.id))
     if ended:
         await ask_about_copy(tx, referral, asked, "consent.withdrawn")
+    for conference in await store_conference.of_referral(tx, referral.id):
+        await end_conference(tx, referral, conference, Status.WITHDRAWN, asked, method=method)
+
+
+async def end_conference(  # noqa: PLR0913 - the conference of a hand-over, how, by whom
+    tx: AsyncSession,
+    referral: Referral,
+    conference: Conference,
+    status: Status,
+    asked: Asked,
+    *,
+    method: str | None = None,
+) -> None:
+    """End a case conference with every agreement for it: from now on no structure reads anything of it.
+
+    Args:
+        tx: Writing, the hand-over's row locked.
+        referral: What it is about.
+        conference: Ending it twice is no fault.
+        status: `withdrawn` where she stopped it, `expired` where a structure ended it: then nobody asks her anything
+            under that agreement any more.
+        asked: By whom, when.
+        method: How she said so.
+    """
+    if conference.ended_at is not None:
+        return
+    for _record, state in await store.consents(tx, referral.id, conference_id=conference.id, lock=True):
+        if state.status in {Status.GIVEN, Status.REQUESTED}:
+            stands(state, status, asked.now)
+            state.withdrawal_method = method
+    event(tx, referral, asked, "conference.ended", conference_id=str(conference.id))
+    # Before it ends: row-level security lets whoever only takes part write no more of the hand-over afterwards.
+    await tx.flush()
+    conference.ended_at, conference.ended_by = asked.now, asked.caller.name
+
+
+async def leave_conference(
+    tx: AsyncSession, referral: Referral, record: ConsentRecord, what: str, asked: Asked
+) -> None:
+    """Take a structure out of the case conference that an agreement was for: it reads nothing of it any more.
+
+    Args:
+        tx: Writing, the hand-over's row locked.
+        referral: What the conference is about.
+        record: The agreement that she refused, stopped, or that the structure gives back.
+        what: The end of the event's type.
+        asked: By whom, when.
+    """
+    event(tx, referral, asked, f"conference.{what}", consent_id=str(record.id))
+    if record.recipient_id == referral.recipient_id:
+        await ask_about_copy(tx, referral, asked, f"conference.{what}")
+    # Before it leaves: row-level security lets it write no more of the hand-over afterwards.
+    await tx.flush()
+    if record.conference_id is None:
+        return
+    rows = await store.consents(tx, referral.id, conference_id=record.conference_id, lock=True)
+    # What she refused may have been asked in place of an agreement that still holds.
+    if any(state.status == Status.GIVEN and other.recipient_id == record.recipient_id for other, state in rows):
+        return
+    part = await store_conference.part(tx, record.conference_id, record.recipient_id)
+    if part is not None:
+        part.left_at = asked.now
+        await tx.flush()
 
 
 async def ask_about_copy(tx: AsyncSession, referral: Referral, asked: Asked, reason: str) -> None:

@@ -45,7 +45,9 @@ OF_CATEGORY: Final[Mapping[Category, Part]] = {category: Part(category) for cate
 PERSONAL: Final = frozenset(OF_CATEGORY.values()) | {Part.CONSTRAINTS}
 """The parts that are sealed because they are hers; opening one is a disclosure."""
 
-_OPEN: Final = frozenset({State.ACCEPTED, State.MEETING_PLANNED, State.HANDED_OVER, State.CLOSED})
+OPEN: Final = frozenset({State.ACCEPTED, State.MEETING_PLANNED, State.HANDED_OVER, State.CLOSED})
+"""The states in which the recipient knows who she is."""
+
 _FRAME: Final = frozenset({Part.OUTLINE, Part.CONSTRAINTS, Part.PARTIES, Part.COUNSELLORS, Part.STEPS})
 
 
@@ -90,7 +92,7 @@ def _for_recipient(state: State, consented: frozenset[Category], *, erased: bool
     constraints = frozenset({Part.CONSTRAINTS, Part.MESSAGES}) if consented else frozenset()
     if state in WAITING:
         return (_FRAME - {Part.CONSTRAINTS, Part.COUNSELLORS}) | {Part.MARKS} | constraints | (opened & {Part.NEEDS})
-    assert state in _OPEN  # noqa: S101 - the states are four groups, and three were answered above
+    assert state in OPEN  # noqa: S101 - the states are four groups, and three were answered above
     frame = (_FRAME - {Part.CONSTRAINTS}) | {Part.MARKS, Part.OUTCOME, Part.REASON}
     # Where and when she is met is hers too: without her consent only the recipient's own words remain.
     return frame | constraints | opened | ({Part.MEETING} if consented else frozenset())

@@ -148,13 +148,18 @@ async def withdraw_consent(
 ) -> ConsentView:
     """Stop the sharing at her word: the next reading shows nothing, and the referral is withdrawn.
 
+    Of a case conference: that structure leaves it.
+
     It needs no `If-Match`: stopping is never too late.
     """
     who = asked(request, actor, now)
     view = await consenting.withdraw_consent(tx, who, consent_id, body or Withdrawal())
+    response.headers["Cache-Control"] = "no-store"
+    if view.referral_id is None or view.conference_id is not None:
+        # A conference has no version; and whoever only takes part in one has no referral to read.
+        return view
     referral, parties = await store.lock_referral(tx, view.referral_id, who.caller, reading=True)
     response.headers["ETag"] = etag(views.version(referral, parties))
-    response.headers["Cache-Control"] = "no-store"
     return view
 
 

@@ -28,6 +28,7 @@ from relais_referral.schemas import (
     Pause,
     ReferralView,
 )
+from relais_referral.schemas_conference import Attendance, ConferenceMessageView
 from relais_referral.schemas_person import (
     AccessMade,
     AccessPage,
@@ -393,6 +394,32 @@ async def restore(referral_id: UUID, session: Hers, her: AsHer, tx: WriteTx) -> 
     """Take an erasure back within 72 hours, in person at a counter; what was shared stays stopped."""
     await person.restore(tx, her, session, referral_id)
     return await _now(tx, her, session, referral_id)
+
+
+@router.post("/conferences/{conference_id}/attend", status_code=204, **_CHANGE)
+async def attend_conference(conference_id: UUID, body: Attendance, her: AsHer, tx: WriteTx) -> None:
+    """Say that you take part in a case conference about you, or not any more."""
+    await person.attend_conference(tx, her, conference_id, body.attends)
+
+
+@router.post("/conferences/{conference_id}/messages", status_code=201, response_model=ConferenceMessageView, **_CHANGE)
+async def write_own_in_conference(
+    conference_id: UUID, body: NewMessage, session: Hers, her: AsHer, tx: WriteTx
+) -> ConferenceMessageView:
+    """Write to all who take part in a case conference about you."""
+    return await person.write_in_conference(tx, her, session, conference_id, body.words)
+
+
+@router.post("/conferences/{conference_id}/end", status_code=204, **_CHANGE)
+async def end_own_conference(conference_id: UUID, session: Hers, her: AsHer, tx: WriteTx) -> None:
+    """End a case conference about you, at once: from now on nobody but you reads anything of it here."""
+    await person.end_conference(tx, her, session, conference_id)
+
+
+@router.post("/conferences/{conference_id}/organisations/{organisation_id}/withdraw", status_code=204, **_CHANGE)
+async def send_away(conference_id: UUID, organisation_id: UUID, session: Hers, her: AsHer, tx: WriteTx) -> None:
+    """Send one structure away from a case conference about you: from now on it reads nothing of it here."""
+    await person.send_away(tx, her, session, conference_id, organisation_id)
 
 
 @router.post("/consents/{consent_id}/answer", response_model=ConsentView, **_CHANGE)

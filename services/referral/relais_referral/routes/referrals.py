@@ -281,7 +281,7 @@ async def list_disclosures(response: Response, referral_id: UUID, actor: Either,
     response.headers["Cache-Control"] = "no-store"
     await store.begin(tx, Caller(actor))
     referral, parties = await store.lock_referral(tx, referral_id, Caller(actor), reading=True)
-    rows = await store.disclosures(tx, referral_id)
+    rows = await store.disclosures(tx, referral_id, reader=actor.organisation_id)
     if views.neutral(referral, parties):
         rows = [row for row in rows if row.organisation_id == actor.organisation_id]
     return DisclosurePage(items=[views.disclosure_view(row) for row in rows])

@@ -180,6 +180,9 @@ create table conference_part (
     conference_id uuid not null references conference (id),
     organisation_id uuid not null,
     organisation varchar not null,
+    counsellor jsonb,
+    account_id uuid,
+    team_id varchar,
     invited_at timestamptz not null,
     joined_at timestamptz,
     left_at timestamptz,
@@ -193,7 +196,8 @@ create table decision (
     at timestamptz not null,
     organisation_id uuid not null,
     content bytea not null,
-    draft_id uuid
+    draft_id uuid,
+    drafted_by uuid
 );
 create index ix_decision_conference_id on decision (conference_id);
 create index ix_decision_referral_id on decision (referral_id);
