@@ -61,7 +61,7 @@ def test_the_case_conference_of_the_documents_runs(stack: Stack) -> None:
     assert told[:2] == ["given", "given"]
     assert told[3:6] == ["{'given_name': 'Prénom', 'family_name': 'Exemple'}", "Eva Petit", "2030-01-08T09:00:00Z"]
     assert "BEGIN:VCALENDAR" in told
-    assert told[-2:] == ["['Nous avons une place le mardi.']", "draft"]
+    assert told[-3:] == ["['Nous avons une place le mardi.']", "draft", "[]"]
 
 
 def test_every_address_inside_the_documents_is_there() -> None:

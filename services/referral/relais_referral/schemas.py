@@ -648,6 +648,23 @@ class MeetingView(View):
     options: list[dict[str, Any]] = []
 
 
+class PathwayStage(View):
+    """One hand-over of hers in outline; of a sensitive one neither theme nor structures."""
+
+    state: str
+    created_at: datetime
+    state_at: datetime
+    sender: str | None = None
+    recipient: str | None = None
+    themes: list[str] | None = None
+
+
+class PathwayOutline(View):
+    """The other hand-overs that she linked to this one, in order; empty unless she agreed to show them."""
+
+    items: list[PathwayStage]
+
+
 class NoticeView(View):
     """The text that is read aloud before she answers."""
 

@@ -4,11 +4,15 @@ from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import delete, func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
+from relais_referral.domain.handshake import State
 from relais_referral.models import Access, AccessOpening, AccessReferral, PersonSession, Referral
+
+UNSHARED = (str(State.DRAFT), str(State.WITHDRAWN))
+"""A draft is its sender's alone, and what she stopped she does not go on showing."""
 
 
 async def by_link(tx: AsyncSession, link_hash: bytes) -> Access | None:
@@ -113,6 +117,36 @@ async def linked(tx: AsyncSession, access_id: UUID) -> Sequence[Referral]:
         .order_by(col(Referral.created_at), col(Referral.id))
     )
     return rows.all()
+
+
+async def linked_by_her(tx: AsyncSession, referral: Referral) -> Sequence[Referral]:
+    """Answer the other hand-overs that stand on a card of hers with this one, in the order in which they were opened.
+
+    Row-level security shows an organisation its own rows alone; these she opened to it. So her cards are shown to the
+    database for this one look, and taken back before it returns.
+    """
+    cards = await tx.scalars(
+        select(col(AccessReferral.access_id))
+        .join(Access, col(Access.id) == col(AccessReferral.access_id))
+        .where(col(AccessReferral.referral_id) == referral.id, col(Access.ended_at).is_(None))
+    )
+    found: dict[UUID, Referral] = {}
+    for access_id in cards.all():
+        await tx.execute(select(func.set_config("relais.access", str(access_id), True)))
+        rows = await tx.scalars(
+            select(Referral)
+            .join(AccessReferral, col(AccessReferral.referral_id) == col(Referral.id))
+            .where(
+                col(AccessReferral.access_id) == access_id,
+                col(Referral.id) != referral.id,
+                col(Referral.practice) == referral.practice,
+                col(Referral.erased_at).is_(None),
+                col(Referral.state).not_in(UNSHARED),
+            )
+        )
+        found |= {row.id: row for row in rows}
+    await tx.execute(select(func.set_config("relais.access", "", True)))
+    return sorted(found.values(), key=lambda row: (row.created_at, row.id))
 
 
 async def linked_ids(tx: AsyncSession, access_id: UUID) -> set[UUID]:

@@ -122,6 +122,7 @@ def operations(
     place = f"/v1/conferences/{conference_id}"
     return {
         "open": ("POST", f"/v1/referrals/{referral_id}/conferences", EVA),
+        "pathway": ("GET", f"/v1/referrals/{referral_id}/pathway", None),
         "read": ("GET", place, None),
         "record": ("POST", f"{place}/consents", agreement(THIRD)),
         "request": ("POST", f"{place}/consents/request", asked_for(THIRD)),
@@ -173,7 +174,7 @@ async def test_whoever_she_did_not_agree_to_reads_as_if_there_were_none(world: W
     for client, own in (
         (world.as_(OUTSIDER), set()),
         (world.as_(THIRD), set()),
-        (world.as_(RECIPIENT), {"open"}),
+        (world.as_(RECIPIENT), {"open", "pathway"}),
         (world.as_(SANCTIONING), set()),
     ):
         for name in theirs.keys() - own:

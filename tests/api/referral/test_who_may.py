@@ -61,6 +61,7 @@ def operations(referral_id: str, consent_id: str) -> dict[str, tuple[str, str, d
         "list_tasks": ("GET", f"{place}/tasks", None),
         "read_meetings_as_calendar": ("GET", f"{place}/meetings.ics", None),
         "open_conference": ("POST", f"{place}/conferences", dict(BODIES["receive"])),
+        "read_outline": ("GET", f"{place}/pathway", None),
         "withdraw_consent": ("POST", f"/v1/consents/{consent_id}/withdraw", {}),
         "read_receipt": ("GET", f"/v1/consents/{consent_id}/receipt", None),
         "request_consent": ("POST", f"{place}/consents/request", asked),

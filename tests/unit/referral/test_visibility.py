@@ -7,7 +7,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from relais_referral.domain.handshake import ENDED, Party, State
-from relais_referral.domain.visibility import OF_CATEGORY, PERSONAL, Category, Part, shown_state, visible
+from relais_referral.domain.visibility import (
+    OF_CATEGORY,
+    OPEN,
+    PERSONAL,
+    Category,
+    Part,
+    pathway_open,
+    shown_state,
+    visible,
+)
 
 CONSENTS = [
     frozenset(chosen)
@@ -87,3 +96,18 @@ def test_the_neutral_state_tells_no_ending_from_another() -> None:
 def test_the_outcome_is_the_senders_under_feedback_only(state: State, consented: frozenset[Category]) -> None:
     assert Part.OUTCOME not in visible(Party.SENDER, state, consented)
     assert Part.OUTCOME in visible(Party.SENDER, state, consented, feedback=True)
+
+
+@given(st.sampled_from(Party), st.sampled_from(State), st.booleans(), st.booleans(), st.booleans())
+def test_her_pathway_is_read_under_her_agreement_alone(
+    party: Party,
+    state: State,
+    agreed: bool,  # noqa: FBT001 - Hypothesis gives by position
+    sanctioning: bool,  # noqa: FBT001 - Hypothesis gives by position
+    erased: bool,  # noqa: FBT001 - Hypothesis gives by position
+) -> None:
+    open_ = pathway_open(party, state, agreed=agreed, may_sanction=sanctioning, erased=erased)
+    if not agreed or sanctioning or erased or state not in OPEN or party is Party.PERSON:
+        assert not open_
+    else:
+        assert open_

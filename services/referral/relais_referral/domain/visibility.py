@@ -98,6 +98,20 @@ def _for_recipient(state: State, consented: frozenset[Category], *, erased: bool
     return frame | constraints | opened | ({Part.MEETING} if consented else frozenset())
 
 
+def pathway_open(party: Party, state: State, *, agreed: bool, may_sanction: bool, erased: bool) -> bool:
+    """Answer whether a side reads the outline of the hand-overs that she linked to this one.
+
+    Args:
+        party: Who reads; she reads her own pathway elsewhere.
+        state: Where the hand-over stands that it reads from.
+        agreed: An active consent to this recipient names the purpose `pathway_sharing`.
+        may_sanction: The reader can sanction the people it accompanies, on whichever side: what she does elsewhere
+            is nothing that it could use for her.
+        erased: Her data are gone.
+    """
+    return party is not Party.PERSON and state in OPEN and agreed and not may_sanction and not erased
+
+
 _NEUTRAL: Final[Mapping[State, str]] = {
     State.DRAFT: "draft",
     State.PROPOSED: "proposed",

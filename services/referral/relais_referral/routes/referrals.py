@@ -8,7 +8,7 @@ from fastapi import Query, Request, Response
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from relais_referral import store, views
-from relais_referral.actions import common, conversing, drafting, telephoning
+from relais_referral.actions import common, conversing, drafting, pathway, telephoning
 from relais_referral.domain import refusals
 from relais_referral.domain.handshake import Party, State
 from relais_referral.models import Idempotency
@@ -24,6 +24,7 @@ from relais_referral.routes.dependencies import (
     MaySend,
     TheService,
     asked,
+    keep_nothing,
     told,
 )
 from relais_referral.routes.files import WantedForm
@@ -36,6 +37,7 @@ from relais_referral.schemas import (
     DraftChange,
     EventPage,
     ExternalIds,
+    PathwayOutline,
     ReferralPage,
     ReferralView,
     Slug,
@@ -285,6 +287,20 @@ async def list_disclosures(response: Response, referral_id: UUID, actor: Either,
     if views.neutral(referral, parties):
         rows = [row for row in rows if row.organisation_id == actor.organisation_id]
     return DisclosurePage(items=[views.disclosure_view(row) for row in rows])
+
+
+@router.get(
+    "/{referral_id}/pathway", response_model=PathwayOutline, response_model_exclude_none=True, responses=READING
+)
+async def read_outline(
+    request: Request, response: Response, referral_id: UUID, actor: Either, tx: WriteTx, now: Now
+) -> PathwayOutline:
+    """Read in outline the other hand-overs that she linked to this one, under her agreement to `pathway_sharing`.
+
+    Only she links them. Without that agreement the list is empty; nothing sealed is ever in it.
+    """
+    keep_nothing(response)
+    return await pathway.outline(tx, asked(request, actor, now), referral_id)
 
 
 @router.get("/{referral_id}/events", response_model=EventPage, responses=READING)
