@@ -26,6 +26,7 @@ from api.referral.world import (
     SEND,
     SENDER,
     SENSITIVE,
+    STRUCTURES,
     THIRD,
     UNBOUND,
     UNSIGNED,
@@ -44,7 +45,7 @@ from api.referral.world import (
 from relais_referral import copying, worker
 from relais_referral.papers.paper import as_html
 from relais_referral.schemas_person import CopyView
-from relais_shared.auth import Actor
+from relais_shared.auth import Actor, system
 from relais_shared.client import Client
 
 pytestmark = pytest.mark.anyio
@@ -591,6 +592,38 @@ async def test_a_colleagues_seat_is_not_anybodys(world: World, table: Table) -> 
     assert problem(await user(4, teams=("b",)).get(table.place)) == (404, "not-found")
     assert table.id not in (await user(4, teams=("b",)).get("/v1/conferences")).text
     assert table.id in (await user(3, teams=("a",)).get("/v1/conferences")).text
+
+
+async def test_a_structure_that_is_marked_later_is_out_at_once(fresh: World) -> None:
+    table = await Table(fresh, await accepted(fresh)).open()
+    third = await table.seat(THIRD, "identity")
+    assert GIVEN in (await third.get(table.place)).text
+    told = [one.organisation() | ({"may_sanction": True} if one is THIRD else {}) for one in STRUCTURES]
+    gateway = fresh.anonymous(Asserted(fresh.gateway, system("gateway")))
+    pushed = await gateway.put("/internal/registry", json={"version": 2, "organisations": told})
+    assert pushed.json() == {"taken": True}
+    assert problem(await third.get(table.place)) == (404, "not-found")
+    assert (await third.get("/v1/conferences")).json() == {"items": []}
+
+
+async def test_the_database_itself_shows_a_seat_as_long_as_it_stands(table: Table) -> None:
+    third = await table.seat(THIRD, "identity")
+    await third.post(f"{table.place}/messages", json={"words": SAID})
+    connection = await asyncpg.connect(table.world.database.dsn)
+
+    async def seen(structure: Structure) -> int:
+        async with connection.transaction():
+            await connection.execute("select set_config('relais.organisation', $1, true)", str(structure.id))
+            query = "select count(*) from message where conference_id = $1"
+            found: int = await connection.fetchval(query, UUID(table.id))
+            return found
+
+    try:
+        assert [await seen(one) for one in (THIRD, SENDER, OUTSIDER)] == [1, 1, 0]
+        assert (await third.post(f"{table.place}/leave")).status_code == 204
+        assert [await seen(one) for one in (THIRD, SENDER, OUTSIDER)] == [0, 1, 0]
+    finally:
+        await connection.close()
 
 
 async def test_practice_confers_with_practice(world: World) -> None:
