@@ -626,6 +626,23 @@ async def test_the_database_itself_shows_a_seat_as_long_as_it_stands(table: Tabl
         await connection.close()
 
 
+async def test_an_agreement_for_a_conference_has_its_receipt(table: Table) -> None:
+    await table.seat(SENDER)
+    third = await table.seat(THIRD, "identity")
+    she = await herself(table.world, table.handover)
+    own, other = (f"/v1/consents/{table.consents[one.name]}/receipt" for one in (THIRD, SENDER))
+    for client in (third, table.handover.sender):
+        receipt = await client.get(own)
+        assert receipt.status_code == 200, receipt.text
+        assert "case_conference" in receipt.text
+        assert table.handover.id not in receipt.text
+    assert (await she.get(own.replace("/v1/", "/v1/person/"))).status_code == 200
+    for client, place in ((third, other), (table.handover.recipient, own), (table.world.as_(OUTSIDER), own)):
+        assert problem(await client.get(place)) == (404, "not-found")
+    hand_over = await third.get(f"/v1/consents/{table.handover.consent_id}/receipt")
+    assert bare(hand_over) == bare(await third.get(f"/v1/consents/{uuid4()}/receipt"))
+
+
 async def test_practice_confers_with_practice(world: World) -> None:
     handover = world.between(PRACTISING, PRACTISING)
     await handover.proposed()

@@ -255,13 +255,24 @@ async def receipt_of(tx: AsyncSession, asked: Asked, consent_id: UUID) -> Consen
         NotFound: Absent, or not the caller's to know of.
     """
     await store.begin(tx, asked.caller)
+    conference_id = await store_conference.of_consent(tx, consent_id)
     id_ = await store.referral_of_consent(tx, consent_id)
-    referral, parties = await store.lock_referral(tx, id_, asked.caller, reading=True)
-    rows = await store.consents(tx, id_, reading=True)
+    try:
+        if conference_id is not None:
+            place = await store_conference.find(tx, conference_id, asked.caller, lock="reading")
+            referral, parties = place.referral, place.parties
+        else:
+            referral, parties = await store.lock_referral(tx, id_, asked.caller, reading=True)
+    except NotFound:
+        raise NotFound(UNKNOWN) from None
+    rows = await store.consents(tx, id_, conference_id=conference_id, reading=True)
     found = next(((record, state) for record, state in rows if record.id == consent_id), None)
     if found is None:
         raise NotFound(UNKNOWN)
     record, state = found
+    if not parties and (record.recipient_id != asked.actor.organisation_id or state.status != Status.GIVEN):
+        # Whoever takes part in a conference alone reads what she agreed to for it, and for nobody else.
+        raise NotFound(UNKNOWN)
     ran_out = state.status == Status.GIVEN and record.valid_until is not None and record.valid_until <= asked.now
     status, history = (Status.EXPIRED if ran_out else Status(state.status)), state.history
     if views.neutral(referral, parties):
