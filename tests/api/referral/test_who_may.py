@@ -5,6 +5,7 @@ from uuid import UUID, uuid4
 import httpx
 import pytest
 from api.referral.her import PICTURES
+from api.referral.test_conference import operations as of_conference
 from api.referral.world import (
     BODIES,
     OUTSIDER,
@@ -86,7 +87,7 @@ async def called(client: Client, operation: tuple[str, str, dict[str, object] | 
 OF_NO_REFERRAL = {
     ("POST", "/v1/referrals"), ("GET", "/v1/referrals"), ("GET", "/v1/referrals/counts"), ("GET", "/v1/meetings.ics"),
     ("GET", "/v1/tasks"), ("POST", "/v1/cards"), ("GET", "/v1/notices/{version}/{language}"),
-    ("POST", "/v1/assisted_sessions"),
+    ("POST", "/v1/assisted_sessions"), ("GET", "/v1/conferences"),
 }  # fmt: skip
 """What is guarded and names no referral; what is open to all is judged in the files of its doors."""
 
@@ -105,6 +106,8 @@ async def test_every_operation_has_its_row(world: World) -> None:
         ("tasks/{referral_id}", "tasks/{task_id}"),
     ):
         rows = {(method, path.replace(told, named)) for method, path in rows}
+    seats = of_conference("{referral_id}", "{conference_id}", "{decision_id}", "{consent_id}")
+    rows |= {(method, path) for method, path, _ in seats.values()}
     assert rows | OF_NO_REFERRAL == guarded
 
 
