@@ -1,6 +1,5 @@
 """What is printed and kept: receipts, her card, the call sheet, calendars; and the way by telephone, to its end."""
 
-import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -258,21 +257,3 @@ async def test_a_no_on_the_telephone_is_noted_and_redirected(world: World) -> No
         assert seen.status_code in {403, 409}, action
     said_no = await handover.step(handover.sender, "decline", reason="no_place")
     assert (said_no.json()["state"], said_no.json()["allowed_actions"]) == ("declined", ["redirect", "undo"])
-
-
-@pytest.mark.parametrize("reach", ["via_sender", "she_comes"])
-async def test_a_person_without_phone_and_without_surname_is_handed_over(handover: Handover, reach: str) -> None:
-    person = {
-        "identity": {"called": "Mina"},
-        "contact": {"reach": reach},
-        "area": {"municipality": "be:52011"},
-        "languages": ["fr"],
-    }
-    await handover.open(person=person)
-    await handover.agree()
-    await handover.walk("propose", "r.receive", "r.accept", "confirm_handover")
-    both = await handover.walk("r.confirm_handover")
-    assert both.json()["state"] == "handed_over"
-    read = both.json()["person"]
-    assert (read["identity"], read["contact"]["reach"]) == ({"called": "Mina"}, reach)
-    assert "phone" not in json.dumps(read["contact"]).replace("shared_phone", "")
