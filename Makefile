@@ -46,10 +46,12 @@ check-imports: .venv/installed
 check-generated: .venv/installed
 	$(PYTHON) -m relais_referral diagram --check
 
-.PHONY: bench bench-directory bench-gateway
-bench: bench-directory bench-gateway ## Measure everything, as ratios inside one run
+.PHONY: bench bench-directory bench-referral bench-gateway
+bench: bench-directory bench-referral bench-gateway ## Measure everything, as ratios inside one run
 bench-directory: .venv/installed ## Measure the search
 	$(PYTHON) services/directory/bench
+bench-referral: .venv/installed ## Measure the steps of the handshake
+	$(PYTHON) services/referral/bench
 bench-gateway: .venv/installed ## Measure the forwarding
 	$(PYTHON) services/gateway/bench
 
