@@ -112,7 +112,10 @@ class Step:
         return told(self.response, await stepping.take(self.tx, who, self.referral_id, action, body, version))
 
 
-def _step(request: Request, response: Response, referral_id: UUID, tx: WriteTx, now: Now, key: OptionalKey) -> Step:
+# Plain functions would be called in a thread, which costs more than what they do.
+async def _step(
+    request: Request, response: Response, referral_id: UUID, tx: WriteTx, now: Now, key: OptionalKey
+) -> Step:
     return Step(request, response, referral_id, tx, now, key)
 
 
@@ -132,7 +135,7 @@ def keep_nothing(response: Response) -> None:
     response.headers["Cache-Control"] = "no-store"
 
 
-def _directory(request: Request) -> Directory:
+async def _directory(request: Request) -> Directory:
     directory: Directory = request.app.state.directory
     return directory
 
