@@ -98,7 +98,7 @@ def since(traces: list[dict[str, Any]], began: datetime) -> list[dict[str, Any]]
 
 
 def every_trace(stack: Stack, began: datetime) -> list[dict[str, Any]]:
-    """Answer every trace that the administrator's client can read, once the last spans have arrived."""
+    """Answer every trace since an instant, as the administrator reads them, once the last spans have arrived."""
     with stack.api(stack.clients("trace:read")[0]) as api:
         before, until = -1, time.monotonic() + ARRIVED_WITHIN_S
         while True:
@@ -106,8 +106,10 @@ def every_trace(stack: Stack, began: datetime) -> list[dict[str, Any]]:
             params: dict[str, str | int] = {"limit": 100}
             while True:
                 page = api.get("/v1/traces", params=params).json()
-                listed += page["items"]
-                if not page.get("next_cursor"):
+                recent = [one for one in page["items"] if datetime.fromisoformat(one["started_at"]) >= began]
+                listed += recent
+                # The newest come first.
+                if len(recent) < len(page["items"]) or not page.get("next_cursor"):
                     break
                 params["cursor"] = page["next_cursor"]
             spans = sum(one["spans"] for one in listed if "traces" not in one["root"])
