@@ -1,7 +1,7 @@
 # How to run, test and check Relais. `make` alone says what there is.
 
 PYTHON := .venv/bin/python
-PACKAGES := shared services/directory services/referral services/gateway deploy
+PACKAGES := shared services/directory services/referral services/gateway deploy clients/python
 PYPROJECTS := $(addsuffix /pyproject.toml,$(PACKAGES))
 
 # A demonstration unless told otherwise: RELAIS_DEMO=0 make run
@@ -36,7 +36,7 @@ check-format: .venv/installed
 
 # One by one: each package is checked as it is installed alone.
 check-types: .venv/installed
-	@failed=0; for package in shared/relais_shared services/*/relais_* deploy/relais_local; do \
+	@failed=0; for package in shared/relais_shared services/*/relais_* deploy/relais_local clients/python/relais_client; do \
 	  echo "mypy $$package"; $(PYTHON) -m mypy "$$package" || failed=1; done; exit $$failed
 
 check-imports: .venv/installed
@@ -59,7 +59,7 @@ bench-gateway: .venv/installed ## Measure the forwarding
 lock: .venv/installed ## Choose the newest versions that fit, with hashes (needs the network)
 	$(PYTHON) -m uv pip compile pyproject.toml --group dev --python-version 3.11 --universal --generate-hashes \
 	  --upgrade --no-annotate --no-header --no-emit-index-url $(addprefix --no-emit-package relais-,shared directory \
-	  referral gateway local) -o requirements.lock
+	  referral gateway local client) -o requirements.lock
 
 .PHONY: clean
 clean: ## Remove the environment and caches; the data in var/ stay
