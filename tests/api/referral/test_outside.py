@@ -1,0 +1,120 @@
+"""What is called is what was judged: one resolution, the connection to that address, the certificate of the name."""
+
+import asyncio
+import ssl
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+from relais_shared.client import Answered, Outside, Unreached
+from relais_shared.outside import ForbiddenAddress, Target
+
+pytestmark = pytest.mark.anyio
+
+NAME = "hooks.partner.org"
+
+
+def certify(folder: Path, name: str) -> tuple[Path, Path]:
+    """Write a certificate for a name and its key, signed by itself."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+    now = datetime.now(UTC)
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(subject)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName(name)]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    cert, private = folder / f"{name}.crt", folder / f"{name}.key"
+    cert.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
+    private.write_bytes(
+        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    )
+    return cert, private
+
+
+@asynccontextmanager
+async def listening(cert: Path, key: Path) -> AsyncIterator[tuple[int, list[str]]]:
+    """Run a TLS server; answer its port and what it hears: the name that TLS asks for, then the head."""
+    heard: list[str] = []
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(cert, key)
+    context.sni_callback = lambda _socket, name, _context: heard.append(str(name))
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        heard.append((await reader.readuntil(b"\r\n\r\n")).decode())
+        await reader.readexactly(4)
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+        await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(answer, "127.0.0.1", 0, ssl=context)
+    try:
+        yield server.sockets[0].getsockname()[1], heard
+    finally:
+        server.close()
+
+
+class Names:
+    """A name server that counts how often it is asked."""
+
+    def __init__(self, *answers: str) -> None:
+        self.answers = list(answers)
+        self.asked = 0
+
+    async def __call__(self, _host: str, _port: int) -> list[str]:
+        """Answer the next address."""
+        self.asked += 1
+        return [self.answers[min(self.asked, len(self.answers)) - 1]]
+
+
+@asynccontextmanager
+async def sending(names: Names, trusted: Path) -> AsyncIterator[Outside]:
+    """Answer a sender that trusts one certificate."""
+    outside = Outside(names, verify=ssl.create_default_context(cafile=str(trusted)))
+    yield outside
+    await outside.close()
+
+
+async def test_the_name_is_asked_once_and_its_certificate_checked(tmp_path: Path) -> None:
+    cert, key = certify(tmp_path, NAME)
+    # Asked a second time, it would lead elsewhere.
+    names = Names("127.0.0.1", "10.0.0.1")
+    async with listening(cert, key) as (port, heard), sending(names, cert) as outside:
+        wanted = Target("https", NAME, port, "/in?tenant=7", loopback=True)
+        assert await outside.post(wanted, b"body", {"webhook-id": "1"}) == Answered(200, None)
+    assert names.asked == 1
+    assert heard[0] == NAME
+    assert heard[1].startswith("POST /in?tenant=7 HTTP/1.1\r\n")
+    assert f"Host: {NAME}:{port}\r\n" in heard[1]
+
+
+async def test_another_name_or_nobodys_certificate_is_not_spoken_to(tmp_path: Path) -> None:
+    cert, key = certify(tmp_path, NAME)
+    other, other_key = certify(tmp_path, "other.partner.org")
+    for trusted, served, its_key in ((other, cert, key), (other, other, other_key)):
+        async with listening(served, its_key) as (port, heard), sending(Names("127.0.0.1"), trusted) as outside:
+            with pytest.raises(Unreached, match="tls"):
+                await outside.post(Target("https", NAME, port, "/", loopback=True), b"body", {})
+        assert heard == [NAME]
+
+
+async def test_nothing_is_connected_to_where_a_name_leads_inside(tmp_path: Path) -> None:
+    cert, key = certify(tmp_path, NAME)
+    async with listening(cert, key) as (port, heard), sending(Names("127.0.0.1"), cert) as outside:
+        with pytest.raises(ForbiddenAddress):
+            await outside.post(Target("https", NAME, port, "/"), b"body", {})
+    assert heard == []
