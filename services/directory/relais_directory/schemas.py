@@ -317,6 +317,7 @@ class ChangeOfService(BaseModel):
     merged_into: UUID | None
     version: int
     updated_at: datetime
+    capacity_at: datetime | None = Field(description="When its open places were last told.")
 
 
 class ChangePage(BaseModel):

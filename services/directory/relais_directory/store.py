@@ -735,7 +735,8 @@ async def changes(connection: Connection, after: tuple[int, UUID] | None, limit:
     """
     return await connection.fetch(
         """
-        select id, organisation_id, status, version, updated_at, merged_into, changed_in
+        select id, organisation_id, status, version, updated_at, merged_into, changed_in,
+            (select p.updated_at from service_capacity p where p.service_id = s.id) as capacity_at
         from service s
         where changed_in < pg_snapshot_xmin(pg_current_snapshot())::text::bigint
             and ($1::bigint is null or (changed_in, id) > ($1, $2::uuid))

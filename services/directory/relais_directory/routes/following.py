@@ -74,6 +74,7 @@ async def changes(
                 "merged_into": row["merged_into"],
                 "version": row["version"],
                 "updated_at": row["updated_at"],
+                "capacity_at": row["capacity_at"],
             }
             for row in shown
         ],
