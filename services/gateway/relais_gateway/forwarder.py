@@ -19,7 +19,7 @@ from starlette.types import Message, Receive, Scope, Send
 from relais_gateway.domain.limits import Calls
 from relais_gateway.domain.refusals import TooManyCalls
 from relais_gateway.domain.routing import Operation, RouteTable, operations
-from relais_gateway.live import Live, State
+from relais_gateway.live import LOOK_EVERY_S, Live, State
 from relais_gateway.signing import Claims, SigningKeys, unknown
 from relais_gateway.upstream import Exchange, Header, Upstream, UpstreamDown, request_head
 from relais_shared import problems
@@ -65,6 +65,9 @@ LONGEST_REFERENCE: Final = 100
 
 SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 """What may be sent again on a fresh connection: it changes nothing."""
+
+STREAM: Final = b"text/event-stream"
+"""An answer that goes on for as long as its reader may read it."""
 
 TABLE_EVERY_S: Final = 30.0
 """How often a service's OpenAPI document is read again."""
@@ -335,22 +338,45 @@ class Door:
             exchange, leaving = await _asked(upstream, scope, head, receive, has_body=has_body, chunked=chunked)
             status, answered = await exchange.head()
             span.set_attribute("http.response.status_code", status)
+        watching: asyncio.Task[None] | None = None
         try:
             back = [header for header in answered if header[0] not in NEVER_BACK]
             there = {name for name, _ in back}
             back += [header for header in ALWAYS if header[0] not in there]
             back.append((b"traceresponse", (traceresponse() or "").encode()))
             await send({"type": "http.response.start", "status": status, "headers": back})
+            if operation.public is None and dict(answered).get(b"content-type", b"").startswith(STREAM):
+                watching = asyncio.create_task(self._watch(operation, actor, scope, exchange))
             async for block in exchange.body():
                 await send({"type": "http.response.body", "body": block, "more_body": True})
             await send({"type": "http.response.body", "body": b""})
         except UpstreamDown:
             if exchange.left:
                 raise _CallerLeft from None
+            if watching is not None and watching.done():
+                # Cut by us, at the end of an event: whoever follows comes back, and is then told why not.
+                await send({"type": "http.response.body", "body": b""})
+                return
             raise
         finally:
             leaving.cancel()
+            if watching is not None:
+                watching.cancel()
             upstream.give_back(exchange)
+
+    async def _watch(self, operation: Operation, actor: Actor, scope: Scope, exchange: Exchange) -> None:
+        """Cut a stream when its token ends or what is granted becomes another (design 3: within a second)."""
+        while True:
+            await asyncio.sleep(LOOK_EVERY_S)
+            try:
+                claims, state = await self._who(scope)
+                if _actor(claims, state, operation, scope, self._now()) == actor:
+                    continue
+            except Refusal:
+                # The right is gone, or cannot be looked up: nobody is let on on memory.
+                pass
+            exchange.abort()
+            return
 
 
 async def _asked(  # noqa: PLR0913 - the parts of a request

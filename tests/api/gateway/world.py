@@ -93,9 +93,26 @@ def echo(settings: EchoSettings) -> FastAPI:
 
     app = FastAPI(openapi_url=None)
     app.include_router(router)
+    app.include_router(streams())
     app.state.keyring = Keyring.load(settings)
     app.add_api_route("/openapi.json", lambda: _document(app), include_in_schema=False)
     return app
+
+
+def streams() -> service.Router:
+    """Answer a route whose answer never ends by itself."""
+    router = service.Router()
+
+    @router.get("/v1/directory/stream")
+    async def stream(_actor: Annotated[Actor, requires("directory:read", "referral:send")]) -> StreamingResponse:
+        async def beats() -> AsyncIterator[bytes]:
+            while True:
+                yield b"data: beat\n\n"
+                await asyncio.sleep(0.02)
+
+        return StreamingResponse(beats(), media_type="text/event-stream")
+
+    return router
 
 
 def _document(app: FastAPI) -> dict[str, Any]:
