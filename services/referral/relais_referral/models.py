@@ -1,10 +1,10 @@
 """The tables of the referral app; what is hers stands in `sealed_part` alone."""
 
 from datetime import date, datetime
-from typing import Any
+from typing import Any, ClassVar
 from uuid import UUID
 
-from sqlalchemy import ForeignKey, Index, LargeBinary, text
+from sqlalchemy import BigInteger, ForeignKey, Identity, Index, LargeBinary, text
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.orm import registry
 from sqlmodel import Column, DateTime, Field, SQLModel, String
@@ -184,7 +184,9 @@ class EventRow(Table, table=True):
     """One event of a referral's hash chain, without personal data."""
 
     __tablename__ = "event"
-    __table_args__ = (Index("event_by_time", "at"),)
+    __table_args__ = (Index("event_by_time", "at"), Index("event_by_writing", "written_in"))
+    # Nobody reads `written_in` back after writing: it costs no second look at the row.
+    __mapper_args__: ClassVar[dict[str, Any]] = {"eager_defaults": False}
 
     referral_id: UUID = _of_referral(primary=True)
     number: int = Field(primary_key=True)
@@ -195,6 +197,11 @@ class EventRow(Table, table=True):
     data: dict[str, Any] = Field(sa_column=Column(JSONB, nullable=False))
     previous: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
     hash: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+    written_in: int | None = Field(
+        default=None,
+        sa_column=Column(BigInteger, nullable=False, server_default=text("pg_current_xact_id()::text::bigint")),
+        description="The transaction that wrote it: by it the sequencer finds what was committed since it last looked.",
+    )
 
 
 class Access(Table, table=True):
@@ -384,6 +391,115 @@ class DayHead(Table, table=True):
     hash: bytes = _bytes()
     key_id: str
     signature: bytes = _bytes()
+
+
+class FeedRow(Table, table=True):
+    """An event as it left: its position was given after commit, so that none is ever skipped; no personal data.
+
+    An event of a referral names its parties; one of a service nobody; one of an endpoint its organisation.
+    """
+
+    __tablename__ = "feed"
+    __table_args__ = (
+        Index("feed_of_sender", "sender_id", "position", postgresql_where=text("sender_id is not null")),
+        Index("feed_of_recipient", "recipient_id", "position", postgresql_where=text("recipient_id is not null")),
+        Index("feed_of_others", "position", postgresql_where=text("sender_id is null")),
+        Index("feed_of_chain", "referral_id", "number", unique=True, postgresql_where=text("referral_id is not null")),
+    )
+
+    position: int | None = Field(default=None, sa_column=Column(BigInteger, Identity(always=True), primary_key=True))
+    id: UUID = Field(unique=True, description="What receivers know the event by.")
+    at: datetime = _instant()
+    subject_id: UUID = Field(description="The referral, the service or the endpoint.")
+    practice: bool = False
+    referral_id: UUID | None = Field(default=None, sa_column=Column(ForeignKey("referral.id")))
+    number: int | None = Field(default=None, description="In the referral's chain.")
+    sender_id: UUID | None = None
+    sender_type: str | None = None
+    sender_sequence: int | None = None
+    recipient_id: UUID | None = None
+    recipient_type: str | None = None
+    recipient_sequence: int | None = None
+    organisation_id: UUID | None = Field(default=None, description="Whose endpoint it tells of.")
+    type: str | None = Field(default=None, description="Where no referral is the subject.")
+
+
+class Sequencing(Table, table=True):
+    """How far the sequencer has come."""
+
+    name: str = Field(primary_key=True, description="events or directory.")
+    mark: int = Field(default=0, sa_column=Column(BigInteger, nullable=False))
+    cursor: str | None = None
+
+
+class ServiceSeen(Table, table=True):
+    """A service of the directory as it was last told of."""
+
+    __tablename__ = "service_seen"
+
+    service_id: UUID = Field(primary_key=True)
+    version: int
+    gone: bool
+    capacity_at: datetime | None = _instant(nullable=True)
+
+
+class Endpoint(Table, table=True):
+    """Where an organisation wants its events sent; its secrets are sealed."""
+
+    __tablename__ = "webhook_endpoint"
+    __table_args__ = (Index("endpoint_of_organisation", "organisation_id"),)
+
+    id: UUID = Field(primary_key=True)
+    organisation_id: UUID
+    version: int = 1
+    url: str
+    description: str | None = None
+    types: list[str] = _words()
+    practice: bool = False
+    secrets: bytes = _bytes()
+    created_at: datetime = _instant()
+    disabled_at: datetime | None = _instant(nullable=True)
+    disabled_reason: str | None = None
+    rests_until: datetime | None = _instant(nullable=True)
+    failures: int = Field(default=0, description="In a row.")
+    failing_since: datetime | None = _instant(nullable=True)
+    last_success_at: datetime | None = _instant(nullable=True)
+    last_failure_at: datetime | None = _instant(nullable=True)
+
+
+class Delivery(Table, table=True):
+    """One event for one endpoint, with what its attempts came to."""
+
+    __tablename__ = "webhook_delivery"
+    __table_args__ = (
+        Index(
+            "delivery_head",
+            "endpoint_id",
+            "subject_id",
+            "position",
+            postgresql_where=text("state = 'waiting'"),
+        ),
+        Index("delivery_due", "endpoint_id", "next_at", postgresql_where=text("state = 'waiting'")),
+        Index("delivery_log", "endpoint_id", "position"),
+    )
+
+    endpoint_id: UUID = Field(sa_column=Column(ForeignKey("webhook_endpoint.id", ondelete="CASCADE"), primary_key=True))
+    event_id: UUID = Field(primary_key=True)
+    organisation_id: UUID
+    position: int = Field(sa_column=Column(BigInteger, nullable=False), description="In the feed; 0 for a test.")
+    type: str
+    at: datetime = _instant()
+    subject_id: UUID
+    referral_id: UUID | None = None
+    sequence: int | None = None
+    practice: bool = False
+    state: str
+    attempts: int = Field(default=0, description="Since it was last put in line.")
+    tries: list[dict[str, Any]] = Field(sa_column=Column(JSONB, nullable=False))
+    next_at: datetime | None = _instant(nullable=True)
+    lease: UUID | None = None
+    leased_until: datetime | None = _instant(nullable=True)
+    ended_at: datetime | None = _instant(nullable=True)
 
 
 class Idempotency(IdempotencyColumns, Table, table=True):
