@@ -387,6 +387,9 @@ class Supervisor:
                 env[f"RELAIS_{service.upper()}_{neighbour.upper()}_URL"] = plan.url(neighbour)
             if serving:
                 env.pop(f"RELAIS_{service.upper()}_OWNER_DSN", None)
+        if service == "referral" and plan.demo:
+            # Whoever tries webhooks on one machine has a receiver there, without a certificate.
+            env.setdefault("RELAIS_REFERRAL_WEBHOOK_LOOPBACK", "true")
         if service == "gateway":
             env[_setting("gateway_otlp")] = str(plan.ports["gateway_otlp"])
         return env

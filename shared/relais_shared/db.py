@@ -1,10 +1,13 @@
 """PostgreSQL: one engine a service, one transaction a request, committed before the answer leaves."""
 
+import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
+import asyncpg
 from alembic.config import Config
 from alembic.script import ScriptDirectory
 from fastapi import Depends, Request
@@ -20,6 +23,8 @@ from relais_shared.settings import ServiceSettings, SettingsProblem
 
 CONNECT_TIMEOUT_S = 5
 """A database that does not answer in five seconds is down, and the caller is better told."""
+CONNECT_AGAIN_S = 0.5
+"""Where the listening connection broke, another is tried this soon; meanwhile everybody looks for themselves."""
 STATEMENT_TIMEOUT_MS = 10_000
 """No statement of a request may hold a connection longer; imports and migrations set their own."""
 
@@ -115,6 +120,79 @@ class Database:
     async def close(self) -> None:
         """Close every connection."""
         await self.engine.dispose()
+
+
+class Bell:
+    """Wakes whoever waits when PostgreSQL notifies of something; a connection of its own listens.
+
+    A ring is a hint and no message: whoever waits looks for itself, and looks now and then without any.
+
+    Args:
+        dsn: Of the database.
+        channels: What is listened to.
+    """
+
+    def __init__(self, dsn: str, *channels: str) -> None:
+        self._dsn = make_url(dsn).set(drivername="postgresql").render_as_string(hide_password=False)
+        self._channels = channels
+        self._rung = asyncio.Event()
+        self._listening: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Begin to listen; where the connection breaks, another is opened."""
+        self._listening = asyncio.create_task(self._listen())
+
+    async def stop(self) -> None:
+        """Listen no more."""
+        if self._listening is not None:
+            self._listening.cancel()
+            await asyncio.gather(self._listening, return_exceptions=True)
+
+    def ring(self) -> None:
+        """Wake everybody who waits now."""
+        self._rung.set()
+        self._rung = asyncio.Event()
+
+    def next(self) -> asyncio.Event:
+        """Answer what the next ring sets. To be asked before looking, so that a ring in between is not lost."""
+        return self._rung
+
+    @staticmethod
+    async def within(ring: asyncio.Event, seconds: float) -> bool:
+        """Wait for a ring, at most so long; answer whether it came."""
+        try:
+            async with asyncio.timeout(seconds):
+                await ring.wait()
+        except TimeoutError:
+            return False
+        return True
+
+    async def _listen(self) -> None:
+        while True:
+            try:
+                connection = await asyncpg.connect(
+                    self._dsn, timeout=CONNECT_TIMEOUT_S, server_settings={"application_name": "relais-bell"}
+                )
+            except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
+                await asyncio.sleep(CONNECT_AGAIN_S)
+                continue
+            ended = asyncio.Event()
+            try:
+                connection.add_termination_listener(partial(_set, ended))
+                for channel in self._channels:
+                    await connection.add_listener(channel, lambda *_: self.ring())
+                # What was said while nobody listened is not said again.
+                self.ring()
+                await ended.wait()
+            except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+                continue
+            finally:
+                with suppress(OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
+                    await connection.close(timeout=1)
+
+
+def _set(event: asyncio.Event, _connection: object) -> None:
+    event.set()
 
 
 def migration_config(migrations: Path, owner_dsn: str) -> Config:

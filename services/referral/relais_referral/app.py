@@ -11,11 +11,23 @@ from fastapi import FastAPI
 from relais_referral.directory import Directory
 from relais_referral.models import OrganisationCopy
 from relais_referral.problems import TABLE
-from relais_referral.routes import conferences, consents, conversation, guests, person, referrals, steps
+from relais_referral.routes import (
+    conferences,
+    consents,
+    conversation,
+    events,
+    guests,
+    person,
+    referrals,
+    steps,
+    webhooks,
+)
 from relais_referral.sealing import Sealer
 from relais_referral.settings import ReferralSettings
+from relais_referral.store_events import FEED_CHANNEL
 from relais_shared import registry
-from relais_shared.client import ASGITransport, open_client
+from relais_shared.client import ASGITransport, Outside, Resolve, open_client, resolve
+from relais_shared.db import Bell
 from relais_shared.service import build_app
 
 MIGRATIONS: Final = Path(__file__).with_name("migrations")
@@ -23,15 +35,23 @@ MIGRATIONS: Final = Path(__file__).with_name("migrations")
 SCOPES: Final = {
     "referral:send": "open, propose and follow referrals as sender; record consent",
     "referral:receive": "take, answer and follow referrals as recipient",
+    "directory:read": "search and read the directory, export it",
+    "webhook:manage": "register its endpoints, see and replay deliveries",
 }
 
 
-def create_app(settings: ReferralSettings | None = None, *, directory: ASGITransport | None = None) -> FastAPI:
+def create_app(
+    settings: ReferralSettings | None = None,
+    *,
+    directory: ASGITransport | None = None,
+    resolving: Resolve | None = None,
+) -> FastAPI:
     """Assemble the referral app.
 
     Args:
         settings: Read from the environment where absent.
         directory: Another way to reach the directory (tests mount it).
+        resolving: Another way to resolve the hosts of receivers.
     """
     settings = settings or ReferralSettings.load()
 
@@ -41,8 +61,11 @@ def create_app(settings: ReferralSettings | None = None, *, directory: ASGITrans
             pulling = asyncio.create_task(
                 registry.keep_pulling(app.state.database, OrganisationCopy, gateway, app.state.keyring)
             )
+            app.state.bell.start()
             yield
             pulling.cancel()
+            await app.state.bell.stop()
+            await app.state.outside.close()
 
     async def upstreams(app: FastAPI) -> Mapping[str, bool]:
         return {"directory": await app.state.directory.answers()}
@@ -62,6 +85,8 @@ def create_app(settings: ReferralSettings | None = None, *, directory: ASGITrans
             person.router,
             guests.door,
             guests.router,
+            events.router,
+            webhooks.router,
             registry.router(OrganisationCopy),
         ],
         migrations=MIGRATIONS,
@@ -70,5 +95,7 @@ def create_app(settings: ReferralSettings | None = None, *, directory: ASGITrans
         scopes=SCOPES,
     )
     app.state.sealer = Sealer.load(settings.home)
+    app.state.bell = Bell(settings.dsn.get_secret_value(), FEED_CHANNEL)
+    app.state.outside = Outside(resolving or resolve)
     app.state.directory = Directory(open_client(settings.directory_url, transport=directory), app.state.keyring)
     return app

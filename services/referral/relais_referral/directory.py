@@ -10,7 +10,7 @@ from pydantic import BaseModel
 
 from relais_referral.schemas import Alternative
 from relais_shared.auth import Keyring, system
-from relais_shared.client import Client, TransportError
+from relais_shared.client import Client, Response, TransportError
 from relais_shared.refusals import Unavailable
 
 NEAR_KM: Final = 15
@@ -18,6 +18,9 @@ NEAR_KM: Final = 15
 
 MOST_ALTERNATIVES: Final = 5
 """More would be a list to read while somebody waits."""
+
+CHANGES_AT_ONCE: Final = 1_000
+"""As many as the directory gives in one page."""
 
 THEMES_KEPT_FOR: Final = timedelta(minutes=5)
 """Themes hardly ever change; a new one is known five minutes later."""
@@ -86,6 +89,23 @@ class Theme(BaseModel):
     sensitive: bool = False
 
 
+class ChangedService(BaseModel):
+    """A service at its last change."""
+
+    id: UUID
+    version: int
+    gone: bool
+    capacity_at: datetime | None = None
+
+
+class Changes(BaseModel):
+    """A page of the directory's change feed."""
+
+    items: list[ChangedService]
+    more: bool
+    next_cursor: str | None
+
+
 class Directory:
     """The directory, asked as the referral app itself.
 
@@ -146,6 +166,21 @@ class Directory:
         )
         return ordered[:MOST_ALTERNATIVES]
 
+    async def changes(self, cursor: str | None) -> "Changes":
+        """Answer a page of what changed in the directory since a cursor of its feed, or from its beginning.
+
+        Raises:
+            Unavailable: The directory does not answer.
+            ValueError: It no longer knows the cursor.
+        """
+        query = {"limit": CHANGES_AT_ONCE} | ({"since": cursor} if cursor else {})
+        answer = await self._ask(f"/v1/directory/changes?{urlencode(query)}")
+        if answer.status_code == 422:  # noqa: PLR2004 - a status of HTTP
+            raise ValueError("The cursor is not known.")
+        if not answer.is_success:
+            raise Unavailable("The directory cannot answer now.")
+        return Changes.model_validate_json(answer.content)
+
     async def answers(self) -> bool:
         """Say whether the directory is alive."""
         try:
@@ -153,12 +188,15 @@ class Directory:
         except TransportError:
             return False
 
-    async def _get(self, path: str) -> bytes | None:
+    async def _ask(self, path: str) -> Response:
         token = self._keyring.sign("directory", system("referral", "directory:read"))
         try:
-            answer = await self.client.get(path, headers={"Authorization": f"Bearer {token}"})
+            return await self.client.get(path, headers={"Authorization": f"Bearer {token}"})
         except TransportError as fault:
             raise Unavailable("The directory does not answer. Nothing was stored; try again.") from fault
+
+    async def _get(self, path: str) -> bytes | None:
+        answer = await self._ask(path)
         if answer.is_success:
             return answer.content
         if answer.status_code == 404:  # noqa: PLR2004 - a status of HTTP

@@ -17,3 +17,8 @@ class ReferralSettings(ServiceSettings):
     port: int = Field(default=8002, description="Port to listen on.")
     directory_url: str = Field(default="http://127.0.0.1:8001", description="Where the directory answers.")
     gateway_url: str = Field(default="http://127.0.0.1:8000", description="Where the gateway answers.")
+    webhook_ports: list[int] = Field(default=[443, 8443], description="Ports of receivers that may be called.")
+    webhook_loopback: bool = Field(
+        default=False,
+        description="Also call `http` on this very machine: for demonstration and development alone.",
+    )

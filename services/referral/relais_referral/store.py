@@ -365,8 +365,8 @@ class Filters:
     overdue_at: datetime | None = None
 
 
-def _ways(actor: Actor, role: Party | None) -> tuple[Any, Any]:
-    """Answer the conditions under which a row is the actor's, and under which it is read neutrally."""
+def sides(actor: Actor) -> tuple[Any, Any]:
+    """Answer the conditions under which a row is an actor's as sender, and as recipient, whatever its scopes."""
     as_sender = (col(Referral.sender_id) == actor.organisation_id) & _concerning(
         actor, col(Referral.sender_account_id), col(Referral.sender_team_id)
     )
@@ -375,6 +375,12 @@ def _ways(actor: Actor, role: Party | None) -> tuple[Any, Any]:
         & (col(Referral.state) != State.DRAFT)
         & _concerning(actor, col(Referral.recipient_account_id), col(Referral.recipient_team_id))
     )
+    return as_sender, as_recipient
+
+
+def _ways(actor: Actor, role: Party | None) -> tuple[Any, Any]:
+    """Answer the conditions under which a row is the actor's, and under which it is read neutrally."""
+    as_sender, as_recipient = sides(actor)
     ways = []
     # The rows that are read as a sender that may sanction reads them, and in no other way.
     neutral: Any = false()

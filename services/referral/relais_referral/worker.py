@@ -1,19 +1,36 @@
-"""The worker: every minute it does what is due, one small transaction after the other."""
+"""The worker: what is due every minute, and what leaves as it happens."""
 
 import asyncio
 import signal
+from collections.abc import Awaitable, Callable, Coroutine
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
 
+from relais_referral.actions.delivering import Deliverer
 from relais_referral.actions.keeping import JOBS
+from relais_referral.actions.sequencing import follow_directory, sequence
+from relais_referral.directory import Directory
 from relais_referral.sealing import Sealer
 from relais_referral.settings import ReferralSettings
+from relais_referral.store_events import EVENTS_CHANNEL, FEED_CHANNEL
 from relais_shared import telemetry
+from relais_shared.auth import Keyring
+from relais_shared.client import Outside, open_client
 from relais_shared.clock import Clock, utc_now
-from relais_shared.db import Database
+from relais_shared.db import Bell, Database
+from relais_shared.refusals import Unavailable
 
 EVERY_S: Final = 60
-"""Nothing that the worker does is waited for by anybody within a minute."""
+"""Nothing of the rounds is waited for by anybody within a minute."""
+
+LOOK_EVERY_S: Final = 1.0
+"""Events ring when they are written; where a ring is lost they are found this soon."""
+
+DIRECTORY_EVERY_S: Final = 2.0
+"""The directory does not ring: its changes are asked for."""
+
+AGAIN_S: Final = 1.0
+"""After a fault, such as a database that is away, the work goes on this soon."""
 
 
 async def one_round(database: Database, sealer: Sealer, now: datetime) -> dict[str, int]:
@@ -33,8 +50,71 @@ async def one_round(database: Database, sealer: Sealer, now: datetime) -> dict[s
     return done
 
 
+class Worker:
+    """The parts of the work, each done again and again.
+
+    Args:
+        settings: Of the referral app; no owner's rights are needed.
+        clock: Answers the present instant.
+    """
+
+    def __init__(self, settings: ReferralSettings, clock: Clock) -> None:
+        self._clock = clock
+        self._database = Database(settings)
+        self._sealer = Sealer.load(settings.home)
+        self._outside = Outside()
+        self._directory = Directory(open_client(settings.directory_url), Keyring.load(settings))
+        self._deliverer = Deliverer(self._database, settings, self._outside, clock)
+        self._bell = Bell(settings.dsn.get_secret_value(), EVENTS_CHANNEL, FEED_CHANNEL)
+
+    async def once(self) -> None:
+        """Do one round of everything."""
+        await one_round(self._database, self._sealer, self._clock())
+        await self._follow()
+        await sequence(self._database, self._clock())
+        await self._deliverer.round()
+
+    async def on_and_on(self) -> None:
+        """Work until cancelled."""
+        self._bell.start()
+        await asyncio.gather(*(_again(part) for part in (self._rounds, self._changes, self._events, self._deliveries)))
+
+    async def close(self) -> None:
+        """Close every connection."""
+        await self._bell.stop()
+        await self._outside.close()
+        await self._directory.client.aclose()
+        await self._database.close()
+
+    async def _rounds(self) -> None:
+        await one_round(self._database, self._sealer, self._clock())
+        await asyncio.sleep(EVERY_S)
+
+    async def _follow(self) -> None:
+        try:
+            await follow_directory(self._database, self._directory, self._clock())
+        except Unavailable:
+            telemetry.get_logger().info("directory not followed")
+
+    async def _changes(self) -> None:
+        await self._follow()
+        await asyncio.sleep(DIRECTORY_EVERY_S)
+
+    async def _events(self) -> None:
+        ring = self._bell.next()
+        await sequence(self._database, self._clock())
+        await self._bell.within(ring, LOOK_EVERY_S)
+
+    async def _deliveries(self) -> None:
+        ring = self._bell.next()
+        if not await self._deliverer.start():
+            await _either(self._bell.within(ring, LOOK_EVERY_S), self._deliverer.some_done(LOOK_EVERY_S))
+
+
 async def work(settings: ReferralSettings, *, once: bool = False, clock: Clock = utc_now) -> None:
-    """Work until told to stop (SIGTERM or Ctrl-C), or one round.
+    """Work until told to stop (SIGTERM or Ctrl-C), or one round of everything.
+
+    Whatever was not confirmed when it stops is rolled back, and done later.
 
     Args:
         settings: Of the referral app; no owner's rights are needed.
@@ -45,27 +125,35 @@ async def work(settings: ReferralSettings, *, once: bool = False, clock: Clock =
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    database, sealer = Database(settings), Sealer.load(settings.home)
+    worker = Worker(settings, clock)
     try:
-        while not stop.is_set():
-            round_ = asyncio.ensure_future(one_round(database, sealer, clock()))
-            ending = asyncio.ensure_future(stop.wait())
-            await asyncio.wait({round_, ending}, return_when=asyncio.FIRST_COMPLETED)
-            if not round_.done():
-                # Whatever was not confirmed is rolled back, and done in a later round.
-                round_.cancel()
-            ending.cancel()
-            await asyncio.gather(round_, ending, return_exceptions=True)
-            if once:
-                break
-            await _sleep(stop)
+        working = asyncio.ensure_future(worker.once() if once else worker.on_and_on())
+        ending = asyncio.ensure_future(stop.wait())
+        await asyncio.wait({working, ending}, return_when=asyncio.FIRST_COMPLETED)
+        ending.cancel()
+        if working.done():
+            working.result()
+        working.cancel()
+        await asyncio.gather(working, ending, return_exceptions=True)
     finally:
-        await database.close()
+        await worker.close()
 
 
-async def _sleep(stop: asyncio.Event) -> None:
+async def _again(part: Callable[[], Awaitable[None]]) -> None:
+    """Do a part of the work again and again, whatever goes wrong in it."""
+    while True:
+        try:
+            await part()
+        except Exception as fault:  # noqa: BLE001 - what is wrong now may be right in a moment
+            telemetry.get_logger().error("work failed", part=part.__name__, exc_info=fault)
+            await asyncio.sleep(AGAIN_S)
+
+
+async def _either(*waits: Coroutine[Any, Any, object]) -> None:
+    """Wait for the first of several."""
+    tasks = [asyncio.create_task(one) for one in waits]
     try:
-        async with asyncio.timeout(EVERY_S):
-            await stop.wait()
-    except TimeoutError:
-        return
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in tasks:
+            task.cancel()

@@ -5,6 +5,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
+from urllib.parse import parse_qs
 from uuid import UUID, uuid4
 
 import httpx
@@ -15,6 +16,7 @@ from pydantic import SecretStr
 from starlette.types import Receive, Scope, Send
 
 from relais_local.databases import Access
+from relais_referral.actions.sequencing import sequence
 from relais_referral.app import create_app
 from relais_referral.settings import ReferralSettings
 from relais_shared.auth import Actor, Keyring, system
@@ -22,6 +24,8 @@ from relais_shared.client import ASGITransport, Client, open_client
 
 SEND, RECEIVE = "referral:send", "referral:receive"
 BOTH = frozenset({SEND, RECEIVE})
+HELD = BOTH | {"directory:read", "webhook:manage"}
+"""What the organisations of these tests are granted; a caller shows both of a referral's unless told."""
 
 GIVEN, FAMILY, PHONE = "Amina-Essai", "Benali-Essai", "0470 11 22 33"
 WORDS, NOTE, PLACE = "une place avant lundi", "elle dort mal depuis avril", "sous le platane"
@@ -41,7 +45,7 @@ class Structure:
 
     def organisation(self) -> dict[str, Any]:
         """Answer it as the gateway's registry tells it."""
-        usual = {"scopes": sorted(BOTH), "secrecy": "professional", "agreement": True}
+        usual = {"scopes": sorted(HELD), "secrecy": "professional", "agreement": True}
         return {"id": str(self.id), "name": self.name, **usual, **self.facts}
 
     def offers(self) -> dict[str, Any]:
@@ -88,12 +92,13 @@ class Directory:
     def __init__(self, structures: Sequence[Structure] = STRUCTURES) -> None:
         self.services = {str(one.service_id): one.offers() for one in (*structures, IMPORTED)}
         self.cards: list[dict[str, Any]] = []
+        self.changed: list[dict[str, Any]] = []
         self.up = True
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
         del receive
-        status, body = self._answer(scope["path"])
+        status, body = self._answer(scope["path"], scope["query_string"].decode())
         head = {
             "type": "http.response.start",
             "status": status,
@@ -102,7 +107,7 @@ class Directory:
         await send(head)
         await send({"type": "http.response.body", "body": orjson.dumps(body)})
 
-    def _answer(self, path: str) -> tuple[int, object]:
+    def _answer(self, path: str, query: str) -> tuple[int, object]:
         if not self.up:
             return 503, {}
         if path == "/healthz":
@@ -114,8 +119,18 @@ class Directory:
             return 200, {"items": items}
         if path == "/v1/directory/search":
             return 200, {"items": self.cards}
+        if path == "/v1/directory/changes":
+            return self._changes(parse_qs(query))
         found = self.services.get(path.removeprefix("/v1/directory/services/"))
         return (200, found) if found else (404, {})
+
+    def _changes(self, asked: dict[str, list[str]]) -> tuple[int, object]:
+        since, limit = int(asked.get("since", ["0"])[0]), int(asked["limit"][0])
+        if since > len(self.changed):
+            return 422, {}
+        items = self.changed[since : since + limit]
+        cursor = str(since + len(items)) if since + len(items) else None
+        return 200, {"items": items, "more": since + limit < len(self.changed), "next_cursor": cursor}
 
 
 class Asserted(httpx.Auth):
@@ -154,12 +169,17 @@ class World:
         actor = Actor("client", name, structure.id, structure.name, frozenset(scopes) or BOTH)
         return self.anonymous(Asserted(self.gateway, actor))
 
-    async def tell_registry(self, version: int = 1) -> None:
-        """Push the registry as the gateway does."""
+    async def tell_registry(self, version: int = 1, **changed: dict[str, Any]) -> None:
+        """Push the registry as the gateway does; facts of some, by name, are other than usual."""
         client = self.anonymous(Asserted(self.gateway, system("gateway")))
-        snapshot = {"version": version, "organisations": [one.organisation() for one in STRUCTURES]}
+        told = [one.organisation() | changed.get(one.name, {}) for one in STRUCTURES]
+        snapshot = {"version": version, "organisations": told}
         answer = await client.put("/internal/registry", json=snapshot)
         assert answer.json() == {"taken": True}, answer.text
+
+    async def sequenced(self) -> None:
+        """Let the worker give positions to what was committed."""
+        await sequence(self.app.state.database, datetime.now(UTC))
 
     def between(self, sender: Structure, recipient: Structure) -> "Handover":
         """Answer a hand-over to walk, not yet opened."""
@@ -172,7 +192,10 @@ async def opened(database: Access, version: int = 1) -> AsyncIterator[World]:
     directory = Directory()
     # Nobody listens on port 9: the registry is pushed here, never pulled.
     settings = ReferralSettings.load(
-        dsn=SecretStr(database.dsn), gateway_url="http://127.0.0.1:9", directory_url="http://directory"
+        dsn=SecretStr(database.dsn),
+        gateway_url="http://127.0.0.1:9",
+        directory_url="http://directory",
+        webhook_loopback=True,
     )
     app = create_app(settings, directory=ASGITransport(directory))
     private = OKPKey.import_key(orjson.loads((settings.home / "keys" / "gateway.jwk").read_bytes()))

@@ -11,6 +11,7 @@ from sqlmodel import col
 
 from relais_referral import auditing, rewrapping, store
 from relais_referral.actions.common import Asked, event, moved, open_task, stands
+from relais_referral.actions.sequencing import forget_events
 from relais_referral.actions.stepping import ask_about_copy, leave_conference
 from relais_referral.domain import retention
 from relais_referral.domain.consent import WARNED_BEFORE, Status
@@ -254,5 +255,6 @@ JOBS: Final[tuple[Job, ...]] = (
     turn_keys_over,
     forget_requests,
     sign_days,
+    forget_events,
 )
 """All that the worker does in a round, in this order."""

@@ -1,0 +1,504 @@
+"""Every query of what leaves: the feed and its positions, endpoints, and the deliveries to them."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+from uuid import UUID
+
+from sqlalchemy import (
+    case,
+    delete,
+    exists,
+    false,
+    func,
+    null,
+    or_,
+    select,
+    text,
+    update,
+)
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import aliased
+from sqlmodel import col
+
+from relais_referral import store
+from relais_referral.domain.events import PUBLIC, Happened
+from relais_referral.domain.webhooks import DeliveryState, Disabled
+from relais_referral.models import Delivery, Endpoint, EventRow, FeedRow, Referral, Sequencing, ServiceSeen
+from relais_shared.auth import Actor
+from relais_shared.refusals import NotFound
+
+EVENTS_CHANNEL: Final = "relais_events"
+"""Where the database says that a referral's event was written (a trigger of the table)."""
+FEED_CHANNEL: Final = "relais_feed"
+"""Where the sequencer says that positions were given."""
+
+_TURN: Final = 7_236_413
+"""The advisory lock of whoever gives positions."""
+
+NO_ENDPOINT: Final = "There is no such endpoint, or it is not yours to know of."
+
+
+# ── the sequencer ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def take_turn(tx: AsyncSession, *, wait: bool = False) -> bool:
+    """Take the turn to give positions until this transaction ends; answer whether it was free.
+
+    One transaction at a time gives positions, so they become visible in their order.
+    """
+    if wait:
+        await tx.execute(select(func.pg_advisory_xact_lock(_TURN)))
+        return True
+    return bool(await tx.scalar(select(func.pg_try_advisory_xact_lock(_TURN))))
+
+
+async def sequencing(tx: AsyncSession, name: str) -> Sequencing | None:
+    """Answer how far the sequencer has come with the events of referrals, or of the directory."""
+    return await tx.get(Sequencing, name)
+
+
+@dataclass(frozen=True, slots=True)
+class Horizon:
+    """The transactions that may still be open: none below `settled` is, and none from `ahead` on has begun."""
+
+    settled: int
+    ahead: int
+
+
+async def horizon(tx: AsyncSession) -> Horizon:
+    """Answer which transactions may still commit. To be asked before what they wrote is looked for."""
+    row = (
+        await tx.execute(
+            text(
+                "select pg_snapshot_xmin(seen)::text::bigint, pg_snapshot_xmax(seen)::text::bigint"
+                " from pg_current_snapshot() as seen"
+            )
+        )
+    ).one()
+    return Horizon(row[0], row[1])
+
+
+@dataclass(frozen=True, slots=True)
+class Unplaced:
+    """An event without a position."""
+
+    referral_id: UUID
+    number: int
+    at: datetime
+
+
+async def unplaced(tx: AsyncSession, mark: int, limit: int) -> list[Unplaced]:
+    """Answer events that leave and have no position, of each referral the first ones.
+
+    Args:
+        tx: After `begin`, as the worker.
+        mark: Every transaction below it has ended, and all that it wrote has its position.
+        limit: At most so many.
+    """
+    rows = await tx.execute(
+        select(col(EventRow.referral_id), col(EventRow.number), col(EventRow.at))
+        .where(
+            col(EventRow.written_in) >= mark,
+            col(EventRow.type).in_(list(PUBLIC)),
+            ~exists().where(
+                col(FeedRow.referral_id) == col(EventRow.referral_id), col(FeedRow.number) == col(EventRow.number)
+            ),
+        )
+        # By number within a referral: a transaction that began earlier may have written later.
+        .order_by(col(EventRow.referral_id), col(EventRow.number))
+        .limit(limit)
+    )
+    return [Unplaced(*row) for row in rows]
+
+
+async def chains(
+    tx: AsyncSession, referral_ids: Iterable[UUID]
+) -> tuple[dict[UUID, Referral], dict[UUID, list[Happened]]]:
+    """Answer referrals and all that happened to each, by number."""
+    ids = list(referral_ids)
+    referrals = (await tx.scalars(select(Referral).where(col(Referral.id).in_(ids)))).all()
+    rows = await tx.execute(
+        select(
+            col(EventRow.referral_id),
+            col(EventRow.number),
+            col(EventRow.type),
+            col(EventRow.organisation_id),
+            col(EventRow.data)["state"].astext,
+        )
+        .where(col(EventRow.referral_id).in_(ids))
+        .order_by(col(EventRow.referral_id), col(EventRow.number))
+    )
+    found: dict[UUID, list[Happened]] = {}
+    for row in rows:
+        found.setdefault(row[0], []).append(Happened(*row[1:]))
+    return {referral.id: referral for referral in referrals}, found
+
+
+_FAN_OUT: Final = text(
+    """
+    insert into webhook_delivery (endpoint_id, event_id, organisation_id, position, type, at, subject_id, referral_id,
+        sequence, practice, state, attempts, tries, next_at, ended_at)
+    select e.id, f.id, e.organisation_id, f.position, told.type, f.at, f.subject_id, f.referral_id,
+        told.sequence, f.practice,
+        case when e.disabled_at is null then 'waiting' else 'set_aside' end, 0, '[]',
+        case when e.disabled_at is null then cast(:now as timestamptz) end,
+        case when e.disabled_at is not null then cast(:now as timestamptz) end
+    from feed f
+    join webhook_endpoint e on e.practice = f.practice
+        and (f.type is null or f.organisation_id is null or f.organisation_id = e.organisation_id)
+        and (f.type is not null or e.organisation_id in (f.sender_id, f.recipient_id))
+    cross join lateral (
+        select f.type, null::integer as sequence where f.type is not null
+        union all
+        select f.recipient_type, f.recipient_sequence
+            where f.recipient_type is not null and f.recipient_id = e.organisation_id
+        union all
+        select f.sender_type, f.sender_sequence
+            where f.sender_type is not null and f.sender_id = e.organisation_id
+        limit 1
+    ) as told
+    where f.id = any(:ids) and told.type = any(e.types)
+    """
+)
+
+
+async def place(tx: AsyncSession, rows: Sequence[FeedRow], now: datetime) -> None:
+    """Give events their positions, in this order, and put them in line for the endpoints that want them.
+
+    Args:
+        tx: Holds the turn.
+        rows: New; of one referral by number.
+        now: From when they are sent.
+    """
+    if not rows:
+        return
+    tx.add_all(rows)
+    await tx.flush()  # The positions are given here; what follows reads the rows.
+    await tx.execute(_FAN_OUT, {"ids": [row.id for row in rows], "now": now})
+    await call_worker(tx)
+
+
+async def remember_mark(tx: AsyncSession, name: str, *, mark: int = 0, cursor: str | None = None) -> None:
+    """Remember how far the sequencer has come."""
+    row = insert(Sequencing).values(name=name, mark=mark, cursor=cursor)
+    await tx.execute(
+        row.on_conflict_do_update(
+            index_elements=["name"], set_={"mark": row.excluded.mark, "cursor": row.excluded.cursor}
+        )
+    )
+
+
+async def services_seen(tx: AsyncSession, ids: Iterable[UUID]) -> dict[UUID, ServiceSeen]:
+    """Answer services as they were last told of."""
+    found = await tx.scalars(select(ServiceSeen).where(col(ServiceSeen.service_id).in_(list(ids))))
+    return {row.service_id: row for row in found}
+
+
+async def see_services(tx: AsyncSession, facts: Sequence[Mapping[str, Any]]) -> None:
+    """Remember services as they are told of now."""
+    row = insert(ServiceSeen)
+    names = ("version", "gone", "capacity_at")
+    await tx.execute(
+        row.on_conflict_do_update(index_elements=["service_id"], set_={name: row.excluded[name] for name in names}),
+        list(facts),
+    )
+
+
+# ── the feed ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """An event as one organisation is told of it."""
+
+    position: int
+    id: UUID
+    type: str
+    at: datetime
+    subject_id: UUID
+    practice: bool
+    sequence: int | None
+
+
+def _as_told_to(actor: Actor) -> tuple[Any, Any, Any]:
+    """Answer, for a row of the feed joined with its referral: whether it may be an actor's, its type, its sequence.
+
+    The type is null where the actor is not to know of it at this moment.
+    """
+    as_sender, as_recipient = store.sides(actor)
+    own = actor.organisation_id
+    ways: list[tuple[Any, Any, Any]] = []
+    if "referral:receive" in actor.scopes:
+        ways.append((as_recipient, col(FeedRow.recipient_type), col(FeedRow.recipient_sequence)))
+    if "referral:send" in actor.scopes:
+        ways.append((as_sender, col(FeedRow.sender_type), col(FeedRow.sender_sequence)))
+    ways = [(way & type_.is_not(None), type_, sequence) for way, type_, sequence in ways]
+    others: list[Any] = [false()]
+    if "directory:read" in actor.scopes:
+        others.append(col(FeedRow.organisation_id).is_(None))
+    if "webhook:manage" in actor.scopes:
+        others.append(col(FeedRow.organisation_id) == own)
+    other = col(FeedRow.sender_id).is_(None) & or_(*others)
+    type_ = case(*((way, type_) for way, type_, _ in ways), (other, col(FeedRow.type)), else_=null())
+    sequence = case(*((way, sequence) for way, _, sequence in ways), else_=null()) if ways else null()
+    near = or_(col(FeedRow.sender_id) == own, col(FeedRow.recipient_id) == own, col(FeedRow.sender_id).is_(None))
+    return near, type_, sequence
+
+
+async def told(  # noqa: PLR0913 - a page of one reader
+    tx: AsyncSession,
+    actor: Actor,
+    *,
+    after: int,
+    limit: int,
+    types: Sequence[str] = (),
+    practice: bool = False,
+) -> list[Item]:
+    """Answer what an actor is told after a position, as far as it may know of it now, at most `limit`."""
+    near, type_, sequence = _as_told_to(actor)
+    query = (
+        _items(type_, sequence)
+        .where(near, col(FeedRow.position) > after, col(FeedRow.practice) == practice, type_.is_not(None))
+        .order_by(col(FeedRow.position))
+        .limit(limit)
+    )
+    if types:
+        query = query.where(type_.in_(list(types)))
+    return [Item(*row) for row in await tx.execute(query)]
+
+
+async def told_now(tx: AsyncSession, actor: Actor, event_id: UUID) -> Item | None:
+    """Answer one event as an actor may know of it at this moment, or nothing."""
+    _near, type_, sequence = _as_told_to(actor)
+    query = _items(type_, sequence).where(col(FeedRow.id) == event_id, type_.is_not(None))
+    row = (await tx.execute(query)).one_or_none()
+    return Item(*row) if row else None
+
+
+def _items(type_: Any, sequence: Any) -> Any:  # noqa: ANN401 - SQL expressions
+    return select(
+        col(FeedRow.position),
+        col(FeedRow.id),
+        type_.label("told_type"),
+        col(FeedRow.at),
+        col(FeedRow.subject_id),
+        col(FeedRow.practice),
+        sequence.label("told_sequence"),
+    ).outerjoin(Referral, col(Referral.id) == col(FeedRow.referral_id))
+
+
+async def position_of(tx: AsyncSession, event_id: UUID) -> int | None:
+    """Answer the position of an event that the asking organisation may have been told of."""
+    return await tx.scalar(select(col(FeedRow.position)).where(col(FeedRow.id) == event_id))
+
+
+async def last_position(tx: AsyncSession) -> int:
+    """Answer the newest position."""
+    return await tx.scalar(select(func.max(FeedRow.position))) or 0
+
+
+# ── endpoints ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def endpoints(tx: AsyncSession, organisation_id: UUID) -> Sequence[Endpoint]:
+    """Answer an organisation's endpoints, the oldest first."""
+    found = await tx.scalars(
+        select(Endpoint)
+        .where(col(Endpoint.organisation_id) == organisation_id)
+        .order_by(col(Endpoint.created_at), col(Endpoint.id))
+    )
+    return found.all()
+
+
+async def endpoint(tx: AsyncSession, id_: UUID, organisation_id: UUID, *, lock: bool = False) -> Endpoint:
+    """Answer an endpoint of an organisation.
+
+    Raises:
+        NotFound: Absent, or another's.
+    """
+    query = select(Endpoint).where(col(Endpoint.id) == id_, col(Endpoint.organisation_id) == organisation_id)
+    # Not the key: what is put in line for it meanwhile need not wait.
+    row = await tx.scalar(query.with_for_update(key_share=True) if lock else query)
+    if row is None:
+        raise NotFound(NO_ENDPOINT)
+    return row
+
+
+async def waiting(tx: AsyncSession, ids: Iterable[UUID]) -> dict[UUID, dict[str, int]]:
+    """Answer how many deliveries of endpoints wait, and how many are set aside."""
+    rows = await tx.execute(
+        select(col(Delivery.endpoint_id), col(Delivery.state), func.count())
+        .where(
+            col(Delivery.endpoint_id).in_(list(ids)),
+            col(Delivery.state).in_([DeliveryState.WAITING, DeliveryState.SET_ASIDE]),
+        )
+        .group_by(col(Delivery.endpoint_id), col(Delivery.state))
+    )
+    found: dict[UUID, dict[str, int]] = {}
+    for id_, state, number in rows:
+        found.setdefault(id_, {})[state] = number
+    return found
+
+
+async def deliveries(
+    tx: AsyncSession,
+    endpoint_id: UUID,
+    *,
+    states: Sequence[str],
+    before: tuple[int, UUID] | None,
+    limit: int,
+) -> Sequence[Delivery]:
+    """Answer the deliveries of an endpoint, the newest first."""
+    query = select(Delivery).where(col(Delivery.endpoint_id) == endpoint_id)
+    if states:
+        query = query.where(col(Delivery.state).in_(states))
+    if before is not None:
+        query = query.where(
+            or_(
+                col(Delivery.position) < before[0],
+                (col(Delivery.position) == before[0]) & (col(Delivery.event_id) < before[1]),
+            )
+        )
+    found = await tx.scalars(query.order_by(col(Delivery.position).desc(), col(Delivery.event_id).desc()).limit(limit))
+    return found.all()
+
+
+async def delivery(tx: AsyncSession, endpoint_id: UUID, event_id: UUID) -> Delivery | None:
+    """Answer one delivery."""
+    return await tx.get(Delivery, (endpoint_id, event_id))
+
+
+async def put_in_line(  # noqa: PLR0913 - which deliveries
+    tx: AsyncSession,
+    endpoint_id: UUID,
+    now: datetime,
+    *,
+    event_id: UUID | None = None,
+    states: Sequence[str] = (),
+    since: datetime | None = None,
+    until: datetime | None = None,
+) -> int:
+    """Put deliveries in line again, from their first attempt on; answer how many.
+
+    What a worker holds at this moment is left to it.
+    """
+    query = update(Delivery).where(
+        col(Delivery.endpoint_id) == endpoint_id, or_(col(Delivery.lease).is_(None), col(Delivery.leased_until) <= now)
+    )
+    if event_id is not None:
+        query = query.where(col(Delivery.event_id) == event_id)
+    if states:
+        query = query.where(col(Delivery.state).in_(states))
+    if since is not None:
+        query = query.where(col(Delivery.at) >= since)
+    if until is not None:
+        query = query.where(col(Delivery.at) <= until)
+    done = await tx.execute(
+        query.values(
+            state=DeliveryState.WAITING, attempts=0, next_at=now, lease=None, leased_until=None, ended_at=None
+        ).returning(col(Delivery.event_id))
+    )
+    await call_worker(tx)
+    return len(done.all())
+
+
+async def call_worker(tx: AsyncSession) -> None:
+    """Wake whoever sends or follows, when this transaction commits."""
+    await tx.execute(select(func.pg_notify(FEED_CHANNEL, "")))
+
+
+# ── delivering ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _due(now: datetime) -> Any:  # noqa: ANN401 - an SQL condition
+    return (
+        (col(Delivery.state) == DeliveryState.WAITING)
+        & (col(Delivery.next_at) <= now)
+        & or_(col(Delivery.leased_until).is_(None), col(Delivery.leased_until) <= now)
+    )
+
+
+async def due_endpoints(tx: AsyncSession, now: datetime, *, but: Iterable[UUID], limit: int) -> Sequence[Endpoint]:
+    """Answer endpoints that are called and for which something is due, those that waited longest first."""
+    first = select(func.min(Delivery.next_at)).where(col(Delivery.endpoint_id) == col(Endpoint.id), _due(now))
+    oldest = first.correlate(Endpoint).scalar_subquery()
+    found = await tx.scalars(
+        select(Endpoint)
+        .where(
+            col(Endpoint.disabled_at).is_(None),
+            or_(col(Endpoint.rests_until).is_(None), col(Endpoint.rests_until) <= now),
+            col(Endpoint.id).not_in(list(but)),
+            oldest.is_not(None),
+        )
+        .order_by(oldest)
+        .limit(limit)
+    )
+    return found.all()
+
+
+async def heads(tx: AsyncSession, endpoint_id: UUID, now: datetime, limit: int) -> Sequence[Delivery]:
+    """Lock what is due for an endpoint: of each subject the first that waits, and no other.
+
+    What another worker holds is passed over, and what comes after it is no head, so nothing overtakes.
+    """
+    earlier = aliased(Delivery)
+    found = await tx.scalars(
+        select(Delivery)
+        .where(
+            col(Delivery.endpoint_id) == endpoint_id,
+            _due(now),
+            ~exists().where(
+                col(earlier.endpoint_id) == col(Delivery.endpoint_id),
+                col(earlier.subject_id) == col(Delivery.subject_id),
+                col(earlier.state) == DeliveryState.WAITING,
+                col(earlier.position) < col(Delivery.position),
+            ),
+        )
+        .order_by(col(Delivery.position))
+        .limit(limit)
+        .with_for_update(skip_locked=True, of=Delivery)
+    )
+    return found.all()
+
+
+async def leased(tx: AsyncSession, endpoint_id: UUID, event_id: UUID, lease: UUID) -> tuple[Endpoint, Delivery] | None:
+    """Lock an endpoint, then a delivery that is still held under a lease; nothing where it is no longer."""
+    row = await tx.scalar(select(Endpoint).where(col(Endpoint.id) == endpoint_id).with_for_update(key_share=True))
+    if row is None:
+        return None
+    held = await tx.scalar(
+        select(Delivery)
+        .where(
+            col(Delivery.endpoint_id) == endpoint_id, col(Delivery.event_id) == event_id, col(Delivery.lease) == lease
+        )
+        .with_for_update()
+    )
+    return (row, held) if held else None
+
+
+async def disable(tx: AsyncSession, row: Endpoint, reason: Disabled, now: datetime) -> None:
+    """Call an endpoint no more: all that waits for it is set aside, to be replayed when it is back."""
+    row.disabled_at, row.disabled_reason, row.rests_until = now, reason, None
+    await tx.execute(
+        update(Delivery)
+        .where(col(Delivery.endpoint_id) == row.id, col(Delivery.state) == DeliveryState.WAITING)
+        .values(state=DeliveryState.SET_ASIDE, next_at=None, lease=None, leased_until=None, ended_at=now)
+    )
+
+
+async def forget(tx: AsyncSession, *, deliveries_before: datetime, feed_before: datetime) -> int:
+    """Forget deliveries that have ended, and events of what is no referral's or of a referral that is erased."""
+    gone = await tx.execute(
+        delete(Delivery).where(col(Delivery.ended_at) <= deliveries_before).returning(col(Delivery.event_id))
+    )
+    count = len(gone.all())
+    erased = exists().where(col(Referral.id) == col(FeedRow.referral_id), col(Referral.shredded_at) <= feed_before)
+    old = await tx.execute(
+        delete(FeedRow)
+        .where(col(FeedRow.at) <= feed_before, or_(col(FeedRow.referral_id).is_(None), erased))
+        .returning(col(FeedRow.id))
+    )
+    return count + len(old.all())
