@@ -147,7 +147,7 @@ _FAN_OUT: Final = text(
         case when e.disabled_at is null then cast(:now as timestamptz) end,
         case when e.disabled_at is not null then cast(:now as timestamptz) end
     from feed f
-    join webhook_endpoint e on e.practice = f.practice
+    join webhook_endpoint e on e.practice = f.practice and e.id <> f.subject_id
         and (f.type is null or f.organisation_id is null or f.organisation_id = e.organisation_id)
         and (f.type is not null or e.organisation_id in (f.sender_id, f.recipient_id))
     cross join lateral (

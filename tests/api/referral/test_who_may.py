@@ -87,7 +87,13 @@ async def called(client: Client, operation: tuple[str, str, dict[str, object] | 
 OF_NO_REFERRAL = {
     ("POST", "/v1/referrals"), ("GET", "/v1/referrals"), ("GET", "/v1/referrals/counts"), ("GET", "/v1/meetings.ics"),
     ("GET", "/v1/tasks"), ("POST", "/v1/cards"), ("GET", "/v1/notices/{version}/{language}"),
-    ("POST", "/v1/assisted_sessions"), ("GET", "/v1/conferences"),
+    ("POST", "/v1/assisted_sessions"), ("GET", "/v1/conferences"), ("GET", "/v1/events"), ("GET", "/v1/events/stream"),
+    ("GET", "/v1/webhooks"), ("POST", "/v1/webhooks"), ("GET", "/v1/webhooks/{webhook_id}"),
+    ("PATCH", "/v1/webhooks/{webhook_id}"), ("DELETE", "/v1/webhooks/{webhook_id}"),
+    ("POST", "/v1/webhooks/{webhook_id}/rotate"), ("POST", "/v1/webhooks/{webhook_id}/test"),
+    ("POST", "/v1/webhooks/{webhook_id}/replay"), ("GET", "/v1/webhooks/{webhook_id}/deliveries"),
+    ("GET", "/v1/webhooks/{webhook_id}/deliveries/{event_id}"),
+    ("POST", "/v1/webhooks/{webhook_id}/deliveries/{event_id}/replay"),
 }  # fmt: skip
 """What is guarded and names no referral; what is open to all is judged in the files of its doors."""
 
@@ -118,6 +124,10 @@ async def test_nobody_does_nothing(world: World, handover: Handover) -> None:
         "create": ("POST", "/v1/referrals", {}),
         "list": ("GET", "/v1/referrals", None),
         "notice": ("GET", "/v1/notices/2026-1/fr", None),
+        "events": ("GET", "/v1/events", None),
+        "stream": ("GET", "/v1/events/stream", None),
+        "webhooks": ("GET", "/v1/webhooks", None),
+        "webhook": ("POST", "/v1/webhooks", {}),
         "calendar": ("GET", "/v1/meetings.ics", None),
         "print_card": ("POST", "/v1/cards", {}),
         "registry": ("PUT", "/internal/registry", {"version": 99, "organisations": []}),
