@@ -184,7 +184,11 @@ class EventRow(Table, table=True):
     """One event of a referral's hash chain, without personal data."""
 
     __tablename__ = "event"
-    __table_args__ = (Index("event_by_time", "at"), Index("event_by_writing", "written_in"))
+    __table_args__ = (
+        Index("event_by_time", "at"),
+        Index("event_by_writing", "written_in"),
+        Index("event_of_proposal", "at", postgresql_where=text("type = 'referral.proposed'")),
+    )
     # Nobody reads `written_in` back after writing: it costs no second look at the row.
     __mapper_args__: ClassVar[dict[str, Any]] = {"eager_defaults": False}
 
@@ -500,6 +504,28 @@ class Delivery(Table, table=True):
     lease: UUID | None = None
     leased_until: datetime | None = _instant(nullable=True)
     ended_at: datetime | None = _instant(nullable=True)
+
+
+class FigureMonth(Table, table=True):
+    """A month that was counted, with what may be told of the territory; nothing where it came to too few."""
+
+    __tablename__ = "figure_month"
+
+    month: date = Field(primary_key=True, description="Its first day.")
+    counted_at: datetime = _instant()
+    territory: dict[str, Any] | None = _document()
+
+
+class FigureOwn(Table, table=True):
+    """What an organisation may be told of a month's hand-overs of its own."""
+
+    __tablename__ = "figure_own"
+    __table_args__ = (Index("figure_of_organisation", "organisation_id", "role", "month"),)
+
+    month: date = Field(sa_column=Column(ForeignKey("figure_month.month", ondelete="CASCADE"), primary_key=True))
+    organisation_id: UUID = Field(primary_key=True)
+    role: str = Field(primary_key=True, description="sender or recipient.")
+    told: dict[str, Any] = Field(sa_column=Column(JSONB, nullable=False))
 
 
 class Idempotency(IdempotencyColumns, Table, table=True):
