@@ -16,6 +16,7 @@ from relais_referral.routes import (
     consents,
     conversation,
     events,
+    figures,
     guests,
     person,
     referrals,
@@ -37,6 +38,7 @@ SCOPES: Final = {
     "referral:receive": "take, answer and follow referrals as recipient",
     "directory:read": "search and read the directory, export it",
     "webhook:manage": "register its endpoints, see and replay deliveries",
+    "referral:stats": "read aggregates, never of fewer than 5 persons",
 }
 
 
@@ -87,6 +89,7 @@ def create_app(
             guests.router,
             events.router,
             webhooks.router,
+            figures.router,
             registry.router(OrganisationCopy),
         ],
         migrations=MIGRATIONS,

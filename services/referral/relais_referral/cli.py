@@ -11,6 +11,7 @@ from rich.console import Console
 from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 
 from relais_referral import auditing, rewrapping, worker
+from relais_referral.actions import counting
 from relais_referral.app import MIGRATIONS, create_app
 from relais_referral.domain import handshake, retention
 from relais_referral.domain.heads import Head
@@ -26,6 +27,7 @@ T = TypeVar("T")
 
 app = typer.Typer(help="The referral app.", no_args_is_help=True)
 audit = typer.Typer(help="The proof of what happened.", no_args_is_help=True)
+figures = typer.Typer(no_args_is_help=True)
 keys = typer.Typer(help="The wrapping keys of sealed data.", no_args_is_help=True)
 console = Console()
 
@@ -127,6 +129,25 @@ async def _as_owner(settings: ReferralSettings, work: Callable[[AsyncSession], A
             return await work(session)
     finally:
         await engine.dispose()
+
+
+@figures.callback()
+def _figures() -> None:
+    """What the months came to."""
+
+
+@figures.command()
+def rebuild(
+    *, check: Annotated[bool, typer.Option(help="Only say which months are not as the event log says.")] = False
+) -> None:
+    """Count every month anew out of the event log, and keep what it says."""
+    months, differing = asyncio.run(
+        _with_database(ReferralSettings.load(), lambda database: counting.rebuild(database, keep=not check))
+    )
+    for month in differing:
+        typer.echo(f"{month:%Y-%m}: something else was kept than the event log says")
+    typer.echo(f"{months} months, {len(differing)} {'differ' if check else 'put right'}.")
+    raise typer.Exit(1 if check and differing else 0)
 
 
 @keys.command()

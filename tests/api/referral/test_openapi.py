@@ -24,7 +24,7 @@ from relais_shared.refusals import Refusal
 
 pytestmark = pytest.mark.anyio
 
-SCOPES = {"referral:send", "referral:receive", "directory:read", "webhook:manage"}
+SCOPES = {"referral:send", "referral:receive", "referral:stats", "directory:read", "webhook:manage"}
 ROOT = Path(relais_referral.__file__).parents[3]
 RELAIS = str(Path(sys.executable).with_name("relais"))
 

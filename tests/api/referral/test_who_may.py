@@ -94,6 +94,7 @@ OF_NO_REFERRAL = {
     ("POST", "/v1/webhooks/{webhook_id}/replay"), ("GET", "/v1/webhooks/{webhook_id}/deliveries"),
     ("GET", "/v1/webhooks/{webhook_id}/deliveries/{event_id}"),
     ("POST", "/v1/webhooks/{webhook_id}/deliveries/{event_id}/replay"),
+    ("GET", "/v1/figures"), ("GET", "/v1/figures/sent"), ("GET", "/v1/figures/received"),
 }  # fmt: skip
 """What is guarded and names no referral; what is open to all is judged in the files of its doors."""
 
