@@ -578,6 +578,7 @@ class TaskPage(View):
     """Tasks, the oldest first."""
 
     items: list[TaskView]
+    next_cursor: str | None = None
 
 
 class CountsView(View):

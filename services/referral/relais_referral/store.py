@@ -501,20 +501,32 @@ async def tasks(tx: AsyncSession, referral_id: UUID) -> Sequence[Task]:
     return found.all()
 
 
-async def open_tasks(tx: AsyncSession, actor: Actor, limit: int) -> list[tuple[Task, Referral]]:
-    """Answer the tasks that wait for an actor's side, the oldest first, with their referrals' rows."""
+async def open_tasks(
+    tx: AsyncSession, actor: Actor, *, after: tuple[datetime, UUID] | None, limit: int
+) -> tuple[list[tuple[Task, Referral]], tuple[datetime, UUID] | None]:
+    """Answer tasks that wait for an actor's side, the oldest first, at most `limit`, after a position.
+
+    Returns:
+        The tasks with their referrals' rows, and the position of the last where more follow.
+    """
     sides = []
     for role in (Party.SENDER, Party.RECIPIENT):
         mine, _neutral = _ways(actor, role)
         sides.append(mine & (col(Task.party) == str(role)))
-    rows = await tx.execute(
+    query = (
         select(Task, Referral)
         .join(Referral, col(Referral.id) == col(Task.referral_id))
         .where(col(Task.done_at).is_(None), col(Task.dropped_at).is_(None), or_(*sides))
         .order_by(col(Task.opened_at), col(Task.id))
-        .limit(limit)
+        .limit(limit + 1)
     )
-    return [(row[0], row[1]) for row in rows]
+    if after is not None:
+        query = query.where(tuple_(col(Task.opened_at), col(Task.id)) > after)
+    rows = [(row[0], row[1]) for row in await tx.execute(query)]
+    if len(rows) <= limit:
+        return rows, None
+    last = rows[limit - 1][0]
+    return rows[:limit], (last.opened_at, last.id)
 
 
 async def messages(tx: AsyncSession, referral_id: UUID, conference_id: UUID | None = None) -> Sequence[Message]:

@@ -271,10 +271,13 @@ async def all_entries(tx: AsyncSession, asked: Asked) -> list[Entry]:
     return sorted(found, key=lambda entry: entry.starts_at)
 
 
-async def list_tasks(tx: AsyncSession, asked: Asked, limit: int) -> list[TaskView]:
-    """Answer what waits for the caller's side, the oldest first; nothing sealed is touched."""
+async def list_tasks(
+    tx: AsyncSession, asked: Asked, after: tuple[datetime, UUID] | None, limit: int
+) -> tuple[list[TaskView], tuple[datetime, UUID] | None]:
+    """Answer what waits for the caller's side, as `store.open_tasks` does; nothing sealed is touched."""
     await store.begin(tx, asked.caller)
-    return [task_view(task, referral) for task, referral in await store.open_tasks(tx, asked.actor, limit)]
+    rows, more = await store.open_tasks(tx, asked.actor, after=after, limit=limit)
+    return [task_view(task, referral) for task, referral in rows], more
 
 
 async def finish_task(tx: AsyncSession, asked: Asked, task_id: UUID, done: TaskDone) -> TaskView:

@@ -8,7 +8,7 @@ from fastapi import Query, Request, Response
 from relais_referral.actions import conversing
 from relais_referral.papers.calendar import calendar
 from relais_referral.routes import files
-from relais_referral.routes.dependencies import READING, WRITING, Either, asked, keep_nothing
+from relais_referral.routes.dependencies import READING, WRITING, Either, Pages, asked, keep_nothing
 from relais_referral.schemas import (
     DocumentPage,
     DocumentView,
@@ -130,13 +130,17 @@ async def read_meetings_as_calendar(request: Request, actor: Either, tx: WriteTx
 @router.get("/tasks", response_model=TaskPage, response_model_exclude_none=True, responses=READING)
 async def list_tasks(
     request: Request,
+    response: Response,
     actor: Either,
     tx: WriteTx,
     now: Now,
     limit: Annotated[int, Query(ge=1, le=100)] = 50,
+    cursor: str | None = None,
 ) -> TaskPage:
     """List what waits for your side, the oldest first."""
-    return TaskPage(items=await conversing.list_tasks(tx, asked(request, actor, now), limit))
+    pages = Pages.of(request, "tasks")
+    items, more = await conversing.list_tasks(tx, asked(request, actor, now), pages.position(cursor), limit)
+    return TaskPage(items=items, **pages.more(request, response, more))
 
 
 @router.get(

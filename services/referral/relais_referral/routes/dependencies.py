@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 from uuid import UUID
 
 from fastapi import Depends, Request, Response
@@ -22,7 +22,7 @@ from relais_shared import idempotency, problems
 from relais_shared.auth import Actor, requires
 from relais_shared.clock import Now, clock_of
 from relais_shared.db import WriteTx, apart
-from relais_shared.http import etag
+from relais_shared.http import CursorCodec, etag, next_link
 from relais_shared.idempotency import Keyed, OptionalKey, Replay, recall, remember
 from relais_shared.refusals import (
     InvalidInput,
@@ -155,3 +155,34 @@ async def _named_service(
 
 TheService = Annotated[NamedService | None, Depends(_named_service)]
 """The service that one of the sender's hand-overs names, as the directory knows it now; None where it is gone."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pages:
+    """The cursors of a list whose order is an instant, then an id."""
+
+    codec: CursorCodec
+
+    @classmethod
+    def of(cls, request: Request, purpose: str) -> Self:
+        """Answer the cursors of one list."""
+        return cls(CursorCodec(request.app.state.settings.secret_bytes(), purpose))
+
+    def position(self, cursor: str | None) -> tuple[datetime, UUID] | None:
+        """Answer where a page begins.
+
+        Raises:
+            InvalidInput: Not a cursor of this list.
+        """
+        if cursor is None:
+            return None
+        at, id_ = self.codec.decode(cursor)
+        return datetime.fromisoformat(at), UUID(id_)
+
+    def more(self, request: Request, response: Response, last: tuple[datetime, UUID] | None) -> dict[str, str]:
+        """Answer the members that lead to the next page, and link to it; none where nothing follows."""
+        if last is None:
+            return {}
+        cursor = self.codec.encode([last[0].isoformat(), str(last[1])])
+        response.headers["Link"] = next_link(request, cursor)
+        return {"next_cursor": cursor}

@@ -1,6 +1,5 @@
 """Referrals: open, list, read, and every step of the handshake."""
 
-from datetime import datetime
 from typing import Annotated, Literal
 from uuid import UUID
 
@@ -22,6 +21,7 @@ from relais_referral.routes.dependencies import (
     Either,
     FromDirectory,
     MaySend,
+    Pages,
     TheService,
     asked,
     keep_nothing,
@@ -46,7 +46,7 @@ from relais_referral.store import Caller
 from relais_shared import idempotency, problems
 from relais_shared.clock import Now
 from relais_shared.db import ReadTx, WriteTx
-from relais_shared.http import CursorCodec, IfMatch, next_link
+from relais_shared.http import IfMatch
 from relais_shared.idempotency import Replay, RequiredKey, recall, remember
 from relais_shared.refusals import (
     InvalidInput,
@@ -145,11 +145,8 @@ async def list_referrals(
     A list never opens what is sealed: short code, themes, area and state. Opening one referral is what counts as a
     reading.
     """
-    codec = CursorCodec(request.app.state.settings.secret_bytes(), "referrals")
-    before = None
-    if query.cursor is not None:
-        at, id_ = codec.decode(query.cursor)
-        before = (datetime.fromisoformat(at), UUID(id_))
+    pages = Pages.of(request, "referrals")
+    before = pages.position(query.cursor)
     caller = Caller(actor)
     await store.begin(tx, caller)
     filters = store.Filters(
@@ -171,11 +168,7 @@ async def list_referrals(
         consent = consents.get(referral.id)
         parts = views.parts_for(referral, parties, consent, now)
         items.append(views.referral_view(referral, parties, parts, {}, consent, now, listed=True))
-    if after is None:
-        return ReferralPage(items=items)
-    cursor = codec.encode([after[0].isoformat(), str(after[1])])
-    response.headers["Link"] = next_link(request, cursor)
-    return ReferralPage(items=items, next_cursor=cursor)
+    return ReferralPage(items=items, **pages.more(request, response, after))
 
 
 @router.get("/counts", response_model=CountsView, responses=READING)
