@@ -1,0 +1,95 @@
+"""Workers are killed while they send: every event arrives, in order for each referral."""
+
+import asyncio
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+from datetime import UTC, datetime
+from pathlib import Path
+
+import asyncpg
+import pytest
+from api.referral.receiver import Moment, Receiver, receiving
+from api.referral.test_webhooks import MANAGE, of_referrals
+from api.referral.world import RECIPIENT, SENDER, opened
+
+from relais_local.databases import Access
+
+pytestmark = pytest.mark.anyio
+
+HANDOVERS = 6
+STEPS = ("r.receive", "r.accept", "r.plan_meeting", "r.replan")
+
+
+class _Now(Moment):
+    """The time that it is: the workers are processes of their own."""
+
+    def __call__(self) -> datetime:
+        """Answer it."""
+        return datetime.now(UTC)
+
+
+def a_worker(dsn: str) -> subprocess.Popen[bytes]:
+    """Start a worker."""
+    own = {
+        "RELAIS_REFERRAL_DSN": dsn,
+        "RELAIS_REFERRAL_DIRECTORY_URL": "http://127.0.0.1:9",
+        "RELAIS_REFERRAL_WEBHOOK_LOOPBACK": "true",
+    }
+    return subprocess.Popen(
+        [sys.executable, "-m", "relais_referral", "work"], env={**os.environ, **own}, stderr=subprocess.DEVNULL
+    )
+
+
+def end(workers: list[subprocess.Popen[bytes]]) -> None:
+    """End workers."""
+    for one in workers:
+        one.kill()
+        one.wait()
+
+
+async def test_killed_senders_lose_nothing_and_turn_nothing_around(
+    home: Path, fresh_database: Callable[[str], Access], anyio_backend: str
+) -> None:
+    """Two workers, three receivers; one worker is killed whenever a receiver is in the middle of taking something."""
+    del home, anyio_backend
+    access = fresh_database("referral")
+    workers: list[subprocess.Popen[bytes]] = []
+    owner = await asyncpg.connect(access.dsn)
+    await owner.execute("select set_config('relais.worker', 'on', false)")
+    async with AsyncExitStack() as stack:
+        world = await stack.enter_async_context(opened(access))
+        receivers: list[Receiver] = [await stack.enter_async_context(receiving(_Now())) for _ in range(3)]
+        stack.callback(end, workers)
+        manager = world.as_(RECIPIENT, MANAGE)
+        for receiver in receivers:
+            assert (await manager.post("/v1/webhooks", json={"url": receiver.url})).status_code == 201
+            # The second that comes is never answered: whoever sent it will be killed over it.
+            receiver.answers = [204, "slow"]
+        workers += [a_worker(access.dsn) for _ in range(2)]
+        handovers = [await world.between(SENDER, RECIPIENT).proposed() for _ in range(HANDOVERS)]
+        for step in STEPS:
+            await asyncio.gather(*(one.walk(step) for one in handovers))
+
+        async def killed_in_the_middle(receiver: Receiver) -> None:
+            while len(receiver.asked) < 2 or receiver.answers:  # noqa: ASYNC110 - a receiver tells nobody
+                await asyncio.sleep(0.02)
+            victim = workers.pop(0)
+            victim.kill()
+            victim.wait()
+            workers.append(a_worker(access.dsn))
+
+        for receiver in receivers:
+            await killed_in_the_middle(receiver)
+        wanted = {one.id: list(range(1, 2 + len(STEPS))) for one in handovers}
+        async with asyncio.timeout(120):
+            while any(of_referrals(receiver) != wanted for receiver in receivers):
+                # What has been held for some seconds is a dead worker's: its lease ends, here a little sooner.
+                await owner.execute(
+                    "update webhook_delivery set leased_until = now()"
+                    " where leased_until between now() and now() + interval '55 s'"
+                )
+                await asyncio.sleep(0.2)
+    await owner.close()
