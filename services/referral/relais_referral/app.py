@@ -1,6 +1,7 @@
 """Assembly of the referral app."""
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -98,6 +99,7 @@ def create_app(
         scopes=SCOPES,
     )
     app.state.sealer = Sealer.load(settings.home)
+    app.state.streams = Counter()
     app.state.bell = Bell(settings.dsn.get_secret_value(), FEED_CHANNEL)
     app.state.outside = Outside(resolving or resolve)
     app.state.directory = Directory(open_client(settings.directory_url, transport=directory), app.state.keyring)

@@ -16,6 +16,7 @@ TABLE: Final[Mapping[type[Refusal], Problem]] = {
     refusals.RecipientNotBound: Problem("recipient-not-bound", 409, "The recipient is bound by no secrecy."),
     refusals.SensitiveBasisMissing: Problem("sensitive-basis-missing", 409, "A sensitive theme needs its legal basis."),
     refusals.AgreementMissing: Problem("no-agreement", 403, "The organisation has no agreement on record."),
+    refusals.TooManyStreams: Problem("too-many-streams", 429, "The organisation follows in as many places as it may."),
     refusals.PersonalDataDetected: Problem("personal-data-detected", 422, "A text tells more than it may."),
 }
 """The referral app's own refusals, beside the common ones."""

@@ -6,7 +6,7 @@ import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
@@ -33,7 +33,7 @@ from sqlalchemy import text
 from support.stack import free_ports
 
 from relais_referral import store
-from relais_referral.actions.sequencing import follow_directory, sequence
+from relais_referral.actions.sequencing import follow_directory, forget_events, sequence
 from relais_referral.domain.events import TYPES
 from relais_referral.models import Referral
 from relais_referral.rewrapping import WORKER
@@ -434,3 +434,46 @@ async def test_a_stream_ends_with_the_scope(world: World, handover: Handover) ->
                 await stream.next()
     finally:
         await world.tell_registry(6)
+
+
+async def test_an_organisation_opens_only_so_many_streams(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(routes, "STREAMS", 1)
+    actor = an_actor(OUTSIDER, RECEIVE)
+    async with streamed(world, actor) as (first, stream):
+        assert first.status_code == 200
+        assert await anext(stream.lines) == "retry: 2000"
+        refused = await world.anonymous(Asserted(world.gateway, actor)).get("/v1/events/stream")
+        assert problem(refused) == (429, "too-many-streams")
+        assert refused.headers["retry-after"] == "15"
+    # An ended one no longer counts: the count follows when the connection is seen to be gone.
+    while world.app.state.streams:  # noqa: ASYNC110 - what is waited for tells nobody
+        await asyncio.sleep(0.01)
+    async with streamed(world, actor) as (again, _):
+        assert again.status_code == 200
+
+
+async def test_what_has_had_its_time_is_forgotten(fresh: World) -> None:
+    """The directory's events after 90 days; a referral's stay while it lives, and go when it is long erased."""
+    handover = await fresh.between(SENDER, RECIPIENT).proposed()
+    await fresh.sequenced()
+    state, now = fresh.app.state, datetime.now(UTC)
+    service = str(uuid4())
+    fresh.directory.changed = [a_change(service)]
+    await follow_directory(state.database, state.directory, now)
+    fresh.directory.changed += [a_change(service, 2)]
+    await follow_directory(state.database, state.directory, now)
+    reader = fresh.as_(SENDER, SEND, READ)
+    assert types(await followed(reader)) == ["consent.given", "referral.proposed", "service.changed"]
+    assert await forget_events(state.database, state.sealer, now + timedelta(days=89)) == 0
+    assert await forget_events(state.database, state.sealer, now + timedelta(days=91)) == 1
+    assert types(await followed(reader)) == ["consent.given", "referral.proposed"]
+    async with state.database.write() as tx:
+        await store.begin(tx, WORKER)
+        # As its own term would do it (test_keeping walks that).
+        await tx.execute(
+            text("update referral set wrapped_key = null, key_id = null, erased_at = :at, shredded_at = :at"),
+            {"at": now},
+        )
+    assert await forget_events(state.database, state.sealer, now + timedelta(days=91)) == 2
+    await fresh.sequenced()
+    assert await of(handover.sender, handover) == []

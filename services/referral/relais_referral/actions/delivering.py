@@ -28,7 +28,7 @@ from relais_shared.outside import ForbiddenAddress, Target, target
 from relais_shared.registry import known
 from relais_shared.telemetry import get_logger
 
-AT_ONCE: Final = 32
+AT_ONCE: Final = 100
 """Sendings of one worker under way: mostly waiting for others to answer."""
 OF_ENDPOINT: Final = 4
 """Sendings to one endpoint under way: a slow one holds up nobody else."""

@@ -29,3 +29,7 @@ class AgreementMissing(Refusal):
 
 class PersonalDataDetected(Refusal):
     """A text that is read before acceptance holds what tells who she is, or a national number stands anywhere."""
+
+
+class TooManyStreams(Refusal):
+    """The organisation follows in as many places as it may."""

@@ -1,6 +1,9 @@
 """What happened, told as one may know of it now: page by page, or as it happens."""
 
-from collections.abc import AsyncIterator, Sequence
+import asyncio
+from collections import Counter
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from contextlib import aclosing
 from typing import Annotated, Any, Final
 from uuid import UUID
 
@@ -10,7 +13,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.responses import StreamingResponse
 
 from relais_referral import store, store_events
+from relais_referral.domain import refusals
 from relais_referral.models import OrganisationCopy
+from relais_referral.problems import TABLE
 from relais_referral.schemas_events import EventFeed, EventItem, EventType, item
 from relais_referral.store import Caller
 from relais_shared import problems
@@ -32,6 +37,10 @@ KEEP_ALIVE_S: Final = 15.0
 """A stream says something this often, so that nobody on the way takes it for dead."""
 AT_ONCE: Final = 100
 """Events of one look of a stream."""
+GATHER_S: Final = 0.05
+"""What happens together is looked for together: a busy hour costs a stream twenty looks a second at most."""
+STREAMS: Final = 20
+"""Streams of one organisation on one process: several systems with several copies each."""
 COME_BACK_MS: Final = 2_000
 """How soon a cut stream is opened again by whoever follows it."""
 
@@ -137,6 +146,7 @@ async def _begin(
             "content": {"text/event-stream": {"schema": {"type": "string"}}},
         },
         **FOLLOWING,
+        **problems.responses(refusals.TooManyStreams, table=TABLE),
     },
 )
 async def stream_events(
@@ -150,11 +160,31 @@ async def stream_events(
     It begins after `Last-Event-ID`, or after `cursor`, or now. It ends when your token or your right does; open it
     again with the last id, and nothing is missed.
     """
-    lines = _stream(request.app.state, actor, query, after)
+    open_now: Counter[UUID | None] = request.app.state.streams
+    if open_now[actor.organisation_id] >= STREAMS:
+        raise refusals.TooManyStreams(
+            f"{STREAMS} streams are open: end one, or ask the feed.", headers={"Retry-After": str(int(KEEP_ALIVE_S))}
+        )
+    lines = _counted(open_now, actor.organisation_id, _stream(request.app.state, actor, query, after))
     return StreamingResponse(lines, media_type="text/event-stream", headers={"Cache-Control": "no-store"})
 
 
-async def _stream(state: Any, actor: Actor, query: Followed, after: int) -> AsyncIterator[bytes]:  # noqa: ANN401 - Starlette's
+async def _counted(
+    open_now: Counter[UUID | None], organisation_id: UUID | None, lines: AsyncGenerator[bytes]
+) -> AsyncIterator[bytes]:
+    """Count a stream for as long as it is open."""
+    open_now[organisation_id] += 1
+    try:
+        async with aclosing(lines):
+            async for line in lines:
+                yield line
+    finally:
+        open_now[organisation_id] -= 1
+        if not open_now[organisation_id]:
+            del open_now[organisation_id]
+
+
+async def _stream(state: Any, actor: Actor, query: Followed, after: int) -> AsyncGenerator[bytes]:  # noqa: ANN401 - Starlette's
     database: Database = state.database
     bell: Bell = state.bell
     yield b"retry: %d\n\n" % COME_BACK_MS
@@ -171,8 +201,11 @@ async def _stream(state: Any, actor: Actor, query: Followed, after: int) -> Asyn
         if found:
             after = found[-1].position
             yield _lines([item(state.settings.public_url, one) for one in found])
-        if len(found) < AT_ONCE and not await bell.within(ring, KEEP_ALIVE_S):
-            yield b": still here\n\n"
+        if len(found) < AT_ONCE:
+            if await bell.within(ring, KEEP_ALIVE_S):
+                await asyncio.sleep(GATHER_S)
+            else:
+                yield b": still here\n\n"
 
 
 def _lines(items: Sequence[EventItem]) -> bytes:
