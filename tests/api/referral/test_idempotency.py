@@ -47,6 +47,13 @@ async def test_many_at_once_with_one_key_open_one_referral(fresh: World) -> None
     assert len(await opened_by(fresh)) == 1
 
 
+async def test_repeats_of_what_has_ended_do_not_refuse_each_other(world: World) -> None:
+    used, ana, body = key(), world.as_(SENDER), a_draft(RECIPIENT)
+    first = await ana.post("/v1/referrals", headers=used, json=body)
+    answers = await asyncio.gather(*(ana.post("/v1/referrals", headers=used, json=body) for _ in range(12)))
+    assert [(answer.status_code, answer.text) for answer in answers] == [(201, first.text)] * 12
+
+
 async def test_a_repeat_reads_what_the_first_made(world: World) -> None:
     used, ana, body = key(), world.as_(SENDER), a_draft(RECIPIENT)
     first = await ana.post("/v1/referrals", headers=used, json=body)
