@@ -3,7 +3,6 @@
 import asyncio
 import signal
 from collections.abc import Awaitable, Callable, Coroutine
-from datetime import datetime
 from typing import Any, Final
 
 from relais_referral.actions.delivering import Deliverer
@@ -33,15 +32,15 @@ AGAIN_S: Final = 1.0
 """After a fault, such as a database that is away, the work goes on this soon."""
 
 
-async def one_round(database: Database, sealer: Sealer, now: datetime) -> dict[str, int]:
-    """Do everything that is due at an instant; answer how much of what was done.
+async def one_round(database: Database, sealer: Sealer, clock: Clock) -> dict[str, int]:
+    """Do everything that is due now; answer how much of what was done.
 
     A job that fails is told of and tried again in the next round; the others go on.
     """
     done: dict[str, int] = {}
     for job in JOBS:
         try:
-            if count := await job(database, sealer, now):
+            if count := await job(database, sealer, clock):
                 done[job.__name__] = count
         except Exception as fault:  # noqa: BLE001 - a fault of one job must not keep data of others past their term
             telemetry.get_logger().error("job failed", job=job.__name__, fault=type(fault).__name__)
@@ -69,7 +68,7 @@ class Worker:
 
     async def once(self) -> None:
         """Do one round of everything."""
-        await one_round(self._database, self._sealer, self._clock())
+        await one_round(self._database, self._sealer, self._clock)
         await self._follow()
         await sequence(self._database, self._clock())
         await self._deliverer.round()
@@ -87,7 +86,7 @@ class Worker:
         await self._database.close()
 
     async def _rounds(self) -> None:
-        await one_round(self._database, self._sealer, self._clock())
+        await one_round(self._database, self._sealer, self._clock)
         await asyncio.sleep(EVERY_S)
 
     async def _follow(self) -> None:

@@ -385,7 +385,7 @@ async def test_an_agreement_runs_out_by_itself(fresh: World) -> None:
     assert (await third.post(f"{table.place}/join", json=EVA)).status_code == 200
     now = until
     assert problem(await third.get(table.place)) == (404, "not-found")
-    done = await worker.one_round(fresh.app.state.database, fresh.app.state.sealer, now)
+    done = await worker.one_round(fresh.app.state.database, fresh.app.state.sealer, lambda: now)
     assert done["expire_consents"] == 1
     for client in (table.handover.sender, table.handover.recipient):
         assert "expir" not in (await client.get(f"{table.handover.place}/tasks")).text
@@ -673,7 +673,8 @@ async def test_nothing_of_a_conference_stands_in_the_clear_and_nothing_outlives_
     she = await herself(fresh, table.handover)
     ok(await she.post(f"/v1/person/referrals/{table.handover.id}/erase"))
     now = datetime.now(UTC) + timedelta(hours=73)
-    assert (await worker.one_round(fresh.app.state.database, fresh.app.state.sealer, now))["erase_past_term"] == 1
+    done = await worker.one_round(fresh.app.state.database, fresh.app.state.sealer, lambda: now)
+    assert done["erase_past_term"] == 1
     for name in ("message", "decision", "sealed_part"):
         assert await connection.fetchval(f"select count(*) from {name}") == 0, name  # noqa: S608 - our own
     assert "Ana Lopes" not in str(await connection.fetch("select * from conference_part"))

@@ -464,8 +464,8 @@ async def test_what_has_had_its_time_is_forgotten(fresh: World) -> None:
     await follow_directory(state.database, state.directory, now)
     reader = fresh.as_(SENDER, SEND, READ)
     assert types(await followed(reader)) == ["consent.given", "referral.proposed", "service.changed"]
-    assert await forget_events(state.database, state.sealer, now + timedelta(days=89)) == 0
-    assert await forget_events(state.database, state.sealer, now + timedelta(days=91)) == 1
+    assert await forget_events(state.database, state.sealer, lambda: now + timedelta(days=89)) == 0
+    assert await forget_events(state.database, state.sealer, lambda: now + timedelta(days=91)) == 1
     assert types(await followed(reader)) == ["consent.given", "referral.proposed"]
     async with state.database.write() as tx:
         await store.begin(tx, WORKER)
@@ -474,6 +474,6 @@ async def test_what_has_had_its_time_is_forgotten(fresh: World) -> None:
             text("update referral set wrapped_key = null, key_id = null, erased_at = :at, shredded_at = :at"),
             {"at": now},
         )
-    assert await forget_events(state.database, state.sealer, now + timedelta(days=91)) == 2
+    assert await forget_events(state.database, state.sealer, lambda: now + timedelta(days=91)) == 2
     await fresh.sequenced()
     assert await of(handover.sender, handover) == []

@@ -55,7 +55,7 @@ class Time:
     async def round(self) -> dict[str, int]:
         """Let the worker do what is due now."""
         state = self.world.app.state
-        return await worker.one_round(state.database, state.sealer, self.now)
+        return await worker.one_round(state.database, state.sealer, self)
 
 
 @pytest.fixture(name="time")
@@ -380,6 +380,35 @@ async def test_a_job_that_fails_keeps_none_of_the_others_from_their_work(
     monkeypatch.setattr(worker, "JOBS", (fails, *keeping.JOBS))
     time.now = BEGAN + 7 * DAY
     assert (await time.round())["erase_past_term"] == 1
+
+
+async def test_what_the_worker_does_is_dated_after_what_came_before_it(
+    fresh: World, time: Time, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A step that is taken while a round looks for work stands before that work, in number and in time."""
+    handover = fresh.between(SENDER, RECIPIENT)
+    await handover.open()
+    await handover.agree(given_at=time.now.isoformat())
+    await handover.walk("propose")
+    time.now += 30 * DAY
+    begin, begun = store.begin, 0
+
+    async def begins(tx: Any, caller: store.Caller) -> None:
+        nonlocal begun
+        begun += caller.working
+        if caller.working and begun == 2:
+            # It has found what is overdue, and not locked it yet.
+            time.now += timedelta(minutes=1)
+            sent = await handover.recipient.post(f"{handover.place}/messages", json={"words": "Bientôt"})
+            assert sent.status_code == 201, sent.text
+            time.now += timedelta(minutes=1)
+        await begin(tx, caller)
+
+    monkeypatch.setattr(store, "begin", begins)
+    assert await keeping.tell_overdue(fresh.app.state.database, fresh.app.state.sealer, time) == 1
+    events = (await handover.recipient.get(f"{handover.place}/events")).json()["items"]
+    assert [one["type"] for one in events][-2:] == ["message.written", "referral.overdue"]
+    assert [one["at"] for one in events] == sorted(one["at"] for one in events)
 
 
 async def test_old_request_keys_are_forgotten(fresh: World, time: Time) -> None:

@@ -252,7 +252,7 @@ async def test_nothing_opens_what_she_had_erased_older_backups_included(
         # Within a month every key of that day has turned over: the backup then opens nothing of anybody.
         time.now += rewrapping.EVERY
         for _ in range(LIVING // rewrapping.AT_ONCE + 1):
-            await keeping.turn_keys_over(fresh.app.state.database, fresh.app.state.sealer, time.now)
+            await keeping.turn_keys_over(fresh.app.state.database, fresh.app.state.sealer, time)
             time.now += LATER
         assert not {wrapped.key_id for wrapped in then.values()} & set(file.held())
         assert not telling(await all_read(older, kept))

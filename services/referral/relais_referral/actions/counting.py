@@ -22,16 +22,17 @@ from relais_referral.domain.figures import (
 from relais_referral.domain.handshake import Party
 from relais_referral.rewrapping import WORKER
 from relais_referral.sealing import Sealer
+from relais_shared.clock import Clock
 from relais_shared.db import Database
 
 Own = dict[tuple[UUID, str], dict[str, Any]]
 """What is told to organisations of their own hand-overs, by organisation and role."""
 
 
-async def count_months(database: Database, sealer: Sealer, now: datetime) -> int:
+async def count_months(database: Database, sealer: Sealer, clock: Clock) -> int:
     """Count every month that is due, one transaction each; answer how many."""
     del sealer  # Nothing sealed is counted.
-    done = 0
+    done, now = 0, clock()
     while await _count_next(database, now):
         done += 1
     return done

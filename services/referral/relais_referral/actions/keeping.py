@@ -20,6 +20,7 @@ from relais_referral.domain.handshake import ENDED, WAITING, Party, State
 from relais_referral.models import ConsentState, EventRow, GuestSession, Idempotency, PersonSession, Referral
 from relais_referral.rewrapping import BATCH, WORKER
 from relais_referral.sealing import Sealer
+from relais_shared.clock import Clock
 from relais_shared.db import Database
 
 OPEN: Final = [str(state) for state in State if state not in ENDED | {State.CLOSED}]
@@ -28,14 +29,15 @@ OPEN: Final = [str(state) for state in State if state not in ENDED | {State.CLOS
 async def _each(
     database: Database,
     sealer: Sealer,
-    now: datetime,
+    clock: Clock,
     which: Any,  # noqa: ANN401 - an SQL condition over referrals
     work: Callable[[AsyncSession, Asked, Referral], Awaitable[bool]],
 ) -> int:
     """Do a work on every referral that a condition finds, one transaction each; answer on how many it was done.
 
     Whoever is at one now is not waited for, and what another worker did meanwhile is not done again: the condition
-    is asked once more under the lock. What one round leaves, the next one finds.
+    is asked once more under the lock. What one round leaves, the next one finds. The work is dated when the lock was
+    given: since the round began others may have taken steps, which the record must not show after it.
     """
     async with database.write() as tx:
         await store.begin(tx, WORKER)
@@ -47,11 +49,11 @@ async def _each(
             query = select(Referral).where(col(Referral.id) == id_, which).with_for_update(skip_locked=True)
             referral = await tx.scalar(query)
             if referral is not None:
-                done += await work(tx, Asked(WORKER, now, sealer), referral)
+                done += await work(tx, Asked(WORKER, clock(), sealer, clock), referral)
     return done
 
 
-async def expire_consents(database: Database, sealer: Sealer, now: datetime) -> int:
+async def expire_consents(database: Database, sealer: Sealer, clock: Clock) -> int:
     """End the agreements whose time has run out: nothing is read under them any more; both sides see it.
 
     One for a case conference ends that structure's part in it, and is nothing to the two sides.
@@ -60,9 +62,9 @@ async def expire_consents(database: Database, sealer: Sealer, now: datetime) -> 
     async def expire(tx: AsyncSession, asked: Asked, referral: Referral) -> bool:
         ended = left = False
         for record, state in await store.consents(tx, referral.id, conference_id="every", lock=True):
-            if state.status != Status.GIVEN or state.valid_until is None or state.valid_until > now:
+            if state.status != Status.GIVEN or state.valid_until is None or state.valid_until > asked.now:
                 continue
-            stands(state, Status.EXPIRED, now)
+            stands(state, Status.EXPIRED, asked.now)
             if record.conference_id is not None:
                 await leave_conference(tx, referral, record, "left", asked)
                 left = True
@@ -75,28 +77,30 @@ async def expire_consents(database: Database, sealer: Sealer, now: datetime) -> 
             moved(referral, asked, by=None)
         return ended or left
 
-    return await _each(database, sealer, now, _running_out(now), expire)
+    now = clock()
+    return await _each(database, sealer, clock, _running_out(now), expire)
 
 
-async def warn_of_expiry(database: Database, sealer: Sealer, now: datetime) -> int:
+async def warn_of_expiry(database: Database, sealer: Sealer, clock: Clock) -> int:
     """Tell both sides, once, that an agreement runs out within two weeks."""
 
     async def warn(tx: AsyncSession, asked: Asked, referral: Referral) -> bool:
         warned = False
         for _record, state in await store.consents(tx, referral.id, lock=True):
-            soon = state.valid_until is not None and state.valid_until <= now + WARNED_BEFORE
+            soon = state.valid_until is not None and state.valid_until <= asked.now + WARNED_BEFORE
             if state.status == Status.GIVEN and soon and state.warned_at is None:
-                state.warned_at, warned = now, True
+                state.warned_at, warned = asked.now, True
         if warned:
             for party in (Party.SENDER, Party.RECIPIENT):
                 open_task(tx, referral, asked, party, "consent_expiring", "consent.expiring")
             event(tx, referral, asked, "consent.expiring")
         return warned
 
+    now = clock()
     # A conference shows those who take part until when; it is not the two sides' to be told of.
     own = col(ConsentState.conference_id).is_(None)
     which = _running_out(now + WARNED_BEFORE, col(ConsentState.warned_at).is_(None), own)
-    return await _each(database, sealer, now, which & (col(Referral.state) != State.DRAFT), warn)
+    return await _each(database, sealer, clock, which & (col(Referral.state) != State.DRAFT), warn)
 
 
 def _running_out(before: datetime, *more: Any) -> Any:  # noqa: ANN401 - SQL conditions
@@ -108,7 +112,7 @@ def _running_out(before: datetime, *more: Any) -> Any:  # noqa: ANN401 - SQL con
     )
 
 
-async def tell_overdue(database: Database, sealer: Sealer, now: datetime) -> int:
+async def tell_overdue(database: Database, sealer: Sealer, clock: Clock) -> int:
     """Tell both sides, once, that an answer is overdue; what was wanted today goes to the recipient's desk."""
 
     async def tell(tx: AsyncSession, asked: Asked, referral: Referral) -> bool:
@@ -121,16 +125,17 @@ async def tell_overdue(database: Database, sealer: Sealer, now: datetime) -> int
         moved(referral, asked, by=None)
         return True
 
+    now = clock()
     which = and_(
         col(Referral.state).in_([str(state) for state in WAITING]),
         col(Referral.due_at) <= now,
         col(Referral.paused_at).is_(None),
         ~col(Referral.overdue_told),
     )
-    return await _each(database, sealer, now, which, tell)
+    return await _each(database, sealer, clock, which, tell)
 
 
-async def end_pauses(database: Database, sealer: Sealer, now: datetime) -> int:
+async def end_pauses(database: Database, sealer: Sealer, clock: Clock) -> int:
     """End the pauses whose day has passed."""
 
     async def end(tx: AsyncSession, asked: Asked, referral: Referral) -> bool:
@@ -139,21 +144,23 @@ async def end_pauses(database: Database, sealer: Sealer, now: datetime) -> int:
         moved(referral, asked, by=None)
         return True
 
+    now = clock()
     which = and_(col(Referral.paused_at).is_not(None), col(Referral.paused_until) < now.date())
-    return await _each(database, sealer, now, which, end)
+    return await _each(database, sealer, clock, which, end)
 
 
-async def ask_about_idle(database: Database, sealer: Sealer, now: datetime) -> int:
+async def ask_about_idle(database: Database, sealer: Sealer, clock: Clock) -> int:
     """Ask the sender of what nobody touched for a year whether it goes on."""
 
     async def ask(tx: AsyncSession, asked: Asked, referral: Referral) -> bool:
-        referral.idle_asked_at = now
+        referral.idle_asked_at = asked.now
         # Where it may sanction, the recipient is asked: the sender reads nothing of how things stand.
         party = Party.RECIPIENT if referral.sender_may_sanction else Party.SENDER
         open_task(tx, referral, asked, party, "idle", "referral.idle")
         event(tx, referral, asked, "referral.idle")
         return True
 
+    now = clock()
     which = and_(
         col(Referral.state).in_(OPEN),
         col(Referral.created_at) <= now - retention.IDLE,
@@ -161,18 +168,19 @@ async def ask_about_idle(database: Database, sealer: Sealer, now: datetime) -> i
         col(Referral.idle_asked_at).is_(None),
         col(Referral.erased_at).is_(None),
     )
-    return await _each(database, sealer, now, which, ask)
+    return await _each(database, sealer, clock, which, ask)
 
 
-async def erase_past_term(database: Database, sealer: Sealer, now: datetime) -> int:
+async def erase_past_term(database: Database, sealer: Sealer, clock: Clock) -> int:
     """Destroy what is hers where its term has passed (domain/retention), and what she had erased 72 hours ago."""
 
     async def erase(tx: AsyncSession, asked: Asked, referral: Referral) -> bool:
-        await rewrapping.shred(tx, sealer, referral, now)
+        await rewrapping.shred(tx, sealer, referral, asked.now)
         # No version moves: a sender that may sanction would read from it which ending it was.
         event(tx, referral, asked, "referral.erased")
         return True
 
+    now = clock()
     agreed = _has_consent(Status.GIVEN, Status.WITHDRAWN, Status.EXPIRED, Status.SUPERSEDED)
     draft = col(Referral.state) == State.DRAFT
     which = and_(
@@ -195,7 +203,7 @@ async def erase_past_term(database: Database, sealer: Sealer, now: datetime) -> 
         ),
     )
     done = 0
-    while count := await _each(database, sealer, now, which, erase):
+    while count := await _each(database, sealer, clock, which, erase):
         done += count
     return done
 
@@ -217,14 +225,16 @@ def _has_consent(*statuses: Status) -> Any:  # noqa: ANN401 - an SQL condition
     )
 
 
-async def turn_keys_over(database: Database, sealer: Sealer, now: datetime) -> int:
+async def turn_keys_over(database: Database, sealer: Sealer, clock: Clock) -> int:
     """Let wrapping keys of age turn over, and finish what an erasure or an earlier round began."""
+    now = clock()
     return await rewrapping.turn_over(database, sealer, rewrapping.due(sealer.file, now), now)
 
 
-async def forget_requests(database: Database, sealer: Sealer, now: datetime) -> int:
+async def forget_requests(database: Database, sealer: Sealer, clock: Clock) -> int:
     """Forget the keys of repeated requests and the sessions that have ended."""
     del sealer
+    now = clock()
     async with database.write() as tx:
         gone = await tx.execute(
             delete(Idempotency)
@@ -236,15 +246,16 @@ async def forget_requests(database: Database, sealer: Sealer, now: datetime) -> 
         return len(gone.all())
 
 
-async def sign_days(database: Database, sealer: Sealer, now: datetime) -> int:
+async def sign_days(database: Database, sealer: Sealer, clock: Clock) -> int:
     """Write the signed head of every day that is over."""
+    now = clock()
     key, key_id = auditing.signing_key(sealer.home)
     async with database.write() as tx:
         await store.begin(tx, WORKER)
         return len(await auditing.write_heads(tx, key, key_id, now))
 
 
-Job = Callable[[Database, Sealer, datetime], Awaitable[int]]
+Job = Callable[[Database, Sealer, Clock], Awaitable[int]]
 
 JOBS: Final[tuple[Job, ...]] = (
     expire_consents,

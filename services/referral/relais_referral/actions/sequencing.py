@@ -13,6 +13,7 @@ from relais_referral.domain.events import Public, Told, directory_change, told
 from relais_referral.models import FeedRow, Referral
 from relais_referral.rewrapping import WORKER
 from relais_referral.store_events import Unplaced
+from relais_shared.clock import Clock
 from relais_shared.db import Database
 from relais_shared.refusals import Unavailable
 
@@ -147,9 +148,10 @@ async def _take_changes(tx: AsyncSession, page: Changes, now: datetime, *, tell:
     return len(rows)
 
 
-async def forget_events(database: Database, sealer: object, now: datetime) -> int:
+async def forget_events(database: Database, sealer: object, clock: Clock) -> int:
     """Forget deliveries and events past their time."""
     del sealer
+    now = clock()
     async with database.write() as tx:
         await store.begin(tx, WORKER)
         return await store_events.forget(tx, deliveries_before=now - DELIVERIES_KEPT, feed_before=now - FEED_KEPT)
