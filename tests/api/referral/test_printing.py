@@ -257,3 +257,11 @@ async def test_a_no_on_the_telephone_is_noted_and_redirected(world: World) -> No
         assert seen.status_code in {403, 409}, action
     said_no = await handover.step(handover.sender, "decline", reason="no_place")
     assert (said_no.json()["state"], said_no.json()["allowed_actions"]) == ("declined", ["redirect", "undo"])
+
+
+async def test_the_same_facts_make_the_same_pdf(handover: Handover) -> None:
+    """When it was printed stands nowhere in it: two prints tell no more than one."""
+    await handover.proposed()
+    once, again = [await handover.sender.get(receipt(handover), params={"form": "pdf"}) for _ in range(2)]
+    assert once.content == again.content
+    assert not [word for word in (b"CreationDate", b"ModDate", b"CreateDate") if word in once.content]
