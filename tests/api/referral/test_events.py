@@ -13,7 +13,7 @@ from uuid import uuid4
 import httpx
 import pytest
 from api.gateway.world import serving
-from api.referral.test_may_sanction import EARLY, LATE, ended
+from api.referral.test_may_sanction import EARLY, ERASED, LATE, ended
 from api.referral.world import (
     HERS,
     OUTSIDER,
@@ -166,7 +166,7 @@ async def test_rehearsals_stand_in_a_feed_of_their_own(world: World) -> None:
     assert all(one["practice"] for one in rehearsed)
 
 
-@pytest.mark.parametrize("ends", [EARLY, LATE], ids=["early", "late"])
+@pytest.mark.parametrize("ends", [EARLY, LATE, ERASED], ids=["early", "late", "erased"])
 async def test_every_ending_is_told_alike_to_a_sender_that_may_sanction(world: World, ends: Any) -> None:
     """Byte for byte, ids and times aside; its own stopping afterwards included."""
     found = set()
