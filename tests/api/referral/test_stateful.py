@@ -1,4 +1,4 @@
-"""Any order of any action by two structures, an outsider and faults: what must hold, holds after every step.
+"""Any order of any action by two structures, herself, an outsider and faults: what must hold, holds after every step.
 
 The model beside the app knows the referral only by what was answered: its state by the handshake's table, the
 agreement in force by what was recorded. `RELAIS_EXAMPLES=2000` walks longer than a submission does.
@@ -17,6 +17,7 @@ from uuid import UUID, uuid4
 import asyncpg
 import httpx
 import pytest
+from api.referral.her import HEADER, PICTURES, Card, at_the_door, card
 from api.referral.world import (
     BODIES,
     FAMILY,
@@ -26,6 +27,8 @@ from api.referral.world import (
     PHONE,
     RECIPIENT,
     SENDER,
+    WORDS,
+    Handover,
     Structure,
     World,
     a_consent,
@@ -33,7 +36,7 @@ from api.referral.world import (
     key,
     opened,
 )
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
@@ -47,9 +50,11 @@ from hypothesis.stateful import (
 from relais_local.databases import Access
 from relais_referral import store
 from relais_referral.domain import chain
+from relais_referral.domain.deadlines import ZONE
 from relais_referral.domain.handshake import (
     HANDED_OVER,
     UNDOABLE,
+    WAITING,
     Action,
     Party,
     Slip,
@@ -60,7 +65,7 @@ from relais_referral.domain.handshake import (
 from relais_referral.domain.refusals import ConsentMissing, IllegalAction, NotYourTurn
 from relais_shared.client import ASGITransport, Client
 
-EXAMPLES = int(os.environ.get("RELAIS_EXAMPLES", "15"))
+EXAMPLES = int(os.environ.get("RELAIS_EXAMPLES", "4"))
 STEPS = 30
 
 CATEGORIES = ("identity", "contact", "needs", "notes")
@@ -71,15 +76,40 @@ STEPS_OF_THE_TABLE = [action for action in Action if action is not Action.REDIRE
 OPEN = {State.ACCEPTED, State.MEETING_PLANNED, State.HANDED_OVER, State.CLOSED}
 
 
-PLACES = ("", "/events", "/consents", "/disclosures", "/messages", "/documents", "/meetings", "/tasks")
+TRIED: tuple[tuple[str, str, dict[str, Any] | None], ...] = (
+    *(
+        ("GET", path, None)
+        for path in (
+            "",
+            "/events",
+            "/consents",
+            "/disclosures",
+            "/messages",
+            "/documents",
+            "/meetings",
+            "/tasks",
+            "/access",
+        )
+    ),
+    *(("POST", f"/{action}", body) for action, body in BODIES.items()),
+    ("PATCH", "", {"urgency": "none"}),
+    ("PUT", "/external_ids", {"dossier": "A-1"}),
+    ("POST", "/consents", a_consent("needs")),
+    ("POST", "/messages", {"words": "Bonjour"}),
+    ("POST", "/access", {"code": PICTURES, "level": "full"}),
+)
 """What an outsider tries below a referral, one after the other."""
+
+NAMES = {SENDER.id: SENDER.name, RECIPIENT.id: RECIPIENT.name}
 
 
 class Referral:
     """What the model knows of one referral."""
 
-    def __init__(self, id_: str) -> None:
+    def __init__(self, id_: str, card: Card) -> None:
         self.id = id_
+        self.card = card
+        self.hidden = False
         self.state = State.DRAFT
         self.consents: dict[str, frozenset[str]] = {}
         self.in_force: str | None = None
@@ -112,7 +142,7 @@ class Referral:
 
 
 class Machine(RuleBasedStateMachine):
-    """Two structures, an outsider, a clock and faults."""
+    """Two structures, the person, an outsider, a clock and faults."""
 
     world: World
     run: Callable[[Coroutine[Any, Any, Any]], Any]
@@ -125,7 +155,6 @@ class Machine(RuleBasedStateMachine):
         self.now = datetime.now(UTC)
         self.world.app.state.clock = lambda: self.now
         self.referrals: list[Referral] = []
-        self.looks: dict[str, int] = {}
         self.fault = False
         self.turn = 0
         self.clients: dict[str, Client] = {}
@@ -141,12 +170,27 @@ class Machine(RuleBasedStateMachine):
         return self.as_(SENDER if party is Party.SENDER else RECIPIENT)
 
     def as_(self, structure: Structure) -> Client:
-        """Answer a client of a structure that is told of a failure as the outside is: by an answer."""
-        if structure.name not in self.clients:
-            client = self.world.as_(structure)
+        """Answer a client of a structure."""
+        return self._kept(structure.name, lambda: self.world.as_(structure))
+
+    @property
+    def door(self) -> Client:
+        """Answer the client that stands at her door and shows nothing of itself."""
+        return self._kept("door", lambda: at_the_door(self.world))
+
+    def _kept(self, name: str, opened: Callable[[], Client]) -> Client:
+        """Answer a client that is told of a failure as the outside is: by an answer."""
+        if name not in self.clients:
+            client = opened()
             client._transport = ASGITransport(self.world.app, raise_app_exceptions=False)  # noqa: SLF001 - httpx has no other way to change it
-            self.clients[structure.name] = client
-        return self.clients[structure.name]
+            self.clients[name] = client
+        return self.clients[name]
+
+    def session(self, referral: Referral) -> dict[str, str]:
+        """Open her session with her card of a referral, and answer the header that shows it."""
+        answer = self.run(self.door.post("/v1/person/session", json=referral.card.shown()))
+        assert answer.status_code == 201, answer.text
+        return {HEADER: answer.json()["session"]}
 
     def call(self, client: Client, method: str, path: str, **options: Any) -> httpx.Response:
         """Call the app, and let what was asked to fail, fail."""
@@ -166,7 +210,8 @@ class Machine(RuleBasedStateMachine):
             self.client(Party.SENDER), "POST", "/v1/referrals", headers=key(), json=a_draft(RECIPIENT, notes=NOTE)
         )
         if answer.status_code == 201:
-            self.referrals.append(Referral(answer.json()["id"]))
+            place = Handover(self.as_(SENDER), self.as_(RECIPIENT), RECIPIENT, answer.json()["id"])
+            self.referrals.append(Referral(place.id, self.run(card(place))))
         else:
             assert answer.status_code >= 500, answer.text
 
@@ -292,6 +337,47 @@ class Machine(RuleBasedStateMachine):
             return
         self._follow(referral, Action.WITHDRAW, party, State.WITHDRAWN, "referral.withdrawn")
 
+    @precondition(lambda self: self.referrals)
+    @rule(
+        data=st.data(), action=st.sampled_from([Action.PAUSE, Action.RESUME, Action.CONFIRM_HANDOVER, Action.WITHDRAW])
+    )
+    def she_acts(self, data: st.DataObject, action: Action) -> None:
+        """Let her take a step by her own session; what she said already she may say again, and nothing changes."""
+        referral = data.draw(st.sampled_from(self.referrals))
+        standing, hers = referral.standing(self.now), self.session(referral)
+        answer = self.call(self.door, "POST", f"/v1/person/referrals/{referral.id}/{action}", headers=hers, json={})
+        if answer.status_code >= 500:
+            return
+        said_already = {
+            Action.PAUSE: referral.paused,
+            Action.RESUME: not referral.paused,
+            Action.CONFIRM_HANDOVER: Party.PERSON in referral.confirmed,
+            Action.WITHDRAW: referral.state is State.WITHDRAWN,
+        }
+        if said_already[action]:
+            assert answer.status_code == 200, answer.text
+            return
+        if answer.status_code != 200:
+            assert answer.status_code == 409, answer.text
+            assert not _possible(standing, action, Party.PERSON)
+            return
+        step = decide(standing, action, parties=frozenset({Party.PERSON}))
+        assert answer.json()["state"] == step.target
+        self._follow(referral, step.action, step.by, step.target, step.event)
+
+    @precondition(lambda self: self.referrals)
+    @rule(data=st.data(), hidden=st.booleans())
+    def she_hides_or_shows_a_line(self, data: st.DataObject, *, hidden: bool) -> None:
+        """Let her hide her need's words from the other side, or show them again."""
+        referral = data.draw(st.sampled_from(self.referrals))
+        body = {"theme": "childcare", "words": WORDS, "hidden": hidden}
+        path, hers = f"/v1/person/referrals/{referral.id}/hidden", self.session(referral)
+        answer = self.call(self.door, "PUT", path, headers=hers, json=body)
+        if answer.status_code == 200:
+            referral.hidden = hidden
+        else:
+            assert answer.status_code >= 500, answer.text
+
     @rule(minutes=st.sampled_from([1, 14, 60, 60 * 24, 60 * 24 * 4]))
     def time_passes(self, minutes: int) -> None:
         """Move the clock."""
@@ -321,34 +407,51 @@ class Machine(RuleBasedStateMachine):
     def the_recipient_reads_what_she_agreed_to_and_no_more(self) -> None:
         """Every opened category has its consent, its stage and its disclosure row."""
         for referral in self.referrals:
+            before = self._looks(referral)
             answer = self.run(self.client(Party.RECIPIENT).get(referral.place))
             if referral.state is State.DRAFT:
                 assert answer.status_code == 404
+                assert self._looks(referral) == before
                 continue
             assert answer.status_code == 200, answer.text
-            agreed = referral.categories(self.now) if referral.state in OPEN else frozenset()
+            agreed = referral.categories(self.now)
+            opened = agreed if referral.state in OPEN else frozenset()
             for category, words in TELLING.items():
-                assert any(word in answer.text for word in words) == (category in agreed), category
-            self._disclosed(referral, answer)
+                assert any(word in answer.text for word in words) == (category in opened), category
+            early = "needs" in agreed and referral.state in OPEN | WAITING and not referral.hidden
+            assert (WORDS in answer.text) == early
+            self._disclosed(referral, answer, before)
 
-    def _disclosed(self, referral: Referral, answer: httpx.Response) -> None:
+    def _looks(self, referral: Referral) -> dict[UUID, asyncpg.Record]:
+        """Answer what is on record of what the recipient was shown."""
+        query = "select * from disclosure where referral_id = $1 and organisation_id = $2 and consent_id is not null"
+        return {row["id"]: row for row in self.run(self.admin.fetch(query, UUID(referral.id), RECIPIENT.id))}
+
+    def _disclosed(self, referral: Referral, answer: httpx.Response, before: dict[UUID, asyncpg.Record]) -> None:
+        """See that this one reading wrote one row, with what it opened, under the consent in force."""
         body = answer.json()
         opened_now = {name for name in ("identity", "contact") if name in body.get("person", {})}
         opened_now |= {name for name in ("notes", "constraints") if name in body}
         opened_now |= {"needs"} if any("words" in line for line in body.get("needs", ())) else set()
-        rows = self.run(
-            self.admin.fetch(
-                "select categories from disclosure where referral_id = $1 and organisation_id = $2 and consent_id"
-                " is not null order by at desc, id",
-                UUID(referral.id),
-                RECIPIENT.id,
-            )
-        )
-        new = len(rows) - self.looks.get(referral.id, 0)
-        self.looks[referral.id] = len(rows)
-        if opened_now:
-            assert new >= 1
-            assert any(set(row["categories"]) == opened_now for row in rows), (opened_now, rows[:3])
+        new = [row for id_, row in self._looks(referral).items() if id_ not in before]
+        said = [(set(row["categories"]), str(row["consent_id"])) for row in new]
+        assert said == ([(opened_now, referral.in_force)] if opened_now else []), opened_now
+
+    @invariant()
+    def she_reads_everything_and_who_read_it(self) -> None:
+        """In every state she reads all that is hers, and one line for each structure and day that read it."""
+        if not self.referrals:
+            return
+        referral = self.referrals[self.turn % len(self.referrals)]
+        hers, place = self.session(referral), f"/v1/person/referrals/{referral.id}"
+        whole = self.run(self.door.get(place, headers=hers))
+        assert whole.status_code == 200, whole.text
+        assert not [word for word in (GIVEN, FAMILY, PHONE, WORDS, NOTE) if word not in whole.text]
+        readers = self.run(self.door.get(f"{place}/readers", headers=hers)).json()["items"]
+        query = "select at, organisation_id from disclosure where referral_id = $1"
+        rows = self.run(self.admin.fetch(query, UUID(referral.id)))
+        lines = {(NAMES[row["organisation_id"]], row["at"].astimezone(ZONE).date().isoformat()) for row in rows}
+        assert sorted((line["organisation"], line["day"]) for line in readers) == sorted(lines)
 
     @invariant()
     def state_events_and_row_agree(self) -> None:
@@ -371,19 +474,54 @@ class Machine(RuleBasedStateMachine):
                 )
             )
             assert one == (1 if referral.in_force else 0)
+            self._told_alike(referral, row, said)
+
+    def _told_alike(self, referral: Referral, row: asyncpg.Record, said: list[chain.Event]) -> None:
+        """See that the events say of agreements, words and pauses what the rows say."""
+        states = self.run(
+            self.admin.fetch("select consent_id, status from consent_state where referral_id = $1", UUID(referral.id))
+        )
+        told = {
+            kind: [event.data["consent_id"] for event in said if event.type == f"consent.{kind}"]
+            for kind in ("given", "withdrawn")
+        }
+        assert {str(state["consent_id"]) for state in states} == set(referral.consents)
+        assert set(told["given"]) <= set(referral.consents)
+        withdrawn = {str(state["consent_id"]) for state in states if state["status"] == "withdrawn"}
+        assert withdrawn <= set(told["withdrawn"])
+        types = [event.type for event in said]
+        assert types.count("referral.handover_confirmed") + types.count(HANDED_OVER) >= len(referral.confirmed)
+        assert set(row["confirmations"]) == {str(party) for party in referral.confirmed}
+        assert (row["paused_at"] is not None) == referral.paused
 
     @invariant()
     def outsiders_learn_nothing(self) -> None:
-        """An outsider is told of a referral what it is told of an id that does not exist."""
+        """An outsider is told of a referral what it is told of an id that does not exist, whatever it tries."""
         outsider = self.as_(OUTSIDER)
         self.turn += 1
-        path = PLACES[self.turn % len(PLACES)]
-        for referral in self.referrals:
-            there = self.run(outsider.get(referral.place + path))
-            nowhere = self.run(outsider.get(f"/v1/referrals/{uuid4()}{path}"))
-            assert there.status_code == nowhere.status_code == 404
-            assert _without_trace(there) == _without_trace(nowhere)
-        assert self.run(outsider.get("/v1/referrals")).json()["items"] == []
+        if not self.referrals:
+            return
+        method, path, body = TRIED[self.turn % len(TRIED)]
+        referral = self.referrals[self.turn % len(self.referrals)]
+        self._alike(outsider, method, f"/v1/referrals/{{}}{path}", referral.id, json=body)
+        if referral.in_force:
+            self._alike(outsider, "POST", "/v1/consents/{}/withdraw", referral.in_force, json={})
+        self._alike(self.door, "GET", "/v1/person/referrals/{}", referral.id, status=401)
+        other = self.referrals[self.turn % len(self.referrals) - 1]
+        if other is not referral:
+            hers = self.session(other)
+            self._alike(self.door, "GET", "/v1/person/referrals/{}", referral.id, headers=hers)
+        for path in ("/v1/referrals", "/v1/tasks"):
+            assert self.run(outsider.get(path)).json()["items"] == []
+        counts: dict[str, Any] = self.run(outsider.get("/v1/referrals/counts")).json()
+        assert not any(counts.values())
+
+    def _alike(self, client: Client, method: str, path: str, id_: str, *, status: int = 404, **options: Any) -> None:
+        options["headers"] = {**key(), "If-Match": '"1"', **options.get("headers", {})}
+        there = self.run(client.request(method, path.format(id_), **options))
+        nowhere = self.run(client.request(method, path.format(uuid4()), **options))
+        assert there.status_code == nowhere.status_code == status, there.text
+        assert _without_trace(there) == _without_trace(nowhere)
 
     def teardown(self) -> None:
         """Close what the walk opened, and leave the app as it was."""
@@ -454,6 +592,8 @@ def test_whatever_happens_what_must_hold_holds(
                 stateful_step_count=STEPS,
                 deadline=None,
                 suppress_health_check=list(HealthCheck),
+                # A walk costs seconds: to make a failing one shorter would take longer than to read it.
+                phases=(Phase.generate,),
                 print_blob=True,
             ),
         )
