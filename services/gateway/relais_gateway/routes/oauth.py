@@ -27,7 +27,16 @@ NOBODY: Final = fingerprint("no client has this secret")
 
 _ERROR: Final[Any] = {
     "description": "RFC 6749, section 5.2, with the trace id.",
-    "content": {"application/json": {"example": {"error": "invalid_client", "trace_id": "4f2a…"}}},
+    "content": {
+        "application/json": {
+            "schema": {
+                "type": "object",
+                "required": ["error", "trace_id"],
+                "properties": {"error": {"type": "string"}, "trace_id": {"type": "string"}},
+            },
+            "example": {"error": "invalid_client", "trace_id": "4f2a…"},
+        }
+    },
 }
 
 
@@ -59,12 +68,22 @@ _ERROR: Final[Any] = {
                 "description": "An access token (RFC 9068).",
                 "content": {
                     "application/json": {
+                        "schema": {
+                            "type": "object",
+                            "required": ["access_token", "token_type", "expires_in", "scope"],
+                            "properties": {
+                                "access_token": {"type": "string"},
+                                "token_type": {"type": "string", "const": "Bearer"},
+                                "expires_in": {"type": "integer", "description": "Seconds."},
+                                "scope": {"type": "string"},
+                            },
+                        },
                         "example": {
                             "access_token": "eyJ…",
                             "token_type": "Bearer",
                             "expires_in": 600,
                             "scope": "directory:read referral:send",
-                        }
+                        },
                     }
                 },
             }

@@ -157,7 +157,8 @@ def merged(own: Mapping[str, Any], others: Mapping[str, Mapping[str, Any]], publ
             found, {f"#/components/schemas/{old}": f"#/components/schemas/{new}" for old, new in renamed.items()}
         )
         for name, schema in found.get("components", {}).get("schemas", {}).items():
-            schemas[renamed[name]] = schema
+            # Generators name their classes after the title, where there is one.
+            schemas[renamed[name]] = schema if renamed[name] == name else {**schema, "title": renamed[name]}
         for path, operations in found["paths"].items():
             if service == "gateway" or path not in {"/healthz", "/readyz"}:
                 whole["paths"].setdefault(path, {}).update(operations)
