@@ -4,6 +4,7 @@ Ana finds childcare, opens a referral, records the mother's agreement and propos
 meeting, both confirm, Ben closes; then the mother stops the sharing. The page for partners tells the same, and runs.
 """
 
+import json
 import os
 import re
 import subprocess
@@ -12,6 +13,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from support.stack import Stack
 
@@ -162,3 +164,23 @@ def test_the_example_of_the_documents_runs(stack: Stack) -> None:
     assert WORDS in said[1]
     assert said[1].endswith(" None")
     assert said[2:] == ["Prénom", "closed", "withdrawn None", "True"]
+
+
+def test_the_description_is_good_enough_for_generators(stack: Stack) -> None:
+    """Names are given once, and what is answered is described: `make check-generated-clients` tries the generators."""
+    document = httpx.get(f"{stack.base_url}/openapi.json").raise_for_status().json()
+    schemas = document["components"]["schemas"]
+    assert [name for name, schema in schemas.items() if schema.get("title", name) != name] == []
+    operations = [one for methods in document["paths"].values() for one in methods.values()]
+    ids = [one["operationId"] for one in operations]
+    assert len(ids) == len(set(ids))
+    pointed = set(re.findall(r'"#/components/schemas/([^"]+)"', json.dumps(document)))
+    assert pointed - set(schemas) == set()
+    silent = [
+        (one["operationId"], status)
+        for one in operations
+        for status, answer in one["responses"].items()
+        for kind, said in answer.get("content", {}).items()
+        if kind.endswith("json") and "schema" not in said
+    ]
+    assert silent == []
