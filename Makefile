@@ -13,7 +13,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .PHONY: help
 help: ## Say what there is
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-23s %s\n", $$1, $$2 }' Makefile
 
 .PHONY: run
 run: .venv/installed ## Start everything (with the demonstration territory) until Ctrl-C
@@ -45,6 +45,10 @@ check-imports: .venv/installed
 # The diagram of the handshake's states is printed from the rule table.
 check-generated: .venv/installed
 	$(PYTHON) -m relais_referral diagram --check
+
+.PHONY: check-generated-clients
+check-generated-clients: .venv/installed ## Hand a person over with generated clients, Python and TypeScript (needs the network)
+	$(PYTHON) -m pytest clients/generated -v
 
 .PHONY: bench bench-directory bench-referral bench-gateway
 bench: bench-directory bench-referral bench-gateway ## Measure everything, as ratios inside one run

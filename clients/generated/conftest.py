@@ -1,0 +1,3 @@
+"""The running stack of our own tests."""
+
+pytest_plugins = ["support.stack"]
