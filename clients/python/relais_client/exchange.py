@@ -54,7 +54,7 @@ class Call(Generic[T_co]):
     path: str
     read: Callable[[httpx.Response], T_co]
     query: Mapping[str, Any] = field(default_factory=dict)
-    body: Any = None
+    body: Any = field(default=None, repr=False)  # hers: no traceback and no log of yours shall show it
     headers: Mapping[str, str] = field(default_factory=dict)
     idempotent: bool = False
 
@@ -84,12 +84,12 @@ class Session:
 
     base_url: str
     client_id: str
-    client_secret: str
+    client_secret: str = field(repr=False)
     scope: str | None
     tries: int
     patience_s: float
     timeout_s: float
-    _token: str | None = None
+    _token: str | None = field(default=None, repr=False)
     _renew_at: float = 0.0
 
     def exchange(self, call: Call[T], headers: Mapping[str, str]) -> Generator[Ask, Told, T]:

@@ -11,7 +11,17 @@ from uuid import UUID
 import httpx
 import pytest
 
-from relais_client import AsyncRelais, Counsellor, FileBookmark, Problem, Referral, Relais, TokenRefused, Unreachable
+from relais_client import (
+    AsyncRelais,
+    Counsellor,
+    FileBookmark,
+    Problem,
+    Referral,
+    Relais,
+    TokenRefused,
+    Unreachable,
+    calls,
+)
 from relais_client import client as under_test
 
 ID = "0d9c3a4e-6f0e-4f0e-9a53-4a1f0d1f8c11"
@@ -323,3 +333,11 @@ def test_events_are_taken_without_waiting_for_each_other(tmp_path: Any) -> None:
 
     assert asyncio.run(run()) == 5
     assert taken == [1, 2, 3, 4, 5]
+
+
+def test_a_traceback_shows_no_secret_and_nothing_of_hers() -> None:
+    relais = Scripted(READ)
+    with Relais("https://relais.example", "id", "the-secret", transport=httpx.MockTransport(relais)) as client:
+        read(client)
+        shown = repr(client._session) + repr(calls.write_message(ID, "Amina"))  # noqa: SLF001 - what a traceback shows
+    assert not [word for word in ("the-secret", "token-1", "Amina") if word in shown]
