@@ -11,10 +11,12 @@ import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from queue import Queue
 from typing import Any
 
 import httpx
 import pytest
+from journeys.test_events import WITHIN_S, Called, _receiver  # noqa: F401 - a fixture, by its own name
 from support.stack import Stack
 
 from relais_client import (
@@ -25,12 +27,16 @@ from relais_client import (
     Contact,
     Counsellor,
     Draft,
+    Event,
+    FileBookmark,
     Identity,
     Meeting,
     Need,
+    NotFromRelais,
     Person,
     Problem,
     Relais,
+    verify,
 )
 
 ROOT = Path(__file__).parents[2]
@@ -121,6 +127,51 @@ def test_a_person_is_handed_over_by_a_program_that_waits(stack: Stack, parties: 
         with pytest.raises(Problem) as invalid:
             ana.request("GET", "/v1/referrals", query={"role": "nobody", "limit": 0})
         assert {fault.pointer for fault in invalid.value.errors} == {"?role", "?limit"}
+
+
+def test_what_happens_is_told(
+    stack: Stack, parties: list[tuple[str, str, str]], receiver: tuple[str, Queue[Called]], tmp_path: Path
+) -> None:
+    """Ben's tool is called and checks by whom; the feed then tells the same, from where the tool was."""
+    url, called = receiver
+    organisation = stack.clients("directory:read", "referral:send", "referral:receive")[1]["organisation_id"]
+    with Relais(*parties[0]) as ana, Relais(*parties[1]) as ben:
+        bookmark, told = FileBookmark(tmp_path / "cursor"), list[Event]()
+        ben.consume(bookmark, told.append)
+        endpoint = ben.create_webhook(url, types=["referral.proposed", "referral.cancelled"])
+        assert endpoint.secret
+        assert endpoint.secret not in repr(endpoint)
+
+        card = next(one for one in ana.search(organisation_id=organisation) if one.can_receive == "relais")
+        referral = ana.create_referral(a_draft(card))
+        ana.record_consent(referral.id, AGREED)
+        ana.cancel_referral(ana.propose_referral(ana.read_referral(referral.id)))
+        heard: list[Event] = []
+        while len(heard) < 2:
+            headers, body = called.get(timeout=WITHIN_S)
+            with pytest.raises(NotFromRelais):
+                verify(body + b" ", headers, endpoint.secret)
+            event = verify(body, headers, endpoint.secret)
+            assert verify(body, headers, endpoint.public_keys) == event
+            # The end of what other tests did may still come.
+            heard += [event] if event.subject_id == referral.id else []
+        assert [one.type for one in heard] == ["referral.proposed", "referral.cancelled"]
+
+        # What was delivered stands in the feed by then.
+        ben.consume(bookmark, told.append)
+        assert [one for one in told if one.subject_id == referral.id] == heard
+        assert len({one.id for one in told}) == len(told)
+
+        renewed = ben.rotate_webhook(endpoint.id)
+        assert renewed.secret
+        ben.send_test(endpoint.id)
+        headers, body = called.get(timeout=WITHIN_S)
+        assert {verify(body, headers, key).type for key in (renewed.secret, endpoint.secret)} == {"webhook.test"}
+        assert not ben.enable_webhook(ben.read_webhook(endpoint.id), enabled=False).enabled
+        log = {one.event_id for one in ben.list_deliveries(endpoint.id, limit=1)}
+        assert log > {one.id for one in heard}
+        ben.remove_webhook(endpoint.id)
+        assert endpoint.id not in [one.id for one in ben.list_webhooks()]
 
 
 @pytest.mark.anyio
