@@ -15,6 +15,9 @@ from relais_referral.models import EventRow, FigureMonth, FigureOwn
 AT_ONCE: Final = 1_000
 """Rows that a count holds at a time."""
 
+STATEMENT_TIMEOUT_MS: Final = 600_000
+"""Nobody waits for a count, and it holds no lock that anybody else waits for: it may take its time."""
+
 TURN: Final = 7_236_414
 """The advisory lock of whoever counts: two workers do not count the same month."""
 
@@ -33,6 +36,7 @@ _STEP: Final = table(
 
 async def take_turn(tx: AsyncSession) -> None:
     """Wait until nobody else counts; nobody does until this transaction ends."""
+    await tx.execute(select(func.set_config("statement_timeout", str(STATEMENT_TIMEOUT_MS), True)))
     await tx.execute(select(func.pg_advisory_xact_lock(TURN)))
 
 
@@ -60,11 +64,12 @@ async def steps_of(tx: AsyncSession, month: date) -> AsyncIterator[list[Any]]:
         execution_options={"yield_per": AT_ONCE},
     )
     steps: list[Any] = []
-    async for row in rows:
-        if steps and steps[0].referral_id != row.referral_id:
-            yield steps
-            steps = []
-        steps.append(row)
+    async for some in rows.partitions():
+        for row in some:
+            if steps and steps[0].referral_id != row.referral_id:
+                yield steps
+                steps = []
+            steps.append(row)
     if steps:
         yield steps
 

@@ -33,7 +33,7 @@ from api.referral.world import (
 )
 
 from relais_local.databases import Access
-from relais_shared.auth import Actor
+from relais_shared.auth import Actor, system
 
 pytestmark = pytest.mark.anyio
 
@@ -178,6 +178,18 @@ async def test_who_may_sanction_learns_nothing(month: Month) -> None:
     """It reads no figures of what it sent, and the territory's are the same without it."""
     assert await month.told("/sent", SANCTIONING) == []
     assert await month.told("", SANCTIONING, STATS) == await month.told("", OUTSIDER, STATS)
+
+
+async def test_what_it_sent_before_it_could_sanction_is_closed_to_it_too(month: Month) -> None:
+    changed = [one.organisation() for one in STRUCTURES]
+    for organisation in changed:
+        organisation["may_sanction"] = organisation["id"] == str(SENDER.id)
+    gateway = month.world.anonymous(Asserted(month.world.gateway, system("gateway")))
+    answer = await gateway.put("/internal/registry", json={"version": 2, "organisations": changed})
+    assert answer.json() == {"taken": True}
+    assert await month.told("/sent", SENDER) == []
+    await month.world.tell_registry(3)
+    assert len(await month.told("/sent", SENDER)) == 1
 
 
 async def test_a_rehearsal_is_in_no_figure(month: Month) -> None:
