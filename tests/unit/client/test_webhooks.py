@@ -3,6 +3,7 @@
 import hmac
 import json
 from base64 import b64encode
+from datetime import UTC, datetime
 from hashlib import sha256
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from hypothesis import given
 from hypothesis import strategies as st
+from standardwebhooks.webhooks import Webhook
 
 from relais_client import NotFromRelais, verify
 
@@ -91,6 +93,20 @@ def test_a_signature_of_one_kind_is_no_proof_of_the_other() -> None:
         verify(BODY, signed(kinds="v1"), PUBLIC, now=NOW)
     with pytest.raises(NotFromRelais):
         verify(BODY, signed(kinds="v1a"), SECRET, now=NOW)
+
+
+@pytest.mark.parametrize("version", ["v2", "V1", "", "v1a"])
+def test_a_signature_counts_only_under_its_own_version(version: str) -> None:
+    headers = signed(kinds="v1")
+    headers["Webhook-Signature"] = headers["Webhook-Signature"].replace("v1,", f"{version},")
+    with pytest.raises(NotFromRelais):
+        verify(BODY, headers, SECRET, now=NOW)
+
+
+def test_what_the_public_library_signs_is_read() -> None:
+    signature = Webhook(SECRET).sign(ID, datetime.fromtimestamp(NOW, UTC), BODY.decode())
+    headers = {"webhook-id": ID, "webhook-timestamp": str(NOW), "webhook-signature": signature}
+    assert str(verify(BODY, headers, SECRET, now=NOW).id) == ID
 
 
 def test_an_event_keeps_its_id() -> None:
