@@ -130,10 +130,30 @@ async def opened_parts(
     return views.parts_for(referral, parties, consent, asked.now), consent
 
 
-async def show(tx: AsyncSession, referral: Referral, parties: frozenset[Party], asked: Asked) -> Shown:
-    """Represent a locked referral, and record what of hers was opened."""
-    await tx.flush()
-    parts, consent = await opened_parts(tx, referral, parties, asked)
+@dataclass(frozen=True, slots=True)
+class Holding:
+    """The consent in force, where this transaction holds the lock of its state already; None: there is none."""
+
+    consent: Consent | None
+
+
+async def show(
+    tx: AsyncSession, referral: Referral, parties: frozenset[Party], asked: Asked, *, holding: Holding | None = None
+) -> Shown:
+    """Represent a locked referral, and record what of hers was opened.
+
+    Args:
+        tx: Writing.
+        referral: Locked.
+        parties: What the reader is in it.
+        asked: By whom, when.
+        holding: What a step found and locked; the consent is read and locked here where absent.
+    """
+    if holding is None:
+        parts, consent = await opened_parts(tx, referral, parties, asked)
+    else:
+        consent = holding.consent
+        parts = views.parts_for(referral, parties, consent, asked.now)
     pieces = await open_pieces(tx, referral, views.pieces_of(parts, parties), asked)
     disclose(tx, referral, parties, views.categories(parts, pieces), consent, asked)
     view = views.referral_view(referral, parties, parts, pieces, consent, asked.now)

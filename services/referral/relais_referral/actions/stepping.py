@@ -10,6 +10,7 @@ from sqlmodel import col
 from relais_referral import store, store_conference
 from relais_referral.actions.common import (
     Asked,
+    Holding,
     Shown,
     decided,
     event,
@@ -23,7 +24,7 @@ from relais_referral.actions.common import (
     stands,
 )
 from relais_referral.domain import deadlines
-from relais_referral.domain.consent import Status
+from relais_referral.domain.consent import Consent, Status
 from relais_referral.domain.handshake import (
     ENDED,
     UNDOABLE,
@@ -106,14 +107,22 @@ async def take(  # noqa: PLR0913 - one step: what, by whom, on which version
         PersonalDataDetected: A text of the step holds a national number.
         InvalidInput: Something that this step needs is missing.
     """
-    referral, parties = await step(tx, asked, id_, action, body, version)
-    return await show(tx, referral, parties, asked)
+    referral, parties, consent = await _stepped(tx, asked, id_, action, body, version)
+    return await show(tx, referral, parties, asked, holding=Holding(consent))
 
 
 async def step(  # noqa: PLR0913 - as `take`
     tx: AsyncSession, asked: Asked, id_: UUID, action: Action, body: Body, version: str | None
 ) -> tuple[Referral, frozenset[Party]]:
     """Take one step as `take` does; show nothing."""
+    referral, parties, _consent = await _stepped(tx, asked, id_, action, body, version)
+    return referral, parties
+
+
+async def _stepped(  # noqa: PLR0913 - as `take`
+    tx: AsyncSession, asked: Asked, id_: UUID, action: Action, body: Body, version: str | None
+) -> tuple[Referral, frozenset[Party], Consent | None]:
+    """Take one step; answer also the consent that holds after it, its state locked."""
     referral, parties, consent = await locked(tx, asked, id_, version)
     taken = decided(referral, consent, asked, action, parties)
     _judge(body)
@@ -131,6 +140,7 @@ async def step(  # noqa: PLR0913 - as `take`
         referral.overdue_told = False
     if action is Action.WITHDRAW:
         await end_consents(tx, referral, body.method if isinstance(body, Withdrawal) else "counsellor", asked)
+        consent = None
     _mark(referral, taken, body, asked)
     moved(
         referral,
@@ -143,7 +153,7 @@ async def step(  # noqa: PLR0913 - as `take`
         await _drop_telling(tx, referral, asked)
     if action in TOLD and taken.by is Party.RECIPIENT:
         open_task(tx, referral, asked, Party.SENDER, "tell_person", taken.event)
-    return referral, parties
+    return referral, parties, consent
 
 
 DAYS_OF_A_GUEST: Final = 2
