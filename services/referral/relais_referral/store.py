@@ -3,10 +3,28 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Literal
+from functools import cache
+from typing import Any, Final, Literal
 from uuid import UUID
 
-from sqlalchemy import Select, String, cast, exists, false, func, literal_column, not_, or_, select, true, tuple_
+from sqlalchemy import (
+    BigInteger,
+    Select,
+    String,
+    any_,
+    bindparam,
+    cast,
+    exists,
+    false,
+    func,
+    literal_column,
+    not_,
+    or_,
+    select,
+    text,
+    true,
+    tuple_,
+)
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
@@ -66,16 +84,37 @@ class Caller:
         """Whose keys of repeated requests these are."""
         return self.access_id or self.guest_id or self.actor.organisation_id
 
+    @property
+    def comes_as(self) -> "As":
+        """As what it asks; `owner` says who it is as that."""
+        if self.working:
+            return "worker"
+        if self.access_id is not None:
+            return "person"
+        return "organisation" if self.guest_id is None else "guest"
+
+
+As = Literal["worker", "person", "guest", "organisation"]
+"""As what somebody asks for a referral."""
+
+
+# Statements of a step are made once and carry their values as parameters: making one anew costs more than running it.
+_BEGIN: Final = text(
+    "select set_config('relais.organisation', :organisation, true), set_config('relais.access', :access, true),"
+    " set_config('relais.guest', :guest, true), set_config('relais.worker', :worker, true)"
+)
+
 
 async def begin(tx: AsyncSession, caller: Caller) -> None:
     """Tell the database for whom this transaction asks; its row-level security then holds."""
     await tx.execute(
-        select(
-            func.set_config("relais.organisation", str(caller.actor.organisation_id or ""), True),
-            func.set_config("relais.access", str(caller.access_id or ""), True),
-            func.set_config("relais.guest", str(caller.guest_id or ""), True),
-            func.set_config("relais.worker", "on" if caller.working else "", True),
-        )
+        _BEGIN,
+        {
+            "organisation": str(caller.actor.organisation_id or ""),
+            "access": str(caller.access_id or ""),
+            "guest": str(caller.guest_id or ""),
+            "worker": "on" if caller.working else "",
+        },
     )
 
 
@@ -140,15 +179,20 @@ async def lock_referral(
     Raises:
         NotFound: Absent, or not the caller's to know of.
     """
-    query = in_turn(select(Referral).where(col(Referral.id) == id_, of_caller(caller)), id_, reading=reading)
-    referral = await tx.scalar(query.execution_options(populate_existing=True))
+    query = _referral(caller.comes_as, "share" if reading else "update")
+    referral = await tx.scalar(query, {"id": id_, "who": caller.owner, "turn": turn_of(id_)})
     parties = parties_of(referral, caller) if referral else frozenset()
     if referral is None or not (parties or caller.working):
         raise NotFound(UNKNOWN)
     return referral, parties
 
 
-def in_turn(query: Select[Referral], id_: UUID | None, *, reading: bool) -> Select[Referral]:
+def turn_of(id_: UUID | None) -> int:
+    """Answer the number under which whoever locks a referral queues."""
+    return int.from_bytes(id_.bytes[:8], signed=True) if id_ else 0
+
+
+def in_turn(query: Select[Referral], turn: Any, *, reading: bool) -> Select[Referral]:  # noqa: ANN401 - a number or the parameter that will be one
     """Let a query lock the referral that it finds, whoever comes first being first.
 
     A row alone does not keep the order: FOR SHARE joins those who read already, past a FOR UPDATE that waits, and
@@ -156,8 +200,7 @@ def in_turn(query: Select[Referral], id_: UUID | None, *, reading: bool) -> Sele
     security judges before it is taken: nobody waits for what is not theirs, nor learns from waiting that it exists.
     """
     lock = func.pg_advisory_xact_lock_shared if reading else func.pg_advisory_xact_lock
-    number = int.from_bytes(id_.bytes[:8], signed=True) if id_ else 0
-    return query.where(lock(number).is_not(None)).with_for_update(read=reading)
+    return query.where(lock(turn).is_not(None)).with_for_update(read=reading)
 
 
 async def find_referral(tx: AsyncSession, id_: UUID, caller: Caller) -> tuple[Referral, frozenset[Party]]:
@@ -166,27 +209,41 @@ async def find_referral(tx: AsyncSession, id_: UUID, caller: Caller) -> tuple[Re
     Raises:
         NotFound: Absent, or not the caller's to know of.
     """
-    referral = await tx.scalar(select(Referral).where(col(Referral.id) == id_, of_caller(caller)))
+    referral = await tx.scalar(_referral(caller.comes_as, None), {"id": id_, "who": caller.owner})
     parties = parties_of(referral, caller) if referral else frozenset()
     if referral is None or not parties:
         raise NotFound(UNKNOWN)
     return referral, parties
 
 
+Lock = Literal["share", "update"] | None
+"""How rows are locked: against change alone, against everybody, not at all."""
+
+
 def of_caller(caller: Caller) -> Any:  # noqa: ANN401 - an SQL expression
     """Answer which referrals are a caller's; behind this stands the same rule as row-level security."""
-    if caller.working:
+    return _of(caller.comes_as, caller.owner)
+
+
+def _of(comes_as: As, who: Any) -> Any:  # noqa: ANN401 - an id or the parameter that will be one; an SQL expression
+    if comes_as == "worker":
         return true()
-    if caller.access_id is not None:
+    if comes_as == "person":
+        return col(Referral.id).in_(select(col(AccessReferral.referral_id)).where(col(AccessReferral.access_id) == who))
+    if comes_as == "guest":
         return col(Referral.id).in_(
-            select(col(AccessReferral.referral_id)).where(col(AccessReferral.access_id) == caller.access_id)
+            select(col(Guest.referral_id)).where(col(Guest.id) == who, col(Guest.ended_at).is_(None))
         )
-    if caller.guest_id is not None:
-        return col(Referral.id).in_(
-            select(col(Guest.referral_id)).where(col(Guest.id) == caller.guest_id, col(Guest.ended_at).is_(None))
-        )
-    own = caller.actor.organisation_id
-    return or_(col(Referral.sender_id) == own, col(Referral.recipient_id) == own)
+    return or_(col(Referral.sender_id) == who, col(Referral.recipient_id) == who)
+
+
+@cache
+def _referral(comes_as: As, lock: Lock) -> Select[Referral]:
+    query = select(Referral).where(col(Referral.id) == bindparam("id"), _of(comes_as, bindparam("who")))
+    if lock is None:
+        return query
+    query = in_turn(query, bindparam("turn", type_=BigInteger()), reading=lock == "share")
+    return query.execution_options(populate_existing=True)
 
 
 async def consents(
@@ -201,23 +258,27 @@ async def consents(
 
     Their states are locked on demand, after the referral.
     """
-    of_conference: Any = true()
-    if conference_id != "every":
-        of_conference = (
-            col(ConsentRecord.conference_id) == conference_id
-            if conference_id
-            else col(ConsentRecord.conference_id).is_(None)
-        )
+    of = conference_id if conference_id == "every" else "conference" if conference_id else "referral"
+    query = _consents(of, "update" if lock else "share" if reading else None)
+    found = await tx.execute(query, {"referral": referral_id, "conference": conference_id})
+    return [(row[0], row[1]) for row in found]
+
+
+@cache
+def _consents(of: Literal["every", "conference", "referral"], lock: Lock) -> Select[ConsentRecord, ConsentState]:
     query: Select[ConsentRecord, ConsentState] = (
         select(ConsentRecord, ConsentState)
         .join(ConsentState, col(ConsentState.consent_id) == col(ConsentRecord.id))
-        .where(col(ConsentRecord.referral_id) == referral_id, of_conference)
+        .where(col(ConsentRecord.referral_id) == bindparam("referral"))
         .order_by(col(ConsentRecord.recorded_at).desc(), col(ConsentRecord.id))
     )
-    if lock or reading:
-        query = query.with_for_update(of=ConsentState, read=reading)
-    rows = await tx.execute(query.execution_options(populate_existing=True))
-    return [(row[0], row[1]) for row in rows]
+    if of == "conference":
+        query = query.where(col(ConsentRecord.conference_id) == bindparam("conference"))
+    if of == "referral":
+        query = query.where(col(ConsentRecord.conference_id).is_(None))
+    if lock is not None:
+        query = query.with_for_update(of=ConsentState, read=lock == "share")
+    return query.execution_options(populate_existing=True)
 
 
 async def given(tx: AsyncSession, referrals: Iterable[Referral]) -> dict[UUID, Consent]:
@@ -270,13 +331,21 @@ async def sealed(tx: AsyncSession, referral_id: UUID, parts: Iterable[str]) -> d
     wanted = list(parts)
     if not wanted:
         return {}
-    rows = await tx.execute(
-        select(col(SealedPart.part), col(SealedPart.content)).where(
-            col(SealedPart.referral_id) == referral_id,
-            col(SealedPart.part).in_(wanted),
-        )
+    if any(isinstance(each, SealedPart) for each in (*tx.new, *tx.dirty, *tx.deleted)):
+        await tx.flush()
+    found = await tx.execute(_SEALED, {"referral": referral_id, "parts": wanted})
+    return {row[0]: row[1] for row in found}
+
+
+_SEALED: Final = (
+    select(col(SealedPart.part), col(SealedPart.content))
+    .where(
+        col(SealedPart.referral_id) == bindparam("referral"),
+        col(SealedPart.part) == any_(bindparam("parts", type_=ARRAY(String))),
     )
-    return {row[0]: row[1] for row in rows}
+    # What else a step changed is written once, when its transaction ends.
+    .execution_options(autoflush=False)
+)
 
 
 async def seal(tx: AsyncSession, referral_id: UUID, part: str, content: bytes | None, *, new: bool = False) -> None:

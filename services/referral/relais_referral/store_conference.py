@@ -65,7 +65,7 @@ async def find(
     if caller.access_id is not None:
         query = query.where(store.of_caller(caller))
     if lock != "no":
-        query = store.in_turn(query, referral_id, reading=lock == "reading")
+        query = store.in_turn(query, store.turn_of(referral_id), reading=lock == "reading")
     referral = await tx.scalar(query.execution_options(populate_existing=True))
     if referral is None or caller.guest_id is not None:
         raise NotFound(UNKNOWN)
