@@ -61,7 +61,12 @@ class Stack:
                 start_new_session=True,
             )
         stack = cls(home, ports, process)
-        stack.wait_until_ready()
+        try:
+            stack.wait_until_ready()
+        except BaseException:
+            # Nobody else knows of it yet.
+            stack.stop()
+            raise
         return stack
 
     @property
