@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import settings
 
 from relais_local import databases as provisioning
 from relais_local.databases import Access
@@ -31,6 +32,10 @@ from relais_local.home import Home
 from relais_local.postgres import Cluster
 
 pytest_plugins = ["support.stack"]
+
+# A busy machine makes nothing wrong: no example is timed.
+settings.register_profile("relais", deadline=None)
+settings.load_profile("relais")
 
 
 @pytest.fixture(scope="session")
