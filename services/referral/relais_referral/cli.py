@@ -27,7 +27,7 @@ T = TypeVar("T")
 
 app = typer.Typer(help="The referral app.", no_args_is_help=True)
 audit = typer.Typer(help="The proof of what happened.", no_args_is_help=True)
-figures = typer.Typer(no_args_is_help=True)
+figures = typer.Typer(help="The figures of past months.", no_args_is_help=True)
 keys = typer.Typer(help="The wrapping keys of sealed data.", no_args_is_help=True)
 console = Console()
 
