@@ -111,6 +111,20 @@ def parts_for(referral: Referral, parties: frozenset[Party], consent: Consent | 
     )
 
 
+def seen(pieces: Mapping[str, Any], parties: frozenset[Party]) -> dict[str, Any]:
+    """Answer opened pieces as a reader sees them: without the lines of the need that she hid from the recipient."""
+    if parties != {Party.RECIPIENT} or "needs" not in pieces:
+        return dict(pieces)
+    lines = [
+        {name: value for name, value in line.items() if name != "hidden_from"}
+        for line in pieces["needs"]
+        if "recipient" not in line.get("hidden_from", ())
+    ]
+    rest = {name: piece for name, piece in pieces.items() if name != "needs"}
+    # Where every line is hidden nothing of the need is shown, and none of it is recorded as shown.
+    return rest | ({"needs": lines} if lines else {})
+
+
 def categories(parts: frozenset[Part], pieces: Mapping[str, Any]) -> list[str]:
     """Answer the categories of what was opened of hers: what a disclosure records."""
     of_part = {part: str(category) for category, part in OF_CATEGORY.items()} | {Part.CONSTRAINTS: "constraints"}
@@ -155,7 +169,7 @@ def referral_view(  # noqa: PLR0913 - what a representation is made of
         if not veiled:
             needs = pieces.get("needs") if Part.NEEDS in parts else None
             shown["themes"] = referral.themes
-            shown["needs"] = lines(needs, parties) or [{"theme": theme} for theme in referral.themes]
+            shown["needs"] = needs or [{"theme": theme} for theme in referral.themes]
     if Part.MARKS in parts:
         shown |= _marks(referral, parties, now)
     if Part.OUTLINE in parts or Part.IDENTITY in parts:
@@ -232,17 +246,6 @@ def _marks(referral: Referral, parties: frozenset[Party], now: datetime) -> dict
     if last is not None and last.by in parties and last.stands(now):
         found["undo_until"] = last.at + UNDO_WITHIN
     return found
-
-
-def lines(needs: list[dict[str, Any]] | None, parties: frozenset[Party]) -> list[dict[str, Any]]:
-    """Answer the lines of the need that a reader sees: not those that she hid from the recipient."""
-    if parties != {Party.RECIPIENT}:
-        return needs or []
-    return [
-        {name: value for name, value in line.items() if name != "hidden_from"}
-        for line in needs or []
-        if "recipient" not in line.get("hidden_from", ())
-    ]
 
 
 def consent_view(

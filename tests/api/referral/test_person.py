@@ -355,6 +355,25 @@ async def test_a_corrected_name_is_not_in_what_is_read_before(world: World, hand
     assert "Yasmina" not in (await handover.recipient.get(handover.place)).text
 
 
+async def test_what_reads_without_her_hidden_line_is_recorded_so(world: World, handover: Handover) -> None:
+    """Where she hid her only line nothing of the need is shown, and none of it stands in the record as shown."""
+    await handover.proposed()
+    she = await herself(world, handover)
+
+    async def recorded() -> list[list[str]]:
+        rows = (await handover.sender.get(f"{handover.place}/disclosures")).json()["items"]
+        return [row["categories"] for row in rows if row["organisation_id"] == str(RECIPIENT.id)]
+
+    ok(await she.put(f"{mine(handover)}/hidden", json={"theme": "childcare", "words": WORDS}))
+    before = await recorded()
+    assert WORDS not in (await handover.recipient.get(handover.place)).text
+    after = await recorded()
+    assert not any("needs" in categories for categories in after[: len(after) - len(before)])
+    ok(await she.put(f"{mine(handover)}/hidden", json={"theme": "childcare", "words": WORDS, "hidden": False}))
+    assert WORDS in (await handover.recipient.get(handover.place)).text
+    assert "needs" in (await recorded())[0]
+
+
 async def test_she_adds_words_and_hides_a_line(world: World, handover: Handover) -> None:
     await handover.proposed()
     she = await herself(world, handover)

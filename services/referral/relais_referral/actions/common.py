@@ -154,7 +154,7 @@ async def show(
     else:
         consent = holding.consent
         parts = views.parts_for(referral, parties, consent, asked.now)
-    pieces = await open_pieces(tx, referral, views.pieces_of(parts, parties), asked)
+    pieces = views.seen(await open_pieces(tx, referral, views.pieces_of(parts, parties), asked), parties)
     disclose(tx, referral, parties, views.categories(parts, pieces), consent, asked)
     view = views.referral_view(referral, parties, parts, pieces, consent, asked.now)
     return Shown(view, views.version(referral, parties))

@@ -378,10 +378,8 @@ async def _content(
     names = [name for piece in pieces for name in SEALED_UNDER.get(piece, ())]
     if Piece.MEETING in pieces:
         names.append(_meeting(place.conference.id))
-    found = await open_pieces(tx, referral, names, asked)
-    if "needs" in found:
-        # A line that she hid from the other side is hidden from every structure here.
-        found["needs"] = views.lines(found["needs"], _READER)
+    # A line that she hid from the other side is hidden from every structure here.
+    found = views.seen(await open_pieces(tx, referral, names, asked), _READER)
     meeting = found.pop(_meeting(place.conference.id), None)
     if meeting is not None:
         found["meeting"] = meeting["says"]

@@ -352,7 +352,7 @@ async def _preview(  # noqa: PLR0913 - the stage, and what holds then
     parts = views.parts_for(then, _THEM, consent, asked.now)
     # The references of the other side's own software are not hers to read.
     names = [name for name in views.pieces_of(parts, _THEM) if not name.startswith("external_ids")]
-    pieces = await open_pieces(tx, referral, names, asked)
+    pieces = views.seen(await open_pieces(tx, referral, names, asked), _THEM)
     return Preview(
         stage=stage,
         now=now,

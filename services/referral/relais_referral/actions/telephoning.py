@@ -42,7 +42,9 @@ async def call_sheet(tx: AsyncSession, asked: Asked, id_: UUID, service: NamedSe
         opened = frozenset(consent.opens(referral.recipient_id, referral.service_id, at=asked.now))
     parts = {part for category, part in OF_CATEGORY.items() if category in opened and part in ON_SHEET}
     parts |= {Part.CONSTRAINTS} if opened else set()
-    pieces = await open_pieces(tx, referral, [str(part) for part in parts], asked)
+    # What is printed is said to the other side.
+    other = frozenset({Party.RECIPIENT})
+    pieces = views.seen(await open_pieces(tx, referral, [str(part) for part in parts], asked), other)
     disclose(tx, referral, parties, views.categories(frozenset(parts), pieces), consent, asked)
     return CallFacts(
         structure=referral.recipient_name,
