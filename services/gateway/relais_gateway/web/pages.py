@@ -12,7 +12,7 @@ from fastapi import APIRouter, Path, Query, Request
 from starlette.datastructures import FormData
 from starlette.responses import JSONResponse, RedirectResponse, Response
 
-from relais_gateway.web import phrases, relay, steps
+from relais_gateway.web import languages, phrases, relay, steps
 from relais_gateway.web.api import Api, ApiProblem, Json, segment
 from relais_gateway.web.assets import assets
 from relais_gateway.web.drawing import Outline, Position, draw, outlines_of
@@ -111,6 +111,14 @@ async def sign_out(request: Request, _form: OurForm, now: Now) -> Response:
         await sessions(request).sign_out(secret, now)
     response = go("/connexion")
     response.delete_cookie(COOKIE, path="/")
+    return response
+
+
+@router.post("/langue")
+async def speak(request: Request, form: OurForm) -> Response:
+    """Speak another language from now on, in this browser."""
+    response = go(inside(text(form, "vers") or "/"))
+    keep(request, response, languages.COOKIE, text(form, "langue"))
     return response
 
 

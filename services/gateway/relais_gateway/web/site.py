@@ -16,6 +16,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from relais_gateway.web import phrases
 from relais_gateway.web.api import ApiProblem
 from relais_gateway.web.assets import asset_url
+from relais_gateway.web.languages import _, language, ngettext, speaking, wanted
 from relais_gateway.web.session import FORM_COOKIE, FormRefused, SignInNeeded, keep, proof
 from relais_shared.clock import utc_now
 from relais_shared.problems import COMMON
@@ -72,11 +73,15 @@ def _environment() -> Environment:
     environment = Environment(
         loader=PackageLoader("relais_gateway.web"),
         autoescape=True,
+        extensions=["jinja2.ext.i18n"],
         # What the API does not show is absent: a template asks for it, and shows nothing.
         undefined=Undefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    # What the i18n extension adds to an environment is unknown to its type.
+    environment.install_gettext_callables(_, ngettext, newstyle=True)  # type: ignore[attr-defined]
+    environment.globals["language"] = language
     environment.globals["asset"] = asset_url
     environment.globals["say"] = phrases
     environment.filters["distance"] = phrases.distance
@@ -144,10 +149,11 @@ class PageRoute(APIRoute):
         handler = super().get_route_handler()
 
         async def page(request: Request) -> Response:
-            try:
-                response = await handler(request)
-            except Exception as fault:  # noqa: BLE001 - every no becomes a page; a bug is logged as one
-                response = _no(request, fault)
+            with speaking(wanted(request)):
+                try:
+                    response = await handler(request)
+                except Exception as fault:  # noqa: BLE001 - every no becomes a page; a bug is logged as one
+                    response = _no(request, fault)
             for name, value in HEADERS.items():
                 response.headers.setdefault(name, value)
             return response
@@ -188,7 +194,8 @@ def install(app: FastAPI) -> None:
         assert isinstance(answer, HTTPException)  # noqa: S101 - registered for this class alone
         reads = "text/html" in request.headers.get("accept", "") and request.method in {"GET", "HEAD"}
         if answer.status_code == NOT_FOUND and reads:
-            response = trouble(request, NOT_FOUND)
+            with speaking(wanted(request)):
+                response = trouble(request, NOT_FOUND)
             response.headers.update(HEADERS)
             return response
         found = told(request, answer)
