@@ -1,8 +1,8 @@
 """In which language a page speaks: French stands in the templates, the others in catalogues beside them.
 
 Templates and Python mark a text with `_("…")` or `ngettext("…", "…", n)`; the French text is its own key, as gettext
-has it. Every `catalogues/<language>/*.po` is read at first use and compiled in memory: nothing compiled is kept beside its
-source.
+has it. Every `catalogues/<language>/*.po` is read at first use and compiled in memory: nothing compiled is kept
+beside its source.
 """
 
 from collections.abc import Iterator
