@@ -1,0 +1,105 @@
+"""The way in: the files that pages are dressed with, signing in and out, the language, how these pages can be used."""
+
+from typing import Final
+
+from fastapi import APIRouter, Request
+from starlette.responses import RedirectResponse, Response
+
+from relais_gateway.web import languages
+from relais_gateway.web.assets import assets
+from relais_gateway.web.session import (
+    COOKIE,
+    FORM_COOKIE,
+    MaybeVisitor,
+    OurForm,
+    SignedIn,
+    inside,
+    keep,
+    sessions,
+    text,
+)
+from relais_gateway.web.site import NOT_FOUND, PageRoute, go, show, trouble
+from relais_shared.clock import Now
+
+router = APIRouter(route_class=PageRoute, include_in_schema=False)
+
+KEPT: Final = "public, max-age=31536000, immutable"
+"""For files whose address changes with their content."""
+INVALID = 422
+
+
+@router.get("/static/{name:path}")
+async def static(request: Request, name: str) -> Response:
+    """Answer a file that pages are dressed with."""
+    found = assets().get(name)
+    if found is None:
+        return trouble(request, NOT_FOUND)
+    headers = {"Vary": "Accept-Encoding", "Cache-Control": KEPT, "ETag": f'"{found.mark}"'}
+    if "v" not in request.query_params:
+        # The font is named by the stylesheet, whose own address changes when it names another.
+        headers["Cache-Control"] = "public, max-age=86400"
+    if request.headers.get("if-none-match") == headers["ETag"]:
+        return Response(status_code=304, headers=headers)
+    if found.squeezed is not None and "gzip" in request.headers.get("accept-encoding", ""):
+        headers["Content-Encoding"] = "gzip"
+        return Response(found.squeezed, headers=headers, media_type=found.kind)
+    return Response(found.body, headers=headers, media_type=found.kind)
+
+
+@router.get("/favicon.ico")
+async def favicon() -> Response:
+    """Send browsers that ask by the old name to our sign."""
+    return RedirectResponse("/static/favicon.svg", 308)
+
+
+@router.get("/connexion")
+async def sign_in_page(request: Request, visitor: MaybeVisitor, vers: str = "/") -> Response:
+    """Ask who it is."""
+    if visitor is not None:
+        return go(inside(vers))
+    return show(request, "sign_in.html", vers=inside(vers), email="", refused=False)
+
+
+@router.post("/connexion")
+async def sign_in(request: Request, form: OurForm, now: Now) -> Response:
+    """Open a session; a wrong e-mail and a wrong password are answered alike."""
+    email, onward = text(form, "email"), inside(text(form, "vers") or "/")
+    # A password is taken as typed: blanks may be part of it.
+    secret = await sessions(request).sign_in(email, str(form.get("password", "")), now)
+    if secret is None:
+        return show(request, "sign_in.html", INVALID, vers=onward, email=email, refused=True)
+    response = go(onward)
+    keep(request, response, COOKIE, secret)
+    response.delete_cookie(FORM_COOKIE, path="/")
+    return response
+
+
+@router.post("/deconnexion")
+async def sign_out(request: Request, _form: OurForm, now: Now) -> Response:
+    """End the session, here and on the server."""
+    secret = request.cookies.get(COOKIE)
+    if secret:
+        await sessions(request).sign_out(secret, now)
+    response = go("/connexion")
+    response.delete_cookie(COOKIE, path="/")
+    return response
+
+
+@router.post("/langue")
+async def speak(request: Request, form: OurForm) -> Response:
+    """Speak another language from now on, in this browser."""
+    response = go(inside(text(form, "vers") or "/"))
+    keep(request, response, languages.COOKIE, text(form, "langue"))
+    return response
+
+
+@router.get("/accessibilite")
+async def accessibility(request: Request, _visitor: MaybeVisitor) -> Response:
+    """Say how these pages can be used, and what is not proven yet."""
+    return show(request, "accessibility.html")
+
+
+@router.get("/")
+async def first(_visitor: SignedIn) -> Response:
+    """Begin where the work begins: with the search."""
+    return go("/recherche")

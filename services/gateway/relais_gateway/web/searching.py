@@ -1,0 +1,133 @@
+"""Search and the page of a service."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, Final
+from uuid import UUID
+
+from fastapi import APIRouter, Query, Request
+from starlette.responses import JSONResponse, Response
+
+from relais_gateway.web import phrases
+from relais_gateway.web.api import Api, ApiProblem
+from relais_gateway.web.drawing import Outline, Position, draw, outlines_of
+from relais_gateway.web.lookups import place_label, place_of, themes_of
+from relais_gateway.web.session import AsVisitor
+from relais_gateway.web.site import PageRoute, show
+from relais_shared.telemetry import get_logger
+
+router = APIRouter(route_class=PageRoute, include_in_schema=False)
+
+PAGE: Final = 20
+"""Cards on one page: as many numbers as the map can hold."""
+RADII_KM: Final = (2, 5, 10, 25, 50)
+USUAL_KM: Final = 10
+WIDER_KM: Final = 25
+NOT_UNDERSTOOD: Final = {
+    "place": "Nous ne trouvons pas ce lieu. Écrivez une commune ou un code postal, par exemple 6000 Charleroi.",
+    "q": "Nous n'avons pas compris ces mots. Écrivez ce dont la personne a besoin, en un ou deux mots.",
+}
+"""What is said beside a field of the search."""
+INVALID, GONE = 422, 404
+
+
+@router.get("/lieux")
+async def places(api: AsVisitor, q: Annotated[str, Query(max_length=100)]) -> Response:
+    """Answer names of places for the field that one types in."""
+    found = await api.get("/v1/directory/places", {"q": q, "limit": 8})
+    return JSONResponse([place_label(each) for each in found.body["items"]])
+
+
+@router.get("/recherche")
+async def search(  # noqa: PLR0913 - the fields of the form
+    request: Request,
+    api: AsVisitor,
+    place: Annotated[str, Query(max_length=200)] = "",
+    q: Annotated[str, Query(max_length=200)] = "",
+    theme: Annotated[list[str], Query()] = [],  # noqa: B006 - FastAPI copies it
+    radius_km: int = USUAL_KM,
+    cursor: str | None = None,
+    numero: Annotated[int, Query(ge=1, le=10_000)] = 1,
+) -> Response:
+    """Search near a place: a list and a map, side by side."""
+    place, q = place.strip(), q.strip()
+    chosen = [each for each in theme if each in phrases.THEMES]
+    radius_km = radius_km if radius_km in RADII_KM else USUAL_KM
+    asked: dict[str, str | int | list[str]] = {}
+    if place:
+        asked |= {"place": place, "radius_km": radius_km}
+    if q:
+        asked["q"] = q
+    if chosen:
+        asked["theme"] = chosen
+    fields: dict[str, Any] = {"place": place, "q": q, "themes": chosen, "radius_km": radius_km, "radii": RADII_KM}
+    if not asked:
+        return show(request, "search.html", **fields, found=None, faults={}, started=False)
+    try:
+        answer, here, outlines = await asyncio.gather(
+            api.get("/v1/directory/search", {**asked, "limit": PAGE, **({"cursor": cursor} if cursor else {})}),
+            place_of(api, place),
+            background(request, api),
+        )
+    except ApiProblem as problem:
+        if problem.status not in {INVALID, GONE}:
+            raise
+        at = "q" if any(pointer == "?q" for pointer, _ in problem.faults) or not place else "place"
+        return show(
+            request, "search.html", INVALID, **fields, found=None, faults={at: NOT_UNDERSTOOD[at]}, started=True
+        )
+    found = answer.body
+    cards = list(enumerate(found["items"], start=numero))
+    spots = {number: spot for number, item in cards if (spot := spot_of(item)) is not None}
+    wider = None
+    if not cards and place and radius_km < WIDER_KM:
+        more = await api.get("/v1/directory/search", {**asked, "radius_km": WIDER_KM, "limit": 1})
+        wider = {"km": WIDER_KM, "total": more.body["total"]}
+    return show(
+        request,
+        "search.html",
+        **fields,
+        found=found,
+        cards=cards,
+        shapes={number: root_of(item, chosen) for number, item in cards},
+        drawing=draw(outlines, spots, (here["latitude"], here["longitude"]) if here else None),
+        wider=wider,
+        more=numero + len(cards),
+        faults={},
+        started=True,
+    )
+
+
+@router.get("/services/{service_id}")
+async def service(request: Request, api: AsVisitor, service_id: UUID) -> Response:
+    """Show one service: who, what, how one is received, whom to call."""
+    answer = await api.get(f"/v1/directory/services/{service_id}")
+    return show(request, "service.html", service=answer.body, themes=await themes_of(request, api))
+
+
+def spot_of(item: Mapping[str, Any]) -> Position | None:
+    """Answer where a card stands on the map; what comes to the person stands nowhere."""
+    location = item.get("location") or {}
+    latitude, longitude = location.get("latitude"), location.get("longitude")
+    return (latitude, longitude) if latitude is not None and longitude is not None else None
+
+
+def root_of(item: Mapping[str, Any], chosen: Sequence[str]) -> str:
+    """Answer the family whose shape and colour a card wears: one that was asked for, else its first."""
+    families = [phrases.theme_root(slug) for slug in item["service"]["themes"]]
+    known = [family for family in families if family in phrases.THEMES]
+    return next((family for family in known if family in chosen), known[0] if known else "support")
+
+
+async def background(request: Request, api: Api) -> tuple[Outline, ...]:
+    """Answer the outlines behind the map: the same for all, so asked for once and kept."""
+    state = request.app.state
+    if not hasattr(state, "outlines"):
+        try:
+            state.outlines = outlines_of((await api.get("/v1/directory/outlines")).body["features"])
+        except ApiProblem as problem:
+            # Without its background the map still shows the places: that is no reason to show nothing.
+            get_logger().warning("no outlines", status=problem.status)
+            return ()
+    found: tuple[Outline, ...] = state.outlines
+    return found

@@ -1,0 +1,112 @@
+"""One thread between two structures: where it stands, and each step."""
+
+import asyncio
+from datetime import datetime
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import APIRouter, Path, Request
+from starlette.datastructures import FormData
+from starlette.responses import Response
+
+from relais_gateway.web import phrases, steps
+from relais_gateway.web.api import Api, ApiProblem
+from relais_gateway.web.lookups import area_said, themes_of
+from relais_gateway.web.session import AsVisitor, OurForm, SignedIn, Visitor, text, texts
+from relais_gateway.web.site import NOT_FOUND, PageRoute, go, show, trouble
+from relais_shared.clock import Now
+
+router = APIRouter(route_class=PageRoute, include_in_schema=False)
+
+STALE, CONFLICT, INVALID = 412, 409, 422
+
+
+@router.get("/relais/{referral_id}")
+async def thread(request: Request, api: AsVisitor, visitor: SignedIn, referral_id: UUID, now: Now) -> Response:
+    """Show one thread between two structures: where it stands, what we may see, what can be done."""
+    return await show_thread(request, api, visitor, referral_id, now)
+
+
+@router.post("/relais/{referral_id}/{action}")
+async def act(  # noqa: PLR0913 - who acts, on what, with which form
+    request: Request,
+    api: AsVisitor,
+    visitor: SignedIn,
+    referral_id: UUID,
+    action: Annotated[str, Path(pattern="^[a-z_]+$")],
+    form: OurForm,
+    now: Now,
+) -> Response:
+    """Take one step, then show the thread again."""
+    page = f"/relais/{referral_id}"
+    step = steps.STEPS.get(action)
+    if step is None:
+        return trouble(request, NOT_FOUND)
+    body, faults = step(_Fields(form), steps.Counsellor(visitor.name, visitor.email, visitor.function))
+    if not faults:
+        # Withdrawing needs no reading first: stopping is never too late.
+        version = None if action == "withdraw" else text(form, "version")
+        try:
+            await api.post(f"/v1/referrals/{referral_id}/{action}", body, version=version)
+        except ApiProblem as problem:
+            if problem.status == STALE:
+                return go(page, fait="changed")
+            if problem.status == CONFLICT:
+                return go(page, fait="not_now")
+            if problem.status != INVALID:
+                raise
+            faults = steps.faults_of(problem.faults)
+        else:
+            return go(page, fait=action)
+    return await show_thread(request, api, visitor, referral_id, now, steps.Typed(action, dict(form), faults))
+
+
+class _Fields:
+    """A form as the steps read it: one text or several by name."""
+
+    def __init__(self, form: FormData) -> None:
+        self._form = form
+
+    def one(self, name: str) -> str:
+        return text(self._form, name)
+
+    def all(self, name: str) -> list[str]:
+        return texts(self._form, name)
+
+
+async def show_thread(  # noqa: PLR0913 - what the page is made of
+    request: Request,
+    api: Api,
+    visitor: Visitor,
+    referral_id: UUID,
+    now: datetime,
+    typed: steps.Typed | None = None,
+) -> Response:
+    """Show a thread, with what was typed where a step could not be taken."""
+    path = f"/v1/referrals/{referral_id}"
+    # The reading comes first: the list of who looked then tells of it too.
+    read = await api.get(path)
+    events, looks, consents = await asyncio.gather(
+        api.get(f"{path}/events"), api.get(f"{path}/disclosures"), api.get(f"{path}/consents")
+    )
+    referral = read.body
+    sides = steps.sides(referral, visitor.organisation_id)
+    today = now.astimezone(phrases.ZONE).date()
+    return show(
+        request,
+        "thread.html",
+        INVALID if typed else 200,
+        referral=referral,
+        version=read.version,
+        sides=sides,
+        main_action=steps.main_action(referral, sides),
+        events=events.body["items"],
+        looks=steps.looks(looks.body["items"], referral),
+        consents=consents.body["items"],
+        names=steps.names(referral),
+        themes=await themes_of(request, api),
+        typed=typed or steps.Typed("", {}, {}),
+        area=await area_said(api, referral),
+        today=today.isoformat(),
+        today_date=today,
+    )
