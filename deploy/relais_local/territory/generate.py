@@ -167,7 +167,10 @@ def organisations() -> list[Json]:
 
 
 def users(key: str, row: Json) -> list[Json]:
-    """Say who signs in: an administrator, or two counsellors of whom the first administers where that is granted."""
+    """Say who signs in: an administrator, or two counsellors.
+
+    Where that is granted, the first of the two administers the organisation, and the second keeps its entries.
+    """
     made: list[Json] = [
         {
             "name": person["name"],
@@ -179,6 +182,8 @@ def users(key: str, row: Json) -> list[Json]:
     ]
     if made and not row.get("administrator") and "org:admin" in row["scopes"]:
         made[0]["roles"].append("administrator")
+    if len(made) > 1 and "directory:write" in row["scopes"]:
+        made[1]["roles"].append("data_manager")
     return made
 
 

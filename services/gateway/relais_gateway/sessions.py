@@ -89,31 +89,33 @@ class Sessions:
                 return None
             if now - row["seen_at"] > TOUCH_AFTER:
                 await store.touch_session(connection, hash_, now)
+        scopes = await self._scopes(row["id"], row["organisation_id"], now)
+        token = self.keys.issue(
+            subject=f"user:{row['id']}",
+            client_id="web",
+            organisation_id=row["organisation_id"],
+            scopes=scopes,
+            now=now,
+            life_s=TOKEN_LIFE_S,
+        )
         return Visitor(
             name=row["name"],
             email=row["email"],
             function=row["function"],
             organisation_id=row["organisation_id"],
             organisation=row["organisation_name"],
-            token=await self._token(row["id"], row["organisation_id"], now),
+            token=token,
             secret=secret,
+            scopes=frozenset(scopes),
         )
 
-    async def _token(self, account_id: UUID, organisation_id: UUID, now: datetime) -> str:
+    async def _scopes(self, account_id: UUID, organisation_id: UUID, now: datetime) -> list[str]:
         state = await self.live.now()
         member, account = state.members.get(organisation_id), state.accounts.get(account_id)
         try:
-            scopes = narrowed(None, account.scopes if account else (), member.held(now.date()) if member else ())
+            return narrowed(None, account.scopes if account else (), member.held(now.date()) if member else ())
         except InvalidScope:
-            scopes = []  # The page then says that this organisation has no such right.
-        return self.keys.issue(
-            subject=f"user:{account_id}",
-            client_id="web",
-            organisation_id=organisation_id,
-            scopes=scopes,
-            now=now,
-            life_s=TOKEN_LIFE_S,
-        )
+            return []  # The page then says that this organisation has no such right.
 
     async def sign_out(self, secret: str, now: datetime) -> None:
         """End a session."""

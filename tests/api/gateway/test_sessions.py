@@ -78,6 +78,8 @@ async def test_a_pages_token_holds_the_persons_rights_and_no_more(door: Door) ->
         visitor = await at.visitor(secret, NOON)
         assert visitor is not None
         claims = door.state.keys.verify(visitor.token, NOON)
+        # What a page's navigation shows is what its token opens.
+        assert visitor.scopes == set(claims.scopes)
         assert (claims.client_id, claims.expires) == ("web", int(NOON.timestamp()) + sessions.TOKEN_LIFE_S)
         return set(claims.scopes)
 

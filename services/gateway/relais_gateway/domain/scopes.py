@@ -23,7 +23,8 @@ MEANINGS: Final[Mapping[str, str]] = {
 
 OF_ROLE: Final[Mapping[str, frozenset[str]]] = {
     "counsellor": frozenset({"directory:read", "referral:send", "referral:receive"}),
-    "administrator": frozenset({"directory:read", "platform:admin", "trace:read", "org:admin"}),
+    "data_manager": frozenset({"directory:read", "directory:write", "directory:capacity"}),
+    "administrator": frozenset({"directory:read", "platform:admin", "trace:read", "org:admin", "webhook:manage"}),
 }
 """What a person signed in may ask for, by role; always cut to the organisation's grants."""
 

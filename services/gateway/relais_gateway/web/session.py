@@ -38,7 +38,7 @@ class FormRefused(Exception):  # noqa: N818 - a refusal is an answer
 
 @dataclass(frozen=True, slots=True)
 class Visitor:
-    """The person signed in: who, of which organisation, and the access token of the session."""
+    """The person signed in: who, of which organisation, the access token of the session and what it lets her do."""
 
     name: str
     email: str
@@ -47,6 +47,7 @@ class Visitor:
     organisation: str
     token: str = field(repr=False)
     secret: str = field(repr=False)
+    scopes: frozenset[str] = frozenset()
 
     @property
     def demonstration(self) -> bool:
