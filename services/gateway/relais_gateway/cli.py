@@ -86,9 +86,7 @@ def add_user(
     name: Annotated[str, typer.Option()],
     organisation: Annotated[UUID, typer.Option(help="Its id.")],
     function: Annotated[str, typer.Option()] = "",
-    role: Annotated[list[str], typer.Option(help="Or data_manager, or administrator; repeat for several.")] = [
-        "counsellor"
-    ],  # noqa: B006 - typer reads it, nobody changes it
+    role: Annotated[list[str], typer.Option(help="Also data_manager, administrator; repeat it.")] = ["counsellor"],  # noqa: B006 - typer reads it, nobody changes it
 ) -> None:
     """Create an account; its password is shown once."""
     password = token_urlsafe(12)
