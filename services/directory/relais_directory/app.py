@@ -14,7 +14,18 @@ from relais_directory.models import OrganisationCopy
 from relais_directory.nearby import Municipalities
 from relais_directory.openings import Openings
 from relais_directory.problems import TABLE
-from relais_directory.routes import exports, following, hsds, imports, places, records, search, services, upkeep
+from relais_directory.routes import (
+    exports,
+    following,
+    hsds,
+    imports,
+    places,
+    quality,
+    records,
+    search,
+    services,
+    upkeep,
+)
 from relais_directory.settings import DirectorySettings
 from relais_shared import registry
 from relais_shared.client import open_client
@@ -89,6 +100,7 @@ def create_app(settings: DirectorySettings | None = None) -> FastAPI:
             services.router,
             records.router,
             upkeep.router,
+            quality.router,
             following.router,
             imports.router,
             exports.router,

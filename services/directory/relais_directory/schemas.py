@@ -250,6 +250,14 @@ class CapacityTold(BaseModel):
     updated_at: datetime
 
 
+class OpenPlaces(BaseModel):
+    """Open places and waiting time, and when they were told."""
+
+    available: int
+    waiting_days: int | None
+    updated_at: datetime
+
+
 class OwnService(BaseModel):
     """A service as its owner sees it in a list."""
 
@@ -264,6 +272,7 @@ class OwnService(BaseModel):
     updated_at: datetime
     open_reports: int
     asked: bool = Field(description="A review asks about it.")
+    capacity: OpenPlaces | None
 
 
 class OwnServices(BaseModel):
@@ -418,6 +427,7 @@ class DuplicateEntry(BaseModel):
     name: str
     source: str
     organisation: str
+    organisation_id: UUID
 
 
 class DuplicatePair(BaseModel):
@@ -438,6 +448,44 @@ class DuplicatePage(BaseModel):
     """Pairs, the likeliest first."""
 
     items: list[DuplicatePair]
+    next_cursor: str | None
+
+
+class QualityRow(BaseModel):
+    """How well an organisation's entries are kept."""
+
+    organisation_id: UUID
+    organisation: str
+    registered: bool = Field(description="It is in Relais, and keeps its entries itself.")
+    services: int = Field(description="Published.")
+    stale: int = Field(description="Of them, not assured for so many days.")
+    open_reports: int
+    quality: float = Field(description="Mean of data.inclusion's score, from 0 to 1, as its entries were last written.")
+
+
+class QualityPage(BaseModel):
+    """Organisations, those with most stale entries first."""
+
+    items: list[QualityRow]
+    next_cursor: str | None
+
+
+class StaleEntry(BaseModel):
+    """An entry that nobody assured for long."""
+
+    id: UUID
+    name: str
+    organisation_id: UUID
+    organisation: str
+    source: str
+    assured_on: date | None
+    quality: float
+
+
+class StalePage(BaseModel):
+    """Entries, the longest untouched first."""
+
+    items: list[StaleEntry]
     next_cursor: str | None
 
 

@@ -649,8 +649,9 @@ async def own_services(  # noqa: PLR0913 - the filters of a list
             (select count(*) from remark r where r.service_id = s.id and r.kind = 'reported'
                 and r.answered_at is null) as open_reports,
             exists (select from campaign_entry e join campaign c on c.id = e.campaign_id
-                where e.service_id = s.id and e.answered_at is null and c.ended_at is null) as asked
-        from service s
+                where e.service_id = s.id and e.answered_at is null and c.ended_at is null) as asked,
+            p.available, p.waiting_days, p.updated_at as told_at
+        from service s left join service_capacity p on p.service_id = s.id
         where s.organisation_id = $1 and s.merged_into is null and ($2::text is null or s.status = $2)
             and ($3::int is null or coalesce(s.assured_on, date '2000-01-01') < $4::date - $3::int)
             and ($5::uuid is null or s.id > $5)
@@ -854,12 +855,12 @@ async def gone(connection: Connection, source: str, job: UUID) -> list[UUID]:
 
 
 async def jobs(
-    connection: Connection, organisation_id: UUID, before: UUID | None, limit: int
+    connection: Connection, organisation_id: UUID | None, before: UUID | None, limit: int
 ) -> Sequence[asyncpg.Record]:
-    """Answer the imports of an organisation, the latest first."""
+    """Answer the imports of an organisation, or everybody's, the latest first."""
     return await connection.fetch(
         """
-        select *, report::text as report from import_job where organisation_id = $1
+        select *, report::text as report from import_job where ($1::uuid is null or organisation_id = $1)
             and ($2::uuid is null or (created_at, id) < (select created_at, id from import_job where id = $2))
         order by created_at desc, id desc limit $3
         """,
@@ -869,10 +870,11 @@ async def jobs(
     )
 
 
-async def job(connection: Connection, id_: UUID, organisation_id: UUID) -> asyncpg.Record | None:
-    """Answer one import of an organisation, its row locked."""
+async def job(connection: Connection, id_: UUID, organisation_id: UUID | None) -> asyncpg.Record | None:
+    """Answer one import, of an organisation or of anybody, its row locked."""
     return await connection.fetchrow(
-        "select *, report::text as report from import_job where id = $1 and organisation_id = $2 for update",
+        "select *, report::text as report from import_job"
+        " where id = $1 and ($2::uuid is null or organisation_id = $2) for update",
         id_,
         organisation_id,
     )

@@ -345,32 +345,46 @@ async def propose(  # noqa: PLR0913 - what is kept of a pair
 
 
 async def duplicates(
-    connection: Connection, state: str, after: tuple[float, UUID] | None, limit: int
+    connection: Connection,
+    state: str,
+    after: tuple[float, UUID] | None,
+    limit: int,
+    *,
+    organisation_id: UUID | None = None,
 ) -> Sequence[asyncpg.Record]:
-    """Answer pairs in a state, the likeliest first, with the names of both."""
+    """Answer pairs in a state, the likeliest first, with the names of both; all, or those of one owner alone."""
     return await connection.fetch(
         """
         select d.id, d.score, d.reasons::text as reasons, d.state, d.kept_id, d.found_at, d.decided_at, d.decided_by,
             json_build_array(
-                json_build_object('id', a.id, 'name', a.name, 'source', a.source, 'organisation', x.name),
-                json_build_object('id', b.id, 'name', b.name, 'source', b.source, 'organisation', y.name)
+                json_build_object('id', a.id, 'name', a.name, 'source', a.source, 'organisation', x.name,
+                    'organisation_id', x.id),
+                json_build_object('id', b.id, 'name', b.name, 'source', b.source, 'organisation', y.name,
+                    'organisation_id', y.id)
             )::text as entries
         from duplicate d join service a on a.id = d.first_id join service b on b.id = d.second_id
         join organisation x on x.id = a.organisation_id join organisation y on y.id = b.organisation_id
         where d.state = $1 and ($2::float8 is null or (-d.score, d.id) > (-$2::float8, $3::uuid))
+            and ($5::uuid is null or (x.id = $5 and y.id = $5))
         order by -d.score, d.id limit $4
         """,
         state,
         after[0] if after else None,
         after[1] if after else None,
         limit,
+        organisation_id,
     )
 
 
-async def lock_duplicate(connection: Connection, id_: UUID) -> asyncpg.Record | None:
-    """Answer a pair, its row locked."""
-    query = "select *, before::text as before_text from duplicate where id = $1 for update"
-    return await connection.fetchrow(query, id_)
+async def lock_duplicate(connection: Connection, id_: UUID, organisation_id: UUID | None) -> asyncpg.Record | None:
+    """Answer a pair, its row locked; where an owner asks, only one between entries of its own."""
+    query = """
+        select d.*, d.before::text as before_text from duplicate d
+        join service a on a.id = d.first_id join service b on b.id = d.second_id
+        where d.id = $1 and ($2::uuid is null or (a.organisation_id = $2 and b.organisation_id = $2))
+        for update of d
+        """
+    return await connection.fetchrow(query, id_, organisation_id)
 
 
 async def decide(  # noqa: PLR0913 - what is kept of a decision

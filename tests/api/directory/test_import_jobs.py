@@ -163,6 +163,12 @@ async def test_a_file_is_sent_in_blocks_imported_and_reported(access: Access, ga
         assert page["total"] == 28
         listed = (await api.get("/v1/directory/imports")).json()["items"]
         assert [one["id"] for one in listed] == [job["id"]]
+        # The operator sees everybody's, and changes none.
+        operator = await client(OTHERS, "platform:admin")
+        theirs = (await operator.get("/v1/directory/imports")).json()["items"]
+        assert {"id": job["id"], "organisation_id": str(mine)}.items() <= theirs[0].items()
+        assert (await operator.get(place)).json()["report"] == report
+        assert (await operator.delete(place)).status_code == 403
         # What it wrote stays; the job can be forgotten, and its bytes are gone.
         assert (await api.delete(place)).status_code == 204
         assert (await api.get(place)).status_code == 404

@@ -444,6 +444,7 @@ async def test_an_owner_lists_its_services_with_what_each_needs(world: World) ->
     ids = [await owner.publish(name=f"n{number}") for number in range(3)]
     await world.caller(READ).told("POST", f"/services/{ids[0]}/reports", {"field": "phone"})
     await owner.change(ids[1], status="inactive")
+    await owner.told("PUT", f"/services/{ids[2]}/capacity", {"available": 2, "waiting_days": 4})
     items: list[dict[str, Any]] = []
     cursor: dict[str, str] = {}
     while True:
@@ -456,6 +457,8 @@ async def test_an_owner_lists_its_services_with_what_each_needs(world: World) ->
     assert len(items) == len(known) == 3
     assert known[ids[0]]["open_reports"] == 1
     assert known[ids[2]]["criteria"]["audiences"] == 0
+    assert known[ids[0]]["capacity"] is None
+    assert {"available": 2, "waiting_days": 4}.items() <= known[ids[2]]["capacity"].items()
     assert 0 < known[ids[2]]["quality"] < 1
     assert [one["id"] for one in (await owner.read("/own/services", status="inactive"))["items"]] == [ids[1]]
     assert (await owner.read("/own/services", stale_days=30))["items"] == []

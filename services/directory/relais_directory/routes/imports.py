@@ -15,8 +15,9 @@ from relais_directory.domain.refusals import NotNow
 from relais_directory.formats import mapping
 from relais_directory.formats.reading import UnreadableFile
 from relais_directory.problems import TABLE
-from relais_directory.routes.dependencies import MayWrite, Reading, Writing, organisation_of
+from relais_directory.routes.dependencies import MayWrite, Owners, Reading, Writing, organisation_of
 from relais_shared import problems
+from relais_shared.auth import Actor
 from relais_shared.clock import Now
 from relais_shared.http import CursorCodec
 from relais_shared.refusals import (
@@ -80,6 +81,7 @@ class Job(BaseModel):
     """An import and how far it came."""
 
     id: UUID
+    organisation_id: UUID | None = Field(description="Who asked for it; none: the operator's own command.")
     source: str
     file: str
     state: str = Field(description="receiving, waiting, running, done or failed.")
@@ -152,15 +154,16 @@ async def announce(
 @router.get("", response_model=Jobs, responses=problems.responses(*_KNOWN))
 async def imports(
     request: Request,
-    actor: MayWrite,
+    actor: Owners,
     connection: Reading,
     limit: Annotated[int, Query(ge=1, le=100)] = 20,
     cursor: str | None = None,
 ) -> dict[str, Any]:
-    """List your organisation's imports, the latest first, with their counts."""
-    codec = CursorCodec(request.app.state.settings.secret_bytes(), f"imports:{actor.organisation_id}")
+    """List your organisation's imports, the latest first, with their counts; the operator sees everybody's."""
+    whose = _whose(actor)
+    codec = CursorCodec(request.app.state.settings.secret_bytes(), f"imports:{whose}")
     before = UUID(codec.decode(cursor)) if cursor else None
-    rows = await store.jobs(connection, organisation_of(actor), before, limit + 1)
+    rows = await store.jobs(connection, whose, before, limit + 1)
     return {
         "items": [_view(row, whole=False) for row in rows[:limit]],
         "next_cursor": codec.encode(str(rows[limit - 1]["id"])) if len(rows) > limit else None,
@@ -168,12 +171,17 @@ async def imports(
 
 
 @router.get("/{import_id}", response_model=Job, responses=_ONE)
-async def read_import(import_id: UUID, actor: MayWrite, connection: Reading) -> dict[str, Any]:
+async def read_import(import_id: UUID, actor: Owners, connection: Reading) -> dict[str, Any]:
     """Read how far an import came, and what became of each row that was not taken."""
-    return _view(await _mine(connection, import_id, organisation_of(actor)))
+    return _view(await _mine(connection, import_id, _whose(actor)))
 
 
-async def _mine(connection: store.Connection, id_: UUID, organisation_id: UUID) -> store.Row:
+def _whose(actor: Actor) -> UUID | None:
+    """Answer whose imports an actor reads; nothing for the operator, who reads all."""
+    return None if "platform:admin" in actor.scopes else organisation_of(actor)
+
+
+async def _mine(connection: store.Connection, id_: UUID, organisation_id: UUID | None) -> store.Row:
     row = await store.job(connection, id_, organisation_id)
     if row is None:
         raise NotFound("Your organisation has no such import.")

@@ -136,7 +136,14 @@ def _own(row: store.Row, now: Now) -> dict[str, Any]:
     # The score falls with time: it is made when it is read.
     told = facts(writing.read(row), row["assured_on"])
     found = quality.criteria(told, now.date())
-    return {**row, "quality": quality.score(told, now.date()), "criteria": found}
+    capacity = None
+    if row["told_at"] is not None:
+        capacity = {
+            "available": row["available"],
+            "waiting_days": row["waiting_days"],
+            "updated_at": row["told_at"],
+        }
+    return {**row, "quality": quality.score(told, now.date()), "criteria": found, "capacity": capacity}
 
 
 @router.get(

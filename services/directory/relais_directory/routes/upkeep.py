@@ -274,9 +274,37 @@ async def duplicates(
     cursor: str | None = None,
 ) -> dict[str, Any]:
     """List pairs that may be one service, the likeliest first, each with its reasons."""
-    codec = CursorCodec(request.app.state.settings.secret_bytes(), f"duplicates:{state}")
+    return await _duplicates(request, connection, state, limit, cursor, None)
+
+
+@router.get("/own/duplicates", response_model=DuplicatePage, responses=_READ)
+async def own_duplicates(
+    request: Request,
+    actor: MayWrite,
+    connection: Reading,
+    state: Literal["proposed", "merged", "apart"] = "proposed",
+    limit: Annotated[int, Query(ge=1, le=100)] = 50,
+    cursor: str | None = None,
+) -> dict[str, Any]:
+    """List pairs of your organisation's own entries that may be one service: you decide on them yourself.
+
+    A pair with another organisation's entry is the operator's to decide.
+    """
+    return await _duplicates(request, connection, state, limit, cursor, organisation_of(actor))
+
+
+async def _duplicates(
+    request: Request,
+    connection: store.Connection,
+    state: str,
+    limit: int,
+    cursor: str | None,
+    organisation_id: UUID | None,
+) -> dict[str, Any]:
+    codec = CursorCodec(request.app.state.settings.secret_bytes(), f"duplicates:{state}:{organisation_id}")
     after = codec.decode(cursor) if cursor else None
-    rows = await upkeep_store.duplicates(connection, state, (after[0], UUID(after[1])) if after else None, limit + 1)
+    place = (after[0], UUID(after[1])) if after else None
+    rows = await upkeep_store.duplicates(connection, state, place, limit + 1, organisation_id=organisation_id)
     last = rows[limit - 1] if len(rows) > limit else None
     return {
         "items": [
@@ -308,13 +336,14 @@ class Merge(_Body):
 
 @router.post("/duplicates/{duplicate_id}/merge", status_code=204, responses=_DECIDE)
 async def merge(
-    request: Request, duplicate_id: UUID, told: Merge, actor: Operator, connection: Writing, now: Now
+    request: Request, duplicate_id: UUID, told: Merge, actor: Owners, connection: Writing, now: Now
 ) -> Response:
     """Let one entry stand for both; the other leaves search, keeps its id and history, and can come back.
 
-    What the kept one takes over, imports of its source leave alone until the merge is undone.
+    What the kept one takes over, imports of its source leave alone until the merge is undone. An owner decides on
+    pairs of its own entries, the operator on all.
     """
-    pair = await _pair(connection, duplicate_id, "proposed")
+    pair = await _pair(connection, duplicate_id, _owner(actor), "proposed")
     ids = {pair["first_id"], pair["second_id"]}
     if told.keep not in ids:
         raise InvalidInput("One input cannot be taken.", [Fault("/keep", "Has to be one of the two entries.")])
@@ -366,12 +395,12 @@ def _document(row: store.Row) -> dict[str, Any]:
 
 
 @router.post("/duplicates/{duplicate_id}/undo", status_code=204, responses=_DECIDE)
-async def undo_merge(request: Request, duplicate_id: UUID, actor: Operator, connection: Writing, now: Now) -> Response:
+async def undo_merge(request: Request, duplicate_id: UUID, actor: Owners, connection: Writing, now: Now) -> Response:
     """Undo a merge or a parting: both entries are again what they were, and the pair is proposed.
 
     What their owners changed since then stays as they wrote it.
     """
-    pair = await upkeep_store.lock_duplicate(connection, duplicate_id)
+    pair = await upkeep_store.lock_duplicate(connection, duplicate_id, _owner(actor))
     if pair is None:
         raise NotFound("There is no such pair.")
     if pair["state"] == "proposed":
@@ -396,15 +425,20 @@ async def undo_merge(request: Request, duplicate_id: UUID, actor: Operator, conn
 
 
 @router.post("/duplicates/{duplicate_id}/apart", status_code=204, responses=_DECIDE)
-async def keep_apart(duplicate_id: UUID, actor: Operator, connection: Writing, now: Now) -> Response:
+async def keep_apart(duplicate_id: UUID, actor: Owners, connection: Writing, now: Now) -> Response:
     """Say that two entries are two services; they are not proposed again."""
-    await _pair(connection, duplicate_id, "proposed")
+    await _pair(connection, duplicate_id, _owner(actor), "proposed")
     await upkeep_store.decide(connection, duplicate_id, "apart", now, actor.id)
     return Response(status_code=204)
 
 
-async def _pair(connection: store.Connection, id_: UUID, state: str) -> Any:  # noqa: ANN401 - a row
-    pair = await upkeep_store.lock_duplicate(connection, id_)
+def _owner(actor: Actor) -> UUID | None:
+    """Answer whose pairs an actor decides on; nothing for the operator, who decides on all."""
+    return None if "platform:admin" in actor.scopes else organisation_of(actor)
+
+
+async def _pair(connection: store.Connection, id_: UUID, owner: UUID | None, state: str) -> Any:  # noqa: ANN401 - a row
+    pair = await upkeep_store.lock_duplicate(connection, id_, owner)
     if pair is None:
         raise NotFound("There is no such pair.")
     if pair["state"] != state:
