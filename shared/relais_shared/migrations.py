@@ -4,7 +4,7 @@ import asyncio
 from pathlib import Path
 
 from alembic import command, context, op
-from sqlalchemy import Connection, MetaData, pool
+from sqlalchemy import Connection, pool
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from relais_shared.db import async_url, migration_config
@@ -26,14 +26,18 @@ def upgrade(settings: ServiceSettings, migrations: Path) -> None:
     command.upgrade(migration_config(migrations, settings.owner_dsn.get_secret_value()), "head")
 
 
-def run(metadata: MetaData) -> None:
-    """Run Alembic for one service; its `migrations/env.py` is this call."""
+def run() -> None:
+    """Run Alembic for one service; its `migrations/env.py` is this call.
+
+    The models are not asked: migrations are written by hand, a test compares them with the models, and reading a
+    service's models takes longer than migrating does.
+    """
     config = context.config
     given: Connection | None = config.attributes.get("connection")
     if given is not None:
-        _run(given, metadata)
+        _run(given)
     else:
-        asyncio.run(_connect(config.attributes["dsn"], metadata))
+        asyncio.run(_connect(config.attributes["dsn"]))
 
 
 def run_script(script: str) -> None:
@@ -51,19 +55,19 @@ def run_script(script: str) -> None:
             current = ""
 
 
-async def _connect(dsn: str, metadata: MetaData) -> None:
+async def _connect(dsn: str) -> None:
     engine = create_async_engine(
         async_url(dsn),
         poolclass=pool.NullPool,
         connect_args={"server_settings": {"lock_timeout": LOCK_TIMEOUT, "application_name": "relais-migrate"}},
     )
     async with engine.begin() as connection:
-        await connection.run_sync(_run, metadata)
+        await connection.run_sync(_run)
     await engine.dispose()
 
 
-def _run(connection: Connection, metadata: MetaData) -> None:
-    context.configure(connection=connection, target_metadata=metadata, compare_server_default=False)
+def _run(connection: Connection) -> None:
+    context.configure(connection=connection)
     # One migration at a time, also when two processes start together.
     connection.exec_driver_sql("select pg_advisory_xact_lock(7236411)")
     with context.begin_transaction():

@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import Final
 
 import asyncpg
@@ -26,12 +25,10 @@ from relais_directory.routes import (
     services,
     upkeep,
 )
-from relais_directory.settings import DirectorySettings
+from relais_directory.settings import MIGRATIONS, DirectorySettings
 from relais_shared import registry
 from relais_shared.client import open_client
 from relais_shared.service import build_app
-
-MIGRATIONS: Final = Path(__file__).with_name("migrations")
 
 READING: Final = {"jit": "off", "max_parallel_workers_per_gather": "0"}
 """A search takes a millisecond: compiling it or parting it among workers would cost more than it."""

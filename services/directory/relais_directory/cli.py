@@ -18,12 +18,10 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
 from relais_directory import actions, importing, importing_stops, store
-from relais_directory.app import MIGRATIONS, create_app
 from relais_directory.formats import exporting, tabular
 from relais_directory.formats.reading import UnreadableFile
-from relais_directory.settings import DirectorySettings
+from relais_directory.settings import MIGRATIONS, DirectorySettings
 from relais_directory.writing import Author
-from relais_shared import service
 from relais_shared.clock import utc_now
 from relais_shared.migrations import upgrade
 
@@ -43,6 +41,9 @@ SHOWN = 20
 @app.command()
 def serve() -> None:
     """Serve the API until told to stop."""
+    from relais_directory.app import create_app
+    from relais_shared import service
+
     settings = DirectorySettings.load()
     service.serve(create_app(settings), settings)
 

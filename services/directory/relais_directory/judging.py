@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from hashlib import sha256
 from math import dist
 from typing import Any, Final, Self
@@ -43,21 +44,30 @@ class Points:
     """The gazetteer in memory: the point of a municipality, by code or by postcode and name."""
 
     def __init__(self, places: Iterable[Place]) -> None:
-        self._by_code: dict[str, Place] = {}
-        self._by_name: dict[tuple[str, str], list[Place]] = {}
-        self._by_postcode: dict[tuple[str, str], list[Place]] = {}
-        for place in places:
-            self._by_code[place.code] = place
-            names = {place.name, place.name_fr, place.name_nl, place.name_de, *place.other_names} - {""}
-            for name in {plain(name) for name in names}:
-                self._by_name.setdefault((place.country, name), []).append(place)
-            for postcode in place.postcodes if place.kind == "municipality" else ():
-                self._by_postcode.setdefault((place.country, postcode), []).append(place)
+        self._by_code = {place.code: place for place in places}
 
     @classmethod
     def load(cls) -> Self:
         """Read the gazetteer that comes with the directory."""
         return cls(read_places())
+
+    # Made when first asked: where every row says its code, neither is.
+    @cached_property
+    def _by_name(self) -> dict[tuple[str, str], list[Place]]:
+        found: dict[tuple[str, str], list[Place]] = {}
+        for place in self._by_code.values():
+            names = {place.name, place.name_fr, place.name_nl, place.name_de, *place.other_names} - {""}
+            for name in {plain(name) for name in names}:
+                found.setdefault((place.country, name), []).append(place)
+        return found
+
+    @cached_property
+    def _by_postcode(self) -> dict[tuple[str, str], list[Place]]:
+        found: dict[tuple[str, str], list[Place]] = {}
+        for place in self._by_code.values():
+            for postcode in place.postcodes if place.kind == "municipality" else ():
+                found.setdefault((place.country, postcode), []).append(place)
+        return found
 
     def municipality(self, location: LocationRecord) -> Place | None:
         """Answer the municipality (or locality) that a location declares, where the gazetteer knows it."""

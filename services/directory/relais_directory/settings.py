@@ -1,12 +1,15 @@
 """Settings of the directory."""
 
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, Final
 
 from pydantic import Field
 from pydantic_settings import SettingsConfigDict
 
 from relais_shared.settings import ServiceSettings
+
+MIGRATIONS: Final = Path(__file__).with_name("migrations")
+"""The history of the schema."""
 
 
 class DirectorySettings(ServiceSettings):

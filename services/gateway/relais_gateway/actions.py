@@ -10,11 +10,10 @@ from uuid import UUID, uuid4, uuid5
 
 import asyncpg
 
-from relais_gateway import store
+from relais_gateway import passwords, store
 from relais_gateway.domain.refusals import GrantImpossible
 from relais_gateway.domain.scopes import MEANINGS, Grant, granted
 from relais_gateway.live import fingerprint
-from relais_gateway.sessions import HASHER
 from relais_gateway.signing import SigningKeys
 from relais_gateway.store import Connection
 from relais_shared.refusals import Fault, InvalidInput, NotFound
@@ -168,7 +167,7 @@ async def _put_account(
     password = kept.passwords.get(email)
     there = await connection.fetchval("select exists (select from account where email = $1)", email)
     if password is None or not there:
-        password = password or token_urlsafe(12)
+        password = password or passwords.draw()
         await put_account(
             connection,
             organisation_id=UUID(organisation["id"]),
@@ -210,7 +209,7 @@ async def put_account(  # noqa: PLR0913 - all that an account is
     roles: list[str],
     password: str,
 ) -> UUID:
-    """Create an account, or give an existing one its new name, roles and password; answer its id."""
+    """Create an account, or give an existing one its new name, roles and password, which we drew; answer its id."""
     id_ = _account_id(email)
     await connection.execute(
         """
@@ -223,7 +222,7 @@ async def put_account(  # noqa: PLR0913 - all that an account is
         email.casefold(),
         name,
         function,
-        HASHER.hash(password),
+        passwords.hash_of_drawn(password),
         roles,
     )
     # Whoever has a session with the old password signs in again.

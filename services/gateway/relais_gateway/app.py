@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from datetime import timedelta
-from pathlib import Path
 from typing import Any, Final
 
 import asyncpg
@@ -19,7 +18,7 @@ from relais_gateway.forwarder import Door
 from relais_gateway.live import Live
 from relais_gateway.receiver import create_receiver
 from relais_gateway.routes import internal, oauth, organisation, reference, traces
-from relais_gateway.settings import GatewaySettings
+from relais_gateway.settings import MIGRATIONS, GatewaySettings
 from relais_gateway.signing import SigningKeys
 from relais_gateway.upstream import Upstream
 from relais_gateway.web import pages, site
@@ -29,8 +28,6 @@ from relais_shared.client import Client, TransportError, open_client
 from relais_shared.clock import utc_now
 from relais_shared.registry import Snapshot
 from relais_shared.telemetry import get_logger
-
-MIGRATIONS: Final = Path(__file__).with_name("migrations")
 
 FORGET_EVERY_S: Final = 3_600
 """How often old spans, sessions and sign-in attempts are removed."""

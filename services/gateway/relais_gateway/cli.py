@@ -5,7 +5,6 @@ import json
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from pathlib import Path
-from secrets import token_urlsafe
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -13,11 +12,9 @@ import asyncpg
 import typer
 from rich.console import Console
 
-from relais_gateway import actions, sessions, store
-from relais_gateway.app import MIGRATIONS, create_app
-from relais_gateway.settings import GatewaySettings
+from relais_gateway import actions, passwords, store
+from relais_gateway.settings import MIGRATIONS, GatewaySettings
 from relais_gateway.signing import SigningKeys
-from relais_shared import service
 from relais_shared.auth import write_private
 from relais_shared.clock import utc_now
 from relais_shared.migrations import upgrade
@@ -34,6 +31,9 @@ OVERLAP = timedelta(minutes=20)
 @app.command()
 def serve() -> None:
     """Serve the API, the pages and the receiver of traces until told to stop."""
+    from relais_gateway.app import create_app
+    from relais_shared import service
+
     settings = GatewaySettings.load()
     service.serve(create_app(settings), settings)
 
@@ -89,7 +89,7 @@ def add_user(
     role: Annotated[list[str], typer.Option(help="Also data_manager, administrator; repeat it.")] = ["counsellor"],  # noqa: B006 - typer reads it, nobody changes it
 ) -> None:
     """Create an account; its password is shown once."""
-    password = token_urlsafe(12)
+    password = passwords.draw()
 
     async def run(connection: asyncpg.Connection) -> None:
         id_ = await actions.put_account(
@@ -110,10 +110,10 @@ def add_user(
 @users.command("password")
 def new_password(email: str) -> None:
     """Give an account a new password, shown once; its sessions end."""
-    password = token_urlsafe(12)
+    password = passwords.draw()
 
     async def run(connection: asyncpg.Connection) -> bool:
-        id_ = await store.set_password(connection, email, sessions.HASHER.hash(password))
+        id_ = await store.set_password(connection, email, passwords.hash_of_drawn(password))
         if id_ is not None:
             await store.audit(connection, utc_now(), actions.OPERATOR, "password_changed", str(id_))
         return id_ is not None

@@ -10,10 +10,8 @@ from typing import Final
 from uuid import UUID
 
 import asyncpg
-from argon2 import PasswordHasher
-from argon2.exceptions import Argon2Error
 
-from relais_gateway import store
+from relais_gateway import passwords, store
 from relais_gateway.domain.refusals import InvalidScope
 from relais_gateway.domain.scopes import narrowed
 from relais_gateway.live import Live, fingerprint
@@ -33,11 +31,6 @@ AT_ONCE: Final = 2
 """Password hashes at once: each takes 64 MiB and a quarter of a second of one core."""
 TOKEN_LIFE_S: Final = 60
 """A page's token lives for the page."""
-
-HASHER: Final = PasswordHasher()
-"""Argon2id with the library's settings (RFC 9106, low memory)."""
-NOBODY: Final = HASHER.hash("nobody has this password")
-"""Checked where there is no such account, so that trying takes as long either way."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +59,7 @@ class Sessions:
             tries = await store.failed_attempts(connection, who, now - TRIES_WITHIN)
             account = await store.account_by_email(connection, email)
         # No connection waits while the hash is computed, and an unknown e-mail takes as long as a known one.
-        fits = await self._fits(account["password_hash"] if account else NOBODY, password)
+        fits = await self._fits(account["password_hash"] if account else None, password)
         async with self.pool.acquire() as connection:
             if account is None or not fits or tries >= TRIES:
                 await store.note_attempt(connection, who, now)
@@ -76,9 +69,9 @@ class Sessions:
             await store.audit(connection, now, f"user:{account['id']}", "signed_in", str(account["id"]))
         return secret
 
-    async def _fits(self, hash_: str, password: str) -> bool:
+    async def _fits(self, hash_: str | None, password: str) -> bool:
         async with self.hashing:
-            return await asyncio.to_thread(_verify, hash_, password)
+            return await asyncio.to_thread(passwords.fits, hash_, password)
 
     async def visitor(self, secret: str, now: datetime) -> Visitor | None:
         """Answer whose session this is, with a token of their own; nothing where it has ended."""
@@ -122,10 +115,3 @@ class Sessions:
         del now
         async with self.pool.acquire() as connection:
             await store.end_session(connection, fingerprint(secret))
-
-
-def _verify(hash_: str, password: str) -> bool:
-    try:
-        return HASHER.verify(hash_, password)
-    except Argon2Error:
-        return False

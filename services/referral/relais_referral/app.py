@@ -4,7 +4,6 @@ import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import Final
 
 from fastapi import FastAPI
@@ -25,14 +24,12 @@ from relais_referral.routes import (
     webhooks,
 )
 from relais_referral.sealing import Sealer
-from relais_referral.settings import ReferralSettings
+from relais_referral.settings import MIGRATIONS, ReferralSettings
 from relais_referral.store_events import FEED_CHANNEL
 from relais_shared import registry
 from relais_shared.client import ASGITransport, Outside, Resolve, open_client, resolve
 from relais_shared.db import Bell
 from relais_shared.service import build_app
-
-MIGRATIONS: Final = Path(__file__).with_name("migrations")
 
 SCOPES: Final = {
     "referral:send": "open, propose and follow referrals as sender; record consent",

@@ -10,14 +10,9 @@ import typer
 from rich.console import Console
 from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 
-from relais_referral import auditing, rewrapping, worker
-from relais_referral.actions import counting
-from relais_referral.app import MIGRATIONS, create_app
 from relais_referral.domain import handshake, retention
 from relais_referral.domain.heads import Head
-from relais_referral.sealing import Sealer
-from relais_referral.settings import ReferralSettings
-from relais_shared import service
+from relais_referral.settings import MIGRATIONS, ReferralSettings
 from relais_shared.clock import utc_now
 from relais_shared.db import Database, async_url
 from relais_shared.migrations import upgrade
@@ -37,6 +32,9 @@ BEGIN, END = "<!-- printed from the table -->", "<!-- end of the table -->"
 @app.command()
 def serve() -> None:
     """Serve the API until told to stop."""
+    from relais_referral.app import create_app
+    from relais_shared import service
+
     settings = ReferralSettings.load()
     service.serve(create_app(settings), settings)
 
@@ -44,6 +42,8 @@ def serve() -> None:
 @app.command()
 def work(*, once: Annotated[bool, typer.Option(help="One round, then the end.")] = False) -> None:
     """Do what is due every minute: agreements that run out, answers overdue, data past their term, keys, proof."""
+    from relais_referral import worker
+
     asyncio.run(worker.work(ReferralSettings.load(), once=once))
 
 
@@ -90,6 +90,8 @@ def verify(
     ] = None,
 ) -> None:
     """Find changed, removed, added or reordered events over all referrals, and daily heads that do not fit them."""
+    from relais_referral import auditing
+
     settings = ReferralSettings.load()
     public = auditing.public_keys(settings.home)
     exported = _handed_out(head) if head else None
@@ -113,6 +115,8 @@ def _handed_out(path: Path) -> Head:
 @audit.command()
 def head() -> None:
     """Print the newest daily head, to hand to partners: with it, even a log that was rewritten whole shows."""
+    from relais_referral import auditing
+
     found = asyncio.run(_as_owner(ReferralSettings.load(), auditing.newest_head))
     if found is None:
         console.print("There is no daily head yet: the worker writes one when a day is over.")
@@ -141,6 +145,8 @@ def rebuild(
     *, check: Annotated[bool, typer.Option(help="Only say which months are not as the event log says.")] = False
 ) -> None:
     """Count every month anew out of the event log, and keep what it says."""
+    from relais_referral.actions import counting
+
     months, differing = asyncio.run(
         _with_database(ReferralSettings.load(), lambda database: counting.rebuild(database, keep=not check))
     )
@@ -153,6 +159,9 @@ def rebuild(
 @keys.command()
 def show() -> None:
     """Show the wrapping keys: how old they are and how many referrals live under each; never a key."""
+    from relais_referral import rewrapping
+    from relais_referral.sealing import Sealer
+
     settings = ReferralSettings.load()
     under = asyncio.run(_with_database(settings, rewrapping.rows_by_key))
     for key_id, key in Sealer.load(settings.home).file.held().items():
@@ -163,6 +172,9 @@ def show() -> None:
 @keys.command()
 def rotate() -> None:
     """Let every wrapping key turn over now: living referrals are wrapped anew, then the old keys are destroyed."""
+    from relais_referral import rewrapping
+    from relais_referral.sealing import Sealer
+
     settings = ReferralSettings.load()
     sealer = Sealer.load(settings.home)
     old = list(sealer.file.held())

@@ -17,10 +17,9 @@ import pytest
 from api.gateway.world import ORGANISATION, PLATFORM, PUBLIC_URL, Door, EchoSettings
 from support.schema import differences
 
-from relais_gateway import actions
+from relais_gateway import actions, passwords
 from relais_gateway.domain.refusals import GrantImpossible
 from relais_gateway.models import Table
-from relais_gateway.sessions import HASHER
 from relais_local.databases import Access
 from relais_shared.auth import Keyring, system
 from relais_shared.registry import Snapshot
@@ -79,7 +78,7 @@ async def test_a_second_demonstration_keeps_what_was_handed_out(connection: asyn
     assert all(secret.startswith("rel_live_") and len(secret) > 50 for secret in secrets)
     hash_ = await connection.fetchval("select password_hash from account")
     assert hash_.startswith("$argon2id$")
-    assert HASHER.verify(hash_, without["counsellors"][0]["password"])
+    assert passwords.fits(hash_, without["counsellors"][0]["password"])
 
 
 async def test_the_demonstrations_teams_are_made_once(connection: asyncpg.Connection) -> None:

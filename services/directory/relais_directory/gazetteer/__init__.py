@@ -75,25 +75,19 @@ def read_places() -> Iterator[Place]:
         gzip.open(packed) as plain,
         io.TextIOWrapper(plain, encoding="utf-8", newline="") as text,
     ):
-        for row in csv.DictReader(text):
+        rows = csv.reader(text)
+        if tuple(next(rows)) != Place.__slots__:
+            message = "places.csv.gz has other columns than a place"
+            raise ValueError(message)
+        for (
+            code, kind, parent, country, region, province, name, name_fr, name_nl, name_de,
+            other_names, postcodes, latitude, longitude, precision, population,
+        ) in rows:  # fmt: skip
             yield Place(
-                code=row["code"],
-                kind=cast("Kind", row["kind"]),
-                parent=row["parent"],
-                country=row["country"],
-                region=row["region"],
-                province=row["province"],
-                name=row["name"],
-                name_fr=row["name_fr"],
-                name_nl=row["name_nl"],
-                name_de=row["name_de"],
-                other_names=_values(row["other_names"]),
-                postcodes=_values(row["postcodes"]),
-                latitude=float(row["latitude"]),
-                longitude=float(row["longitude"]),
-                precision=cast("Precision", row["precision"]),
-                population=int(row["population"]),
-            )
+                code, cast("Kind", kind), parent, country, region, province, name, name_fr, name_nl, name_de,
+                _values(other_names), _values(postcodes), float(latitude), float(longitude),
+                cast("Precision", precision), int(population),
+            )  # fmt: skip
 
 
 def read_outlines() -> dict[str, Any]:

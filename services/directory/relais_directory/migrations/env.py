@@ -1,6 +1,5 @@
-"""Alembic's way in: the shared runner over this service's tables."""
+"""Alembic's way in: the shared runner."""
 
-from relais_directory.models import Table
 from relais_shared.migrations import run
 
-run(Table.metadata)
+run()
