@@ -323,7 +323,7 @@ def test_pages_are_kept_nowhere_and_files_for_long(open_desk: Open, cast: Cast) 
     assert page["cache-control"] == "no-store"
     assert "unsafe" not in page["content-security-policy"]
     assert page["content-security-policy"].startswith("default-src 'self';")
-    style = ana.page.locator("link[rel=stylesheet]").get_attribute("href")
+    style = ana.page.locator("link[rel=stylesheet]").first.get_attribute("href")
     assert style is not None
     assert "immutable" in asked.get(ana.base_url + style).headers["cache-control"]
     cookie = next(each for each in ana.page.context.cookies() if each["name"] == "relais_session")

@@ -80,6 +80,7 @@ class Member:
     platform: bool
     agreement: bool
     control_unit: bool
+    practice: bool
     grants: tuple[Grant, ...]
 
     def held(self, today: date) -> dict[str, Grant]:
@@ -174,6 +175,7 @@ class Live:
                 row["platform"],
                 row["id"] in agreements,
                 row["control_unit"],
+                row["practice"],
                 tuple(grants.get(row["id"], ())),
             )
             for row in found["organisations"]

@@ -91,6 +91,7 @@ class Sessions:
             now=now,
             life_s=TOKEN_LIFE_S,
         )
+        member = (await self.live.now()).members.get(row["organisation_id"])
         return Visitor(
             name=row["name"],
             email=row["email"],
@@ -100,6 +101,7 @@ class Sessions:
             token=token,
             secret=secret,
             scopes=frozenset(scopes),
+            practice=member is not None and member.practice,
         )
 
     async def _scopes(self, account_id: UUID, organisation_id: UUID, now: datetime) -> list[str]:

@@ -83,7 +83,7 @@ def test_how_long_ago_is_said_as_people_say_it(text: str | None, said: str) -> N
 def test_distances_and_numbers_are_said_as_people_say_them() -> None:
     said = [phrases.distance(metres) for metres in (3, 412, 1_240, 14_400, None)]
     assert said == ["10\xa0m", "410\xa0m", "1,2\xa0km", "14\xa0km", ""]
-    assert [phrases.count(number, "place", "places") for number in (0, 1, 2)] == [
+    assert [phrases.places(number) for number in (0, 1, 2)] == [
         "0\xa0place",
         "1\xa0place",
         "2\xa0places",
@@ -92,7 +92,7 @@ def test_distances_and_numbers_are_said_as_people_say_them() -> None:
 
 def test_why_a_card_is_there_is_said_with_the_word_that_was_typed() -> None:
     card = {"why": {"words": ["permi"], "themes": ["mobility--driving-licence"], "filters": []}}
-    assert phrases.why(card, "le Permis") == "«\xa0Permis\xa0» → mobilité"
+    assert phrases.why(card, "le Permis") == "« Permis » → mobilité"
     assert phrases.why({"why": {"words": [], "themes": ["support"]}}, "") == "soutien"
     assert phrases.why({}, "") == ""
 

@@ -10,7 +10,7 @@ from fastapi import APIRouter, Query, Request
 from starlette.datastructures import FormData
 from starlette.responses import Response
 
-from relais_gateway.web import phrases, relay
+from relais_gateway.web import phrases, relay, vocabulary
 from relais_gateway.web.api import Api, ApiProblem, Json, segment
 from relais_gateway.web.lookups import area_of, offered_id, offered_themes, place_of, themes_of
 from relais_gateway.web.relay import RelayForm
@@ -152,7 +152,7 @@ async def show_relay(request: Request, api: Api, offered: Json, written: RelayFo
     version, language = relay.NOTICE
     themes, notice = await asyncio.gather(themes_of(request, api), api.get(f"/v1/notices/{version}/{language}"))
     slugs = offered_themes(offered)
-    choices = [themes[slug] for slug in (slugs or tuple(phrases.THEMES)) if slug in themes]
+    choices = [themes[slug] for slug in (slugs or tuple(vocabulary.THEMES)) if slug in themes]
     if not written.theme or written.theme not in themes:
         asked = [each for each in choices if phrases.theme_root(each["slug"]) == written.theme]
         known = asked or choices

@@ -1,194 +1,24 @@
-"""What pages say, in French: the words of the field, dates and distances as people say them."""
+"""What pages say of facts: dates, distances, opening, capacity, in the language that the page at hand speaks."""
 
 import re
 import unicodedata
+from collections.abc import Mapping
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
-from babel.dates import format_date, format_datetime, format_timedelta
+from babel.dates import format_date, format_datetime, format_timedelta, get_day_names
 from babel.numbers import format_decimal
+
+from relais_gateway.web.languages import FRENCH, _, language, ngettext
+from relais_gateway.web.vocabulary import LANGUAGES, RECEPTION, STATES, THEMES
 
 ZONE: Final = ZoneInfo("Europe/Brussels")
 """Where the counters stand; France keeps the same time."""
-LOCALE: Final = "fr"
 NO_BREAK = "\u00a0"
 WEEK = 7
 ISO_DATE = 10
 """Characters of a date without a time."""
-
-THEMES: Final = {
-    "childcare": ("Garde d'enfants", "circle"),
-    "mobility": ("Mobilité", "triangle"),
-    "training": ("Formation", "square"),
-    "support": ("Soutien", "diamond"),
-}
-"""The four families, with the shape that goes with the colour."""
-
-STATES: Final = {
-    "draft": "Brouillon",
-    "proposed": "En attente de réponse",
-    "received": "Quelqu'un s'en occupe",
-    "accepted": "Relais pris",
-    "meeting_planned": "Rendez-vous convenu",
-    "handed_over": "La rencontre a eu lieu",
-    "closed": "Terminé",
-    "declined": "Ce n'était pas possible",
-    "cancelled": "Annulé",
-    "withdrawn": "Le partage est arrêté",
-    "ended": "Terminé",
-}
-
-EVENTS: Final = {
-    "referral.created": "Demande écrite",
-    "referral.drafted": "Demande écrite",
-    "referral.changed": "Demande complétée",
-    "referral.proposed": "Relais proposé",
-    "referral.received": "Pris en main",
-    "referral.accepted": "Relais pris",
-    "referral.declined": "Ce n'était pas possible",
-    "referral.meeting_planned": "Rendez-vous convenu",
-    "referral.meeting_replanned": "Nouveau rendez-vous convenu",
-    "referral.handover_confirmed": "Rencontre confirmée d'un côté",
-    "referral.handed_over": "Rencontre confirmée des deux côtés",
-    "referral.closed": "Terminé",
-    "referral.cancelled": "Demande annulée",
-    "referral.withdrawn": "Partage arrêté",
-    "consent.given": "Accord de la personne noté",
-    "consent.withdrawn": "Accord retiré par la personne",
-}
-
-AHEAD: Final = {
-    "draft": ("Relais proposé", "Relais pris", "Rencontre"),
-    "proposed": ("Relais pris", "Rencontre"),
-    "received": ("Relais pris", "Rencontre"),
-    "accepted": ("Rendez-vous convenu", "Rencontre"),
-    "meeting_planned": ("Rencontre",),
-}
-"""The steps still ahead, by state."""
-
-REASONS: Final = {
-    "no_place": "Il n'y a pas de place",
-    "outside_area": "La personne habite hors de notre territoire",
-    "condition": "Une condition n'est pas remplie",
-    "mission": "Ce n'est pas notre mission",
-    "language": "Nous n'avons pas la langue",
-    "hours": "Nos horaires ne conviennent pas",
-    "conflict_of_interest": "Nous connaissons la personne de trop près",
-    "safety": "Une question de sécurité",
-    "other": "Autre chose",
-}
-
-OUTCOMES: Final = {
-    "under_way": "L'accompagnement continue chez nous",
-    "completed": "Le besoin a sa réponse",
-    "not_pursued": "Cela s'arrête là",
-    "redirected": "Une autre structure prend la suite",
-}
-
-MODES: Final = {"visit": "Sur place", "call": "Par téléphone", "video": "En visio"}
-ATTENDEES: Final = {
-    "person": "La personne",
-    "sender": "La structure d'origine",
-    "recipient": "La structure d'accueil",
-}
-SERVICE_MODES: Final = {"on_site": "Sur place", "remote": "À distance", "at_home": "À domicile"}
-
-CATEGORIES: Final = {
-    "identity": "Son nom",
-    "contact": "Comment la joindre",
-    "needs": "Son besoin, avec ses mots",
-    "situation": "Sa situation",
-    "notes": "Nos précisions",
-    "documents": "Ses documents",
-    "constraints": "Ses contraintes",
-}
-
-REACH: Final = {
-    "via_sender": "Par nous : nous lui transmettons les messages",
-    "she_comes": "Elle passera d'elle-même",
-    "phone": "Par téléphone",
-    "address": "Par courrier",
-}
-REACH_SEEN: Final = {**REACH, "via_sender": "Par la structure d'origine, qui transmet les messages"}
-
-URGENCY: Final = {"today": "Aujourd'hui", "days": "Dans les jours qui viennent", "none": "Rien ne presse"}
-
-SAFETY: Final = {
-    "may_say_who": "On peut dire qui appelle",
-    "voicemail": "On peut laisser un message",
-    "sms": "On peut envoyer un SMS",
-    "shared_phone": "D'autres répondent à ce téléphone, elle le sait",
-}
-
-METHODS: Final = {
-    "in_person_oral": "de vive voix",
-    "in_person_written": "par écrit",
-    "phone": "au téléphone",
-    "private_link": "par son lien",
-}
-
-ANSWERS: Final = {
-    "in_person_oral": "Oui, de vive voix",
-    "in_person_written": "Oui, par écrit",
-    "phone": "Oui, au téléphone",
-}
-
-CONSENTS: Final = {
-    "requested": "Demandé",
-    "given": "Donné",
-    "refused": "Refusé",
-    "withdrawn": "Retiré",
-    "expired": "Arrivé à son terme",
-    "superseded": "Remplacé",
-}
-
-LANGUAGES: Final = {
-    "fr": "français",
-    "nl": "néerlandais",
-    "de": "allemand",
-    "en": "anglais",
-    "ar": "arabe",
-    "es": "espagnol",
-    "it": "italien",
-    "pl": "polonais",
-    "pt": "portugais",
-    "ro": "roumain",
-    "ru": "russe",
-    "sq": "albanais",
-    "tr": "turc",
-    "uk": "ukrainien",
-    "ps": "pachto",
-    "fa": "persan",
-    "ti": "tigrinya",
-    "so": "somali",
-    "vgt": "langue des signes flamande",
-    "sfb": "langue des signes de Belgique francophone",
-}
-
-SECRECY: Final = {
-    "professional": "L'équipe est tenue au secret professionnel.",
-    "discretion": "L'équipe est tenue à la discrétion.",
-}
-
-DONE: Final = {
-    "propose": "C'est parti. La structure d'accueil voit le besoin, sans le nom ni le téléphone.",
-    "receive": "Vous avez pris la demande en main.",
-    "accept": "Vous avez pris le relais. Vous voyez maintenant comment joindre la personne.",
-    "decline": "C'est dit. La structure d'origine est prévenue, avec votre raison.",
-    "release": "C'est rendu. La structure d'origine est prévenue, avec votre raison.",
-    "plan_meeting": "Le rendez-vous est noté des deux côtés.",
-    "replan": "Le nouveau rendez-vous est noté des deux côtés.",
-    "confirm_handover": "Votre confirmation est notée.",
-    "close": "C'est terminé. Merci pour ce relais.",
-    "cancel": "La demande est annulée. L'autre structure ne voit plus rien de la personne.",
-    "withdraw": "Le partage est arrêté. Ils ne peuvent plus lire ses informations ici.",
-    "changed": "Cette page a changé entre-temps, sans doute par l'autre structure. "
-    "La voici à jour : relisez, puis décidez.",
-    "not_now": "Ce n'est plus possible à ce stade. Voici où en sont les choses.",
-    "nothing_left": "Aucun accord n'est encore actif ici : il n'y a rien à arrêter.",
-}
-"""What is said on the page after a step, by a word that its address may carry."""
 
 
 def moment(text: str | None) -> datetime | None:
@@ -203,7 +33,9 @@ def moment(text: str | None) -> datetime | None:
 
 
 def clock_time(at: datetime) -> str:
-    """Answer the time of day: 9 h, 16 h 30."""
+    """Answer the time of day: 9 h, 16 h 30; in other languages 9:00, 16:30."""
+    if language() != FRENCH:
+        return f"{at.hour}:{at.minute:02d}"
     minutes = f"{NO_BREAK}{at.minute:02d}" if at.minute else ""
     return f"{at.hour}{NO_BREAK}h{minutes}"
 
@@ -211,24 +43,30 @@ def clock_time(at: datetime) -> str:
 def day(at: date, today: date) -> str:
     """Answer a day as one says it: aujourd'hui, hier, mardi, mardi 3 novembre."""
     apart = (at - today).days
-    near = {0: "aujourd'hui", -1: "hier", 1: "demain"}
+    near = {0: _("aujourd'hui"), -1: _("hier"), 1: _("demain")}
     if apart in near:
         return near[apart]
     if -WEEK < apart < WEEK:
-        return format_date(at, "EEEE", locale=LOCALE)
-    return format_date(at, "EEEE d MMMM" if at.year == today.year else "d MMMM y", locale=LOCALE)
+        return format_date(at, "EEEE", locale=language())
+    return format_date(at, "EEEE d MMMM" if at.year == today.year else "d MMMM y", locale=language())
 
 
 def when(text: str | None, now: datetime) -> str:
     """Answer an instant with its day and time: mardi à 16 h 30."""
     at = moment(text)
-    return f"{day(at.date(), now.astimezone(ZONE).date())} à {clock_time(at)}" if at else ""
+    if at is None:
+        return ""
+    said = {"day": day(at.date(), now.astimezone(ZONE).date()), "time": clock_time(at)}
+    return _("%(day)s à %(time)s") % said
 
 
 def exact(text: str | None) -> str:
     """Answer an instant in full, for a date that is to be kept: mardi 3 novembre 2026 à 16 h 30."""
     at = moment(text)
-    return f"{format_datetime(at, 'EEEE d MMMM y', locale=LOCALE)} à {clock_time(at)}" if at else ""
+    if at is None:
+        return ""
+    said = {"day": format_datetime(at, "EEEE d MMMM y", locale=language()), "time": clock_time(at)}
+    return _("%(day)s à %(time)s") % said
 
 
 WAITING: Final = frozenset({"draft", "proposed", "received"})
@@ -241,7 +79,8 @@ def standing(state: str, text: str | None, now: datetime) -> str:
         return STATES[state]
     if state not in WAITING:
         return f"{STATES[state]}, {day(at.date(), today)}"
-    return f"{STATES[state]} depuis {clock_time(at) if at.date() == today else day(at.date(), today)}"
+    since = clock_time(at) if at.date() == today else day(at.date(), today)
+    return _("%(state)s depuis %(since)s") % {"state": STATES[state], "since": since}
 
 
 def ago(text: str | None, now: datetime) -> str:
@@ -252,13 +91,18 @@ def ago(text: str | None, now: datetime) -> str:
     if text and len(text) == ISO_DATE:
         # A day without an hour: hours would pretend to know more than was said.
         days = now.astimezone(ZONE).date() - date.fromisoformat(text)
-        return {0: "aujourd'hui", 1: "hier"}.get(days.days) or format_timedelta(
-            -days, granularity="day", add_direction=True, locale=LOCALE, threshold=1.4
+        return {0: _("aujourd'hui"), 1: _("hier")}.get(days.days) or format_timedelta(
+            -days, granularity="day", add_direction=True, locale=language(), threshold=1.4
         )
     apart = now - at
     if apart < timedelta(minutes=1):
-        return "à l'instant"
-    return format_timedelta(-apart, add_direction=True, locale=LOCALE, threshold=1.4)
+        return _("à l'instant")
+    return format_timedelta(-apart, add_direction=True, locale=language(), threshold=1.4)
+
+
+def number(value: float) -> str:
+    """Answer a number with the separators of the language spoken."""
+    return format_decimal(value, locale=language())
 
 
 def distance(metres: float | None) -> str:
@@ -269,40 +113,55 @@ def distance(metres: float | None) -> str:
         return f"{max(round(metres, -1), 10):.0f}{NO_BREAK}m"
     kilometres = metres / 1000
     shown = round(kilometres, 1) if kilometres < 10 else round(kilometres)  # noqa: PLR2004 - 14 km needs no decimal
-    return f"{format_decimal(shown, locale=LOCALE)}{NO_BREAK}km"
+    return f"{number(shown)}{NO_BREAK}km"
 
 
-def count(number: int, one: str, many: str) -> str:
-    """Answer a number with its noun; in French nought and one are singular."""
-    return f"{format_decimal(number, locale=LOCALE)}{NO_BREAK}{one if number < 2 else many}"  # noqa: PLR2004
+def _counted(said: str, count: int) -> str:
+    """Answer a number with its noun, held together on one line."""
+    return (said % {"num": number(count)}).replace(" ", NO_BREAK, 1)
 
 
-def opening(facts: dict[str, Any] | None, now: datetime) -> tuple[bool | None, str]:
+def places(count: int) -> str:
+    """Answer a number of open places."""
+    return _counted(ngettext("%(num)s place", "%(num)s places", count), count)
+
+
+def days(count: int) -> str:
+    """Answer a number of days."""
+    return _counted(ngettext("%(num)s jour", "%(num)s jours", count), count)
+
+
+def answers(count: int) -> str:
+    """Answer a number of results."""
+    return _counted(ngettext("%(num)s réponse", "%(num)s réponses", count), count)
+
+
+def opening(facts: Mapping[str, Any] | None, now: datetime) -> tuple[bool | None, str]:
     """Answer whether it is open now, and the sentence that says it; nothing where nobody told the hours."""
     if not facts or facts.get("open_now") is None:
         return None, ""
     if facts["open_now"]:
         closes = moment(facts.get("closes_at"))
-        return True, f"Ouvert jusqu'à {clock_time(closes)}" if closes else "Ouvert"
+        return True, _("Ouvert jusqu'à %(time)s") % {"time": clock_time(closes)} if closes else _("Ouvert")
     opens = facts.get("next_opening")
-    return False, f"Fermé, ouvre {when(opens, now)}" if opens else "Fermé"
+    return False, _("Fermé, ouvre %(when)s") % {"when": when(opens, now)} if opens else _("Fermé")
 
 
-def capacity(facts: dict[str, Any] | None, now: datetime) -> str:
+def capacity(facts: Mapping[str, Any] | None, now: datetime) -> str:
     """Answer the open places with their age: 3 places (dit hier); or nothing."""
     if not facts:
         return ""
     said = []
     available = facts.get("available")
     if available is not None:
-        said.append("Aucune place" if available == 0 else count(available, "place", "places"))
+        said.append(_("Aucune place") if available == 0 else places(available))
     if facts.get("waiting_days"):
-        said.append(f"attente de {count(facts['waiting_days'], 'jour', 'jours')}")
-    at = moment(facts.get("updated_at"))
+        said.append(_("attente de %(days)s") % {"days": days(facts["waiting_days"])})
     if not said:
         return ""
-    told = f" (dit {day(at.date(), now.astimezone(ZONE).date())})" if at else ""
-    return ", ".join(said) + told
+    at = moment(facts.get("updated_at"))
+    told = _("(dit %(day)s)") % {"day": day(at.date(), now.astimezone(ZONE).date())} if at else ""
+    return f"{', '.join(said)} {told}".strip()
 
 
 def theme_root(slug: str) -> str:
@@ -310,7 +169,18 @@ def theme_root(slug: str) -> str:
     return slug.partition("--")[0]
 
 
-def why(item: dict[str, Any], typed: str) -> str:
+def label(themes: Mapping[str, Mapping[str, Any]], slug: str) -> str:
+    """Answer a theme by its label in the language spoken.
+
+    Args:
+        themes: The directory's themes by slug.
+        slug: Of the theme; one that the directory does not know is called by its family.
+    """
+    labels = (themes.get(slug) or {}).get("labels") or {}
+    return str(labels.get(language()) or labels.get(FRENCH) or THEMES.get(theme_root(slug), slug))
+
+
+def why(item: Mapping[str, Any], typed: str) -> str:
     """Answer in words why a card is in the list.
 
     Args:
@@ -324,9 +194,9 @@ def why(item: dict[str, Any], typed: str) -> str:
         next((word for plain, word in spelt.items() if plain.startswith(_plain(stem))), stem)
         for stem in said.get("words") or ()
     ]
-    words = [f"«{NO_BREAK}{word}{NO_BREAK}»" for word in dict.fromkeys(shown)]
+    words = [_("« %(word)s »") % {"word": word} for word in dict.fromkeys(shown)]
     families = dict.fromkeys(theme_root(slug) for slug in said.get("themes") or ())
-    labels = [THEMES[family][0].lower() for family in families if family in THEMES]
+    labels = [_lower(THEMES[family]) for family in families if family in THEMES]
     if words:
         parts.append(", ".join(words) + (f" → {', '.join(labels)}" if labels else ""))
     elif labels:
@@ -334,38 +204,28 @@ def why(item: dict[str, Any], typed: str) -> str:
     return "; ".join(parts)
 
 
+def _lower(said: str) -> str:
+    """Answer words as they stand within a sentence; German keeps its nouns as they are."""
+    return said if language() == "de" else said.lower()
+
+
 def _plain(word: str) -> str:
     letters = unicodedata.normalize("NFKD", word.casefold())
     return "".join(sign for sign in letters if not unicodedata.combining(sign))
 
 
-RECEPTION: Final = {
-    "private_room": "Un bureau fermé pour parler",
-    "children_welcome": "Les enfants sont les bienvenus",
-    "may_come_accompanied": "On peut venir accompagné",
-    "calm": "Un endroit calme",
-}
-
-_DAYS: Final = {
-    "Mo": "lundi",
-    "Tu": "mardi",
-    "We": "mercredi",
-    "Th": "jeudi",
-    "Fr": "vendredi",
-    "Sa": "samedi",
-    "Su": "dimanche",
-}
+_DAYS: Final = ("Mo", "Tu", "We", "Th", "Fr", "Sa", "Su")
+_DAY: Final = "|".join(_DAYS)
 _RULE: Final = re.compile(
-    r"^(?P<days>(?:(?:Mo|Tu|We|Th|Fr|Sa|Su)(?:-(?:Mo|Tu|We|Th|Fr|Sa|Su))?,?\s*)+)\s+"
-    r"(?P<times>(?:\d{2}:\d{2}-\d{2}:\d{2},?\s*)+)$"
+    rf"^(?P<days>(?:(?:{_DAY})(?:-(?:{_DAY}))?,?\s*)+)\s+(?P<times>(?:\d{{2}}:\d{{2}}-\d{{2}}:\d{{2}},?\s*)+)$"
 )
 
 
-def reception(facts: dict[str, Any]) -> list[str]:
+def reception(facts: Mapping[str, Any]) -> list[str]:
     """Answer how one is received, one phrase each; what is not said is not there."""
     said = [text for key, text in RECEPTION.items() if facts.get(key)]
     spoken = [LANGUAGES.get(code, code) for code in facts.get("languages") or ()]
-    return said + ([f"On y parle {', '.join(spoken)}"] if spoken else [])
+    return said + ([_("On y parle %(languages)s") % {"languages": ", ".join(spoken)}] if spoken else [])
 
 
 def hours(written: str) -> list[str]:
@@ -373,23 +233,39 @@ def hours(written: str) -> list[str]:
     said = []
     for rule in (part.strip() for part in written.split(";")):
         if rule in {"PH off", "PH,SH off"}:
-            said.append("fermé les jours fériés" + (" et pendant les vacances scolaires" if "SH" in rule else ""))
+            said.append(
+                _("fermé les jours fériés et pendant les vacances scolaires")
+                if "SH" in rule
+                else _("fermé les jours fériés")
+            )
             continue
         found = _RULE.match(rule)
         if found is None:
             said.append(rule)
             continue
-        days = re.sub(r"(Mo|Tu|We|Th|Fr|Sa|Su)", lambda one: _DAYS[one[0]], found["days"].strip(", "))
-        days = re.sub(r"(\w+)-(\w+)", r"du \1 au \2", days).replace(",", ", ")
-        said.append(f"{days} : {', '.join(_span(span) for span in found['times'].split(','))}")
+        parts = ", ".join(_days_of(part.strip()) for part in found["days"].strip(", ").split(","))
+        said.append(_("%(days)s : %(times)s") % {"days": parts, "times": ", ".join(map(_span, _times(found["times"])))})
     return [part[:1].upper() + part[1:] for part in said if part]
 
 
+def _days_of(part: str) -> str:
+    names = get_day_names("wide", locale=language())
+    first, _to, last = part.partition("-")
+    start = names[_DAYS.index(first)]
+    return _("du %(first)s au %(last)s") % {"first": start, "last": names[_DAYS.index(last)]} if last else start
+
+
+def _times(written: str) -> list[str]:
+    return [span.strip() for span in written.split(",") if span.strip()]
+
+
 def _span(written: str) -> str:
-    start, _, end = written.strip().partition("-")
-    return f"{_o_clock(start)} à {_o_clock(end)}"
+    start, _to, end = written.partition("-")
+    return _("%(start)s à %(end)s") % {"start": _o_clock(start), "end": _o_clock(end)}
 
 
 def _o_clock(written: str) -> str:
-    hour, _, minute = written.partition(":")
+    hour, _colon, minute = written.partition(":")
+    if language() != FRENCH:
+        return f"{int(hour)}:{minute}"
     return f"{int(hour)}{NO_BREAK}h" + ("" if minute == "00" else f"{NO_BREAK}{minute}")

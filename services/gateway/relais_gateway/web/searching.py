@@ -8,7 +8,7 @@ from uuid import UUID
 from fastapi import APIRouter, Query, Request
 from starlette.responses import JSONResponse, Response
 
-from relais_gateway.web import phrases
+from relais_gateway.web import phrases, vocabulary
 from relais_gateway.web.api import Api, ApiProblem
 from relais_gateway.web.drawing import Outline, Position, draw, outlines_of
 from relais_gateway.web.lookups import place_label, place_of, themes_of
@@ -51,7 +51,7 @@ async def search(  # noqa: PLR0913 - the fields of the form
 ) -> Response:
     """Search near a place: a list and a map, side by side."""
     place, q = place.strip(), q.strip()
-    chosen = [each for each in theme if each in phrases.THEMES]
+    chosen = [each for each in theme if each in vocabulary.THEMES]
     radius_km = radius_km if radius_km in RADII_KM else USUAL_KM
     asked: dict[str, str | int | list[str]] = {}
     if place:
@@ -115,7 +115,7 @@ def spot_of(item: Mapping[str, Any]) -> Position | None:
 def root_of(item: Mapping[str, Any], chosen: Sequence[str]) -> str:
     """Answer the family whose shape and colour a card wears: one that was asked for, else its first."""
     families = [phrases.theme_root(slug) for slug in item["service"]["themes"]]
-    known = [family for family in families if family in phrases.THEMES]
+    known = [family for family in families if family in vocabulary.THEMES]
     return next((family for family in known if family in chosen), known[0] if known else "support")
 
 

@@ -48,6 +48,7 @@ class Visitor:
     token: str = field(repr=False)
     secret: str = field(repr=False)
     scopes: frozenset[str] = frozenset()
+    practice: bool = False
 
     @property
     def demonstration(self) -> bool:

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Coroutine
 from functools import partial
 from inspect import isawaitable
+from types import ModuleType, SimpleNamespace
 from typing import Any, Final
 from urllib.parse import urlencode
 
@@ -13,10 +14,10 @@ from jinja2 import Environment, PackageLoader, Undefined
 from starlette.exceptions import HTTPException
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
-from relais_gateway.web import phrases
+from relais_gateway.web import phrases, vocabulary
 from relais_gateway.web.api import ApiProblem
 from relais_gateway.web.assets import asset_url
-from relais_gateway.web.languages import _, language, ngettext, speaking, wanted
+from relais_gateway.web.languages import LANGUAGES, _, language, later, ngettext, speaking, wanted
 from relais_gateway.web.session import FORM_COOKIE, FormRefused, SignInNeeded, keep, proof
 from relais_shared.clock import utc_now
 from relais_shared.problems import COMMON
@@ -41,32 +42,39 @@ NOT_FOUND, FORBIDDEN, UNKNOWN, BUSY, INTERNAL = 404, 403, 401, 429, 500
 
 TROUBLE: Final = {
     UNKNOWN: (
-        "Votre session a pris fin",
-        "Connectez-vous à nouveau. Rien n'est perdu de ce qui était enregistré.",
+        later("Votre session a pris fin"),
+        later("Connectez-vous à nouveau. Rien n'est perdu de ce qui était enregistré."),
     ),
     FORBIDDEN: (
-        "Votre structure n'a pas ce droit",
-        (
+        later("Votre structure n'a pas ce droit"),
+        later(
             "Cette page demande un droit que votre structure n'a pas reçu. "
             "La personne qui administre Relais chez vous peut le demander."
         ),
     ),
     NOT_FOUND: (
-        "Cette page n'est pas là",
-        "Soit l'adresse a changé, soit ce qu'elle montre n'est pas à vous : nous ne disons pas lequel des deux.",
+        later("Cette page n'est pas là"),
+        later("Soit l'adresse a changé, soit ce qu'elle montre n'est pas à vous : nous ne disons pas lequel des deux."),
     ),
-    BUSY: ("Beaucoup de demandes à la fois", "Attendez quelques secondes, puis réessayez."),
+    BUSY: (
+        later("Beaucoup de demandes à la fois"),
+        later("Attendez quelques secondes, puis réessayez."),
+    ),
 }
 """What is said for a status: the title, and what one can do now."""
 
 REFUSED: Final = (
-    "Cette page a trop attendu",
-    "Nous n'avons rien enregistré. Revenez à la page, rechargez-la, puis recommencez.",
+    later("Cette page a trop attendu"),
+    later("Nous n'avons rien enregistré. Revenez à la page, rechargez-la, puis recommencez."),
 )
 OTHERWISE: Final = (
-    "Nous n'avons pas pu répondre",
-    "Rien de ce qui était enregistré n'est perdu. Réessayez dans un instant.",
+    later("Nous n'avons pas pu répondre"),
+    later("Rien de ce qui était enregistré n'est perdu. Réessayez dans un instant."),
 )
+
+
+def _public(module: ModuleType) -> dict[str, Any]:
+    return {name: value for name, value in vars(module).items() if not name.startswith("_")}
 
 
 def _environment() -> Environment:
@@ -83,7 +91,9 @@ def _environment() -> Environment:
     environment.install_gettext_callables(_, ngettext, newstyle=True)  # type: ignore[attr-defined]
     environment.globals["language"] = language
     environment.globals["asset"] = asset_url
-    environment.globals["say"] = phrases
+    environment.globals["languages"] = LANGUAGES
+    # What templates say of facts, and the words that they say it with, by one name.
+    environment.globals["say"] = SimpleNamespace(**(_public(phrases) | _public(vocabulary)))
     environment.filters["distance"] = phrases.distance
     environment.filters["exact"] = phrases.exact
     environment.filters["root"] = phrases.theme_root
@@ -111,7 +121,8 @@ def show(request: Request, template: str, /, status: int = 200, **facts: object)
         proof=partial(proof, request),
         path=request.url.path,
         now=now,
-        done=phrases.DONE.get(request.query_params.get("fait", ""), ""),
+        here=request.url.path + (f"?{request.url.query}" if request.method == "GET" and request.url.query else ""),
+        done=vocabulary.DONE.get(request.query_params.get("fait", ""), ""),
         **facts,
     )
     response = HTMLResponse(html, status)
@@ -134,8 +145,8 @@ def trouble(request: Request, status: int, trace_id: str = "", said: tuple[str, 
         request,
         "trouble.html",
         status,
-        title=title,
-        text=text,
+        title=_(title),
+        text=_(text),
         code="" if known else trace_id or current_trace_id(),
         sign_in=status == UNKNOWN,
     )

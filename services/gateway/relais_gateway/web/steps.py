@@ -7,7 +7,8 @@ from itertools import groupby
 from typing import Any, Final, Protocol
 from uuid import UUID
 
-from relais_gateway.web.phrases import ATTENDEES, MODES, OUTCOMES, REASONS, ZONE, moment
+from relais_gateway.web.phrases import ZONE, moment
+from relais_gateway.web.vocabulary import ATTENDEES, MODES, OUTCOMES, REASONS
 
 Json = dict[str, Any]
 
