@@ -273,9 +273,22 @@ def chosen_mapping(path: Path, name: str | None) -> "mapping.Mapping_ | None":
         return None
     found = mapping.fitting(columns)
     if found is None:
+        for what, marks in HSDS_PARTS.items():
+            if marks <= columns:
+                raise UnreadableFile(
+                    f"{path.name} holds {what} of HSDS alone: they are read with the services they are of."
+                )
         known = ", ".join(each.name for each in mapping.shipped())
         raise UnreadableFile(f"No mapping fits the columns of {path.name}: name one (--mapping). Shipped: {known}.")
     return found
+
+
+HSDS_PARTS: Final = {
+    "places": frozenset({"id", "location_type"}),
+    "taxonomy terms": frozenset({"id", "name", "taxonomy"}),
+    "taxonomies": frozenset({"id", "name", "uri", "version"}),
+}
+"""What HSDS lists apart though it is only ever of a service, and what it is known by."""
 
 
 def source_of(path: Path, options: Options) -> str:

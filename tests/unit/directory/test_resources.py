@@ -9,7 +9,7 @@ import pytest
 
 from relais_directory import importing
 from relais_directory.data import audiences_of, themes_of
-from relais_directory.formats import gtfs, mapping
+from relais_directory.formats import gtfs, mapping, reading
 from relais_directory.formats.gtfs import StopRow
 from relais_directory.judging import Judged, judge
 from relais_directory.records import OrganisationRecord
@@ -31,11 +31,22 @@ SERVICES = {
     # The example's own point has latitude 100: it is refused, and says where.
     "conformance/hsds-3.0/examples/service_full.json": (1, 1),
     "conformance/hsds-3.0/examples/service_at_location_full.json": (1, 1),
+    "conformance/hsds-3.0/examples/service_at_location_list.json": (1, 1),
     "conformance/hsds-3.0/examples/tabular.json": (1, 1),
     "conformance/hsds-3.0/examples/csv": (1, 1),
     "conformance/ohana-csv": (23, 0),
 }
 """Rows read and refused, by file."""
+
+UNREADABLE = {
+    "conformance/hsds-3.0/examples/base.json": "no JSON array of records",
+    "conformance/hsds-3.0/examples/location.json": "places of HSDS alone",
+    "conformance/hsds-3.0/examples/taxonomy.json": "taxonomies of HSDS alone",
+    "conformance/hsds-3.0/examples/taxonomy_list.json": "taxonomies of HSDS alone",
+    "conformance/hsds-3.0/examples/taxonomy_term.json": "taxonomy terms of HSDS alone",
+    "conformance/hsds-3.0/examples/taxonomy_term_list.json": "taxonomy terms of HSDS alone",
+}
+"""What tells of no service, and the words that say so."""
 
 STOPS = {
     "resources/be_tec_stops_2013.csv.gz": (32_059, 0, 0),
@@ -80,10 +91,17 @@ def test_each_stop_is_taken_skipped_or_refused(name: str) -> None:
     assert all(one.name == one.name.strip() for one in found if isinstance(one, StopRow))
 
 
-def test_every_resource_is_read_by_one_of_these() -> None:
+@pytest.mark.parametrize("name", UNREADABLE)
+def test_what_tells_of_no_service_says_so(name: str) -> None:
+    with pytest.raises(reading.UnreadableFile, match=UNREADABLE[name]):
+        list(importing.made_of(beside(name), importing.Options()))
+
+
+@pytest.mark.parametrize("folder", ["resources", "conformance/hsds-3.0/examples"])
+def test_every_file_is_read_by_one_of_these(folder: str) -> None:
     """A file that is put beside the others has to be named here."""
-    there = {f"resources/{one.name}" for one in beside("resources").iterdir()}
-    assert there == {name for name in {*SERVICES, *STOPS} if name.startswith("resources/")}
+    there = {f"{folder}/{one.name}" for one in beside(folder).iterdir()}
+    assert there == {name for name in {*SERVICES, *STOPS, *UNREADABLE} if name.startswith(f"{folder}/")}
 
 
 def test_each_shipped_mapping_is_the_one_that_its_file_is_read_by() -> None:
