@@ -16,6 +16,10 @@ FILES = (
     "conformance/hsds-3.0/examples/organization_full.json",
     "resources/be_fwb_enseignement_hainaut_sud.csv",
     "resources/be_maisons_de_justice.json",
+    "resources/be_sncb_facilities.csv",
+    "resources/fr_service_public_emploi.csv",
+    "resources/lu_osm_amenities_2019.csv",
+    "resources/fr_974_data_inclusion_services.json",
 )
 
 
