@@ -254,7 +254,10 @@ class OpenPlaces(BaseModel):
     """Open places and waiting time, and when they were told."""
 
     available: int
+    maximum: int | None
+    unit: str | None
     waiting_days: int | None
+    description: str | None
     updated_at: datetime
 
 

@@ -650,7 +650,7 @@ async def own_services(  # noqa: PLR0913 - the filters of a list
                 and r.answered_at is null) as open_reports,
             exists (select from campaign_entry e join campaign c on c.id = e.campaign_id
                 where e.service_id = s.id and e.answered_at is null and c.ended_at is null) as asked,
-            p.available, p.waiting_days, p.updated_at as told_at
+            p.available, p.maximum, p.unit, p.waiting_days, p.description, p.updated_at as told_at
         from service s left join service_capacity p on p.service_id = s.id
         where s.organisation_id = $1 and s.merged_into is null and ($2::text is null or s.status = $2)
             and ($3::int is null or coalesce(s.assured_on, date '2000-01-01') < $4::date - $3::int)

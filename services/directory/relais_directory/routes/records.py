@@ -112,7 +112,7 @@ async def create_service(
 @router.get("/own/services", response_model=OwnServices, responses=problems.responses(*_KNOWN))
 async def own_services(
     request: Request,
-    actor: MayWrite,
+    actor: MayTell,
     connection: Reading,
     now: Now,
     status: Annotated[str | None, Query(pattern="^(draft|active|temporarily_closed|inactive|retired)$")] = None,
@@ -139,8 +139,7 @@ def _own(row: store.Row, now: Now) -> dict[str, Any]:
     capacity = None
     if row["told_at"] is not None:
         capacity = {
-            "available": row["available"],
-            "waiting_days": row["waiting_days"],
+            **{name: row[name] for name in ("available", "maximum", "unit", "waiting_days", "description")},
             "updated_at": row["told_at"],
         }
     return {**row, "quality": quality.score(told, now.date()), "criteria": found, "capacity": capacity}

@@ -36,10 +36,11 @@ class ApiProblem(Exception):  # noqa: N818 - named after the problem document th
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What the API answered: its JSON, and the version of what it shows (the text of its `ETag`)."""
+    """What the API answered: its JSON, the version of what it shows (the text of its `ETag`), what it made where."""
 
     body: Json = field(repr=False)
     version: str = ""
+    location: str = ""
 
 
 class Api:
@@ -84,6 +85,30 @@ class Api:
         """
         return await self._send("PATCH", path, body=body, version=version)
 
+    async def put(self, path: str, body: Json, *, version: str | None = None) -> Answer:
+        """Write something whole.
+
+        Raises:
+            ApiProblem: The API said no, or did not answer.
+        """
+        return await self._send("PUT", path, body=body, version=version)
+
+    async def delete(self, path: str, *, version: str | None = None) -> Answer:
+        """Take something away.
+
+        Raises:
+            ApiProblem: The API said no, or did not answer.
+        """
+        return await self._send("DELETE", path, version=version)
+
+    async def upload(self, path: str, block: bytes, offset: int) -> Answer:
+        """Send a block of a file that was announced.
+
+        Raises:
+            ApiProblem: The API said no, or did not answer.
+        """
+        return await self._send("PATCH", path, block=block, offset=offset)
+
     async def _send(  # noqa: PLR0913 - the parts of a request, each by name
         self,
         method: str,
@@ -93,14 +118,18 @@ class Api:
         body: Json | None = None,
         version: str | None = None,
         key: str | None = None,
+        block: bytes | None = None,
+        offset: int | None = None,
     ) -> Answer:
         headers = {"Authorization": f"Bearer {self._token}", "Accept": "application/json"}
         if version is not None:
             headers["If-Match"] = f'"{version}"'
         if key is not None:
             headers["Idempotency-Key"] = f'"{key}"'
+        if offset is not None:
+            headers |= {"Upload-Offset": str(offset), "Content-Type": "application/octet-stream"}
         try:
-            answer = await self._client.request(method, path, params=params, json=body, headers=headers)
+            answer = await self._client.request(method, path, params=params, json=body, content=block, headers=headers)
         except TransportError:
             raise ApiProblem(UNAVAILABLE, {"type": "/problems/unavailable"}) from None
         try:
@@ -111,7 +140,8 @@ class Api:
             raise ApiProblem(UNREADABLE, {})
         if not answer.is_success:
             raise ApiProblem(answer.status_code, document)
-        return Answer(document, answer.headers.get("etag", "").removeprefix("W/").strip('"'))
+        version = answer.headers.get("etag", "").removeprefix("W/").strip('"')
+        return Answer(document, version, answer.headers.get("location", ""))
 
 
 def segment(text: str) -> str:

@@ -100,6 +100,6 @@ async def accessibility(request: Request, _visitor: MaybeVisitor) -> Response:
 
 
 @router.get("/")
-async def first(_visitor: SignedIn) -> Response:
-    """Begin where the work begins: with the search."""
-    return go("/recherche")
+async def first(visitor: SignedIn) -> Response:
+    """Begin where the work begins: with the search, or with the console for whoever may not search."""
+    return go("/gestion" if visitor.looks_after and "directory:read" not in visitor.scopes else "/recherche")

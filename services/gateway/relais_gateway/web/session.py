@@ -28,6 +28,12 @@ FORM_FIELDS: Final = 100
 """More than the longest of our forms has."""
 
 
+LOOKING_AFTER: Final = frozenset(
+    {"directory:write", "directory:capacity", "webhook:manage", "org:admin", "platform:admin", "trace:read"}
+)
+"""Scopes that open a part of the console."""
+
+
 class SignInNeeded(Exception):  # noqa: N818 - not an error: the page asks who it is
     """Nobody is signed in in this browser."""
 
@@ -49,6 +55,11 @@ class Visitor:
     secret: str = field(repr=False)
     scopes: frozenset[str] = frozenset()
     practice: bool = False
+
+    @property
+    def looks_after(self) -> bool:
+        """Whether some part of the console is open to her."""
+        return bool(self.scopes & LOOKING_AFTER)
 
     @property
     def demonstration(self) -> bool:
@@ -128,16 +139,29 @@ def _proof(request: Request, bound: str) -> str:
     return urlsafe_b64encode(hmac.digest(key, b"form:" + bound.encode(), sha256)).decode().rstrip("=")
 
 
-async def _form(request: Request) -> FormData:
+async def our_form(request: Request, files: int = 0) -> FormData:
+    """Answer a form that one of our pages showed to this browser.
+
+    Args:
+        request: That carries it.
+        files: How many it may carry.
+
+    Raises:
+        FormRefused: It comes from elsewhere, or without the proof.
+    """
     # Browsers say where a form comes from; one of another site is refused even with the right words in it.
     if request.headers.get("sec-fetch-site", "same-origin") not in {"same-origin", "none"}:
         raise FormRefused
-    form = await request.form(max_files=0, max_fields=FORM_FIELDS)
+    form = await request.form(max_files=files, max_fields=FORM_FIELDS)
     shown = form.get("proof")
     bound = [request.cookies[name] for name in (COOKIE, FORM_COOKIE) if name in request.cookies]
     if not isinstance(shown, str) or not any(hmac.compare_digest(shown, _proof(request, one)) for one in bound):
         raise FormRefused
     return form
+
+
+async def _form(request: Request) -> FormData:
+    return await our_form(request)
 
 
 OurForm = Annotated[FormData, Depends(_form)]

@@ -1,0 +1,123 @@
+"""Traces and health: one request followed through every service, and whether each of them answers."""
+
+import re
+from typing import Annotated, Any, Final
+
+from fastapi import APIRouter, Query, Request
+from starlette.responses import Response
+
+from relais_gateway.web.api import segment
+from relais_gateway.web.console import words
+from relais_gateway.web.console.desk import HOME, PAGE, back, exported, page, rows, wants_file
+from relais_gateway.web.console.waterfall import WIDE, bars, share
+from relais_gateway.web.languages import _
+from relais_gateway.web.session import AsVisitor, door
+from relais_gateway.web.site import PageRoute
+from relais_shared.client import TransportError
+
+router = APIRouter(prefix=HOME, route_class=PageRoute, include_in_schema=False)
+
+SLOW_MS: Final = (0, 100, 300, 1_000, 3_000)
+"""Durations to begin a list with."""
+STATUSES: Final = ("ok", "error")
+TRACE_ID: Final = re.compile(r"[0-9a-f]{32}")
+
+
+@router.get("/traces")
+async def traces(  # noqa: PLR0913 - the filters of the list
+    request: Request,
+    api: AsVisitor,
+    service: Annotated[str, Query(max_length=100)] = "",
+    status: Annotated[str, Query(max_length=10)] = "",
+    min_duration_ms: Annotated[int, Query(ge=0)] = 0,
+    organisation: Annotated[str, Query(max_length=36)] = "",
+    cursor: Annotated[str, Query(max_length=500)] = "",
+) -> Response:
+    """List what came in, the newest first, with how long each took."""
+    asked: dict[str, str | int] = {}
+    if service in words.SERVICES:
+        asked["service"] = service
+    if status in STATUSES:
+        asked["status"] = status
+    if min_duration_ms:
+        asked["min_duration_ms"] = min_duration_ms
+    if organisation:
+        asked["organisation"] = organisation
+    if wants_file(request):
+        found = await rows(api, "/v1/traces", asked)
+        header = [_("Trace"), _("Début"), _("Appel"), _("Services"), _("Durée (ms)"), _("Étapes"), _("État")]
+        lines = [
+            (
+                each["trace_id"],
+                each["started_at"],
+                each["root"],
+                " ".join(each["services"]),
+                each["duration_ms"],
+                each["spans"],
+                each["status"],
+            )
+            for each in found
+        ]
+        return exported("traces", header, lines)
+    body = (await api.get("/v1/traces", {**asked, "limit": PAGE, **({"cursor": cursor} if cursor else {})})).body
+    items: list[dict[str, Any]] = body["items"]
+    longest = max((each["duration_ms"] for each in items), default=0.0)
+    return page(
+        request,
+        "traces.html",
+        items=[(each, share(each["duration_ms"], longest)) for each in items],
+        next_cursor=body.get("next_cursor"),
+        asked={**asked, "organisation": organisation},
+        slow=SLOW_MS,
+        words=words,
+    )
+
+
+@router.get("/traces/chercher")
+async def find_trace(code: Annotated[str, Query(max_length=200)] = "") -> Response:
+    """Open a trace by the code that an error page shows; a whole `traceparent` or link may be pasted."""
+    found = TRACE_ID.search(code.lower())
+    return back(f"{HOME}/traces/{found.group()}" if found else f"{HOME}/traces")
+
+
+@router.get("/traces/{trace_id}")
+async def trace(request: Request, api: AsVisitor, trace_id: str) -> Response:
+    """Show one trace as a waterfall."""
+    body = (await api.get(f"/v1/traces/{segment(trace_id)}")).body
+    drawn = bars(body["spans"])
+    organisations = {
+        str(one["attributes"]["relais.organisation_id"])
+        for one in body["spans"]
+        if "relais.organisation_id" in one["attributes"]
+    }
+    return page(
+        request,
+        "trace.html",
+        trace_id=body["trace_id"],
+        bars=drawn,
+        wide=WIDE,
+        whole_ms=max((bar.starts_ms + bar.span["duration_ms"] for bar in drawn), default=0),
+        organisations=sorted(organisations),
+        organisation_names={},
+        link=f"{request.app.state.settings.public_url}{HOME}/traces/{body['trace_id']}",
+        words=words,
+    )
+
+
+@router.get("/sante")
+async def health(request: Request, api: AsVisitor) -> Response:
+    """Say whether each service answers, and what went wrong lately."""
+    # What is open to all says too little of who may look: the traces come first, and with them the right to.
+    wrong = (await api.get("/v1/traces", {"status": "error", "limit": 10})).body["items"]
+    try:
+        answer = (await door(request).get("/readyz")).json()
+    except (TransportError, ValueError):
+        answer = {}
+    checks = answer.get("checks") or {}
+    return page(
+        request,
+        "health.html",
+        checks=[(name, bool(checks[name])) for name in ("database", "directory", "referral") if name in checks],
+        wrong=wrong,
+        words=words,
+    )

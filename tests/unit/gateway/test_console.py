@@ -1,0 +1,137 @@
+"""What the console draws, exports and writes, without a server: pure functions."""
+
+import csv
+import io
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from starlette.datastructures import FormData
+
+from relais_gateway.domain.scopes import MEANINGS
+from relais_gateway.web.api import ApiProblem
+from relais_gateway.web.console.desk import SECTIONS, cell, faults_by_field, table
+from relais_gateway.web.console.sheet import FAULTS, POINTERS, Sheet
+from relais_gateway.web.console.waterfall import DEEPEST, WIDE, bars, share
+from relais_gateway.web.console.words import milliseconds, size
+from relais_gateway.web.session import LOOKING_AFTER
+
+NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
+
+
+def span(id_: str, parent: str | None, at_ms: float, duration_ms: float) -> dict[str, Any]:
+    return {
+        "span_id": id_, "parent_span_id": parent, "duration_ms": duration_ms,
+        "started_at": (NOON + timedelta(milliseconds=at_ms)).isoformat(),
+    }  # fmt: skip
+
+
+def test_each_call_stands_under_its_caller_where_and_as_long_as_it_was() -> None:
+    drawn = bars([span("a", None, 0, 100), span("b", "a", 10, 50), span("d", "a", 70, 20), span("c", "b", 20, 10)])
+    assert [(bar.span["span_id"], bar.depth, bar.x, bar.width) for bar in drawn] == [
+        ("a", 0, 0, 1000), ("b", 1, 100, 500), ("c", 2, 200, 100), ("d", 1, 700, 200),
+    ]  # fmt: skip
+
+
+def test_a_caller_that_is_not_known_or_calls_itself_hides_nobody() -> None:
+    assert [bar.depth for bar in bars([span("a", "elsewhere", 0, 1), span("b", "a", 0, 1)])] == [0, 1]
+    assert bars([]) == []
+    # Of a circle nobody came in first; it is drawn nowhere rather than for ever.
+    assert bars([span("a", "b", 0, 1), span("b", "a", 0, 1)]) == []
+
+
+@given(st.lists(st.tuples(st.floats(0, 1e5), st.floats(0, 1e5)), min_size=1, max_size=30))
+def test_every_bar_is_on_the_sheet(times: list[tuple[float, float]]) -> None:
+    chain = [span(str(number), str(number - 1), *time) for number, time in enumerate(times)]
+    drawn = bars(chain)
+    assert len(drawn) == len(chain)
+    assert all(bar.x >= 0 and bar.width > 0 and bar.x + bar.width <= WIDE + 0.2 for bar in drawn)
+    assert max(bar.depth for bar in drawn) <= DEEPEST
+
+
+def test_small_bars_and_figures_are_read_at_a_glance() -> None:
+    assert [share(*each) for each in ((50, 100), (0, 100), (0, 0), (100, 100))] == [50, 1, 1, 100]
+    assert [milliseconds(each) for each in (0.42, 12.3, 1_340)] == ["0,4\xa0ms", "12\xa0ms", "1,3\xa0s"]
+    assert [size(each) for each in (10, 20_480, 3 << 20)] == ["1\xa0ko", "20\xa0ko", "3,0\xa0Mo"]
+
+
+@given(st.lists(st.lists(st.one_of(st.text(), st.integers(), st.floats(allow_nan=False)), min_size=1), max_size=5))
+def test_no_cell_of_an_exported_list_is_a_formula(lines: list[list[Any]]) -> None:
+    for line in csv.reader(io.StringIO(table([["header"], *lines]))):
+        for value in line:
+            try:
+                float(value)
+            except ValueError:
+                assert not value.lstrip(" ").startswith(("=", "+", "-", "@", "\t", "\r"))
+
+
+@pytest.mark.parametrize("written", ["=1+1", "+32 71", "-2+3", "@SUM(A1)", "\t=1", "  =1"])
+def test_a_formula_is_told_as_text_and_a_number_stays_one(written: str) -> None:
+    assert cell(written) == f"'{written}"
+    assert (cell(-3), cell(None), cell("Crèche")) == (-3, None, "Crèche")
+
+
+def test_each_part_is_opened_by_scopes_that_exist_and_that_the_menu_knows() -> None:
+    opened = frozenset[str]().union(*(each.scopes for each in SECTIONS))
+    assert opened <= set(MEANINGS)
+    assert opened <= LOOKING_AFTER
+    assert len({each.path for each in SECTIONS}) == len(SECTIONS)
+
+
+RECORD: dict[str, Any] = {
+    "name": "Crèche", "themes": ["childcare--nursery"], "modes": ["on_site"], "free": False,
+    "phones": [{"number": "071 1"}, {"number": "071 2"}], "conditions": [{"kind": "age", "text": "0 à 3 ans"}],
+    "locations": [
+        {"address": {"street": "Rue A 1", "postcode": "6000", "municipality": "Charleroi", "country": "BE",
+                     "municipality_code": "be:52011"}, "latitude": 50.41, "longitude": 4.44},
+        {"address": {"municipality": "Namur", "country": "BE"}},
+    ],
+    "relay_contact": {"name": "Accueil", "hours": "Mo-Fr 09:00-12:00"},
+}  # fmt: skip
+
+
+def filled(**changes: Any) -> FormData:
+    """Answer the form of the record's sheet as it was shown, with changes."""
+    values = {**Sheet.of(RECORD).values, **changes}
+    pairs = [
+        (name, each) for name, value in values.items() for each in (value if isinstance(value, list) else [str(value)])
+    ]
+    return FormData(pairs)
+
+
+def test_a_sheet_that_nobody_touched_changes_nothing() -> None:
+    assert Sheet.typed(filled(), RECORD).changes() == {}
+
+
+def test_what_changed_is_written_and_what_the_sheet_does_not_show_stays() -> None:
+    written = Sheet.typed(filled(name="Crèche Lune", phone="071 9", free="", alert="Fermé lundi"), RECORD)
+    assert written.changes() == {
+        "name": "Crèche Lune", "free": None, "alert": "Fermé lundi",
+        "phones": [{"number": "071 9"}, {"number": "071 2"}],
+    }  # fmt: skip
+    assert Sheet.typed(filled(phone=""), RECORD).changes() == {"phones": [{"number": "071 2"}]}
+    assert Sheet.typed(filled(relay_name="", relay_hours=""), RECORD).changes() == {"relay_contact": None}
+
+
+def test_an_address_that_changed_keeps_neither_its_point_nor_its_code() -> None:
+    (first, second) = Sheet.typed(filled(street="Rue B 2"), RECORD).changes()["locations"]
+    address = {"street": "Rue B 2", "postcode": "6000", "municipality": "Charleroi", "country": "BE"}
+    assert first == {"address": address}
+    assert second == RECORD["locations"][1]
+    moved = Sheet.typed(filled(street="Rue B 2", latitude="50,5", longitude="4,5"), RECORD).changes()["locations"][0]
+    assert moved == {"address": address, "latitude": 50.5, "longitude": 4.5}
+    hours = Sheet.typed(filled(opening_hours="Mo 09:00-12:00"), RECORD).changes()["locations"][0]
+    assert hours == {**RECORD["locations"][0], "opening_hours": "Mo 09:00-12:00"}
+
+
+def test_every_fault_stands_beside_its_field_and_what_has_none_is_told_too() -> None:
+    typed = Sheet.typed(filled(name=" ", modes=[], latitude="là"), RECORD)
+    assert set(typed.faults) == {"name", "modes", "latitude"}
+    pointers = ["/locations/0/opening_hours", "/locations/0/address/street", "/relay_contact/hours", "/programs/0"]
+    problem = ApiProblem(422, {"errors": [{"pointer": each, "detail": "No."} for each in pointers]})
+    told = Sheet.of(RECORD).refused(faults_by_field(problem, POINTERS)).faults
+    assert set(told) == {"opening_hours", "street", "relay_hours", ""}
+    assert told[""] == "programs/0 : No."
+    assert set(POINTERS.values()) - {"free", "status"} <= set(FAULTS)
