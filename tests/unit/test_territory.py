@@ -10,13 +10,17 @@ from datetime import date, datetime
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import pytest
 from opening_hours import OpeningHours
 
 from relais_directory.data import audiences, themes
 from relais_directory.gazetteer import read_places
+from relais_local.territory import sandbox
 from relais_local.territory.generate import AS_OF, localities, organisations, services
+from relais_referral.domain import rehearsal
+from relais_referral.schemas import DeclineReason
 
 Json = dict[str, Any]
 REFERENCE = Path(__file__).resolve().parents[3] / "shared" / "data" / "gazetteer"
@@ -38,7 +42,10 @@ def test_the_same_day_gives_the_same_bytes_in_any_process(tmp_path: Path) -> Non
             env={"PYTHONHASHSEED": seed},
         )
 
-    for name, made in (("organisations", organisations()), ("services", services(AS_OF))):
+    for name, made in (
+        ("organisations", organisations() + sandbox.organisations()),
+        ("services", services(AS_OF) + sandbox.services(AS_OF)),
+    ):
         first, second = ((tmp_path / seed / f"{name}.json").read_bytes() for seed in ("0", "1"))
         assert first == second
         assert json.loads(first) == made
@@ -234,3 +241,13 @@ def test_sites_lie_in_their_municipality(offered: list[Json]) -> None:
                 astray.append(location["record_id"])
 
     assert astray == []
+
+
+def test_the_sandbox_answers_in_each_way_and_in_the_directory_is_what_answers() -> None:
+    """Its services bear the ids by which the referral app knows them, every reason to decline among them."""
+    there = {UUID(record["id"]): record for record in sandbox.services(AS_OF)}
+
+    assert there.keys() == rehearsal.SERVICES.keys()
+    assert {way.reason for way in rehearsal.Way if way.reason} == set(DeclineReason)
+    assert all(row["practice"] for row in sandbox.organisations())
+    assert all(record["organisation"]["id"] == sandbox.organisations()[1]["id"] for record in there.values())

@@ -8,6 +8,7 @@ import sys
 from datetime import date
 from pathlib import Path
 
+from relais_local.territory import sandbox
 from relais_local.territory.generate import AS_OF, organisations, services
 
 
@@ -24,7 +25,11 @@ def main() -> None:
     )
     given = parser.parse_args()
     given.folder.mkdir(parents=True, exist_ok=True)
-    for name, content in (("organisations", organisations()), ("services", services(given.as_of))):
+    made = {
+        "organisations": organisations() + sandbox.organisations(),
+        "services": services(given.as_of) + sandbox.services(given.as_of),
+    }
+    for name, content in made.items():
         text = json.dumps(content, ensure_ascii=False, indent=1)
         (given.folder / f"{name}.json").write_text(f"{text}\n", encoding="utf-8")
         sys.stdout.write(f"{len(content)} {name}\n")

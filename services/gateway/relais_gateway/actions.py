@@ -36,8 +36,9 @@ class Kept:
         """Answer what a demo.json of before holds."""
         demo = demo or {}
         people = [*demo.get("counsellors", ()), *([demo["administrator"]] if demo.get("administrator") else [])]
+        practising = demo.get("sandbox", {}).get("clients", ())
         return cls(
-            {one["client_id"]: one["client_secret"] for one in demo.get("clients", ())},
+            {one["client_id"]: one["client_secret"] for one in (*demo.get("clients", ()), *practising)},
             {one["email"]: one["password"] for one in people},
         )
 
@@ -61,12 +62,21 @@ async def demonstrate(
 
     Secrets that were handed out before stay as they are.
     """
-    demo: dict[str, Any] = {"base_url": base_url, "clients": [], "counsellors": [], "administrator": None}
+    sandbox: dict[str, Any] = {"clients": []}
+    demo: dict[str, Any] = {
+        "base_url": base_url,
+        "clients": [],
+        "counsellors": [],
+        "administrator": None,
+        # Apart: whoever practises hands over to whoever practises alone.
+        "sandbox": sandbox,
+    }
     async with connection.transaction():
         for one in organisations:
             await put_organisation(connection, one)
             for client in one["clients"]:
-                demo["clients"].append(await _put_client(connection, one, client, kept))
+                to = sandbox if one["practice"] else demo
+                to["clients"].append(await _put_client(connection, one, client, kept))
             for user in one["users"]:
                 row = await _put_account(connection, one, user, kept)
                 # A counsellor may administer her own organisation; who is nothing else runs the platform.

@@ -45,6 +45,7 @@ class Referral(Table, table=True):
         Index("referral_of_recipient", "recipient_id", "updated_at", "id"),
         Index("referral_due", "due_at", postgresql_where=text("state in ('proposed', 'received')")),
         Index("referral_of_term", "state", "state_at", postgresql_where=text("shredded_at is null")),
+        Index("referral_rehearsed", "updated_at", postgresql_where=text("practice")),
         Index("referral_by_key", "key_id", postgresql_where=text("key_id is not null")),
         Index(
             "referral_erased",

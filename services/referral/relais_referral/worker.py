@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from relais_referral.actions.delivering import Deliverer
 from relais_referral.actions.keeping import JOBS
+from relais_referral.actions.rehearsing import rehearse
 from relais_referral.actions.sequencing import follow_directory, sequence
 from relais_referral.directory import Directory
 from relais_referral.sealing import Sealer
@@ -70,13 +71,15 @@ class Worker:
         """Do one round of everything."""
         await one_round(self._database, self._sealer, self._clock)
         await self._follow()
+        await rehearse(self._database, self._sealer, self._clock)
         await sequence(self._database, self._clock())
         await self._deliverer.round()
 
     async def on_and_on(self) -> None:
         """Work until cancelled."""
         self._bell.start()
-        await asyncio.gather(*(_again(part) for part in (self._rounds, self._changes, self._events, self._deliveries)))
+        parts = (self._rounds, self._changes, self._rehearsals, self._events, self._deliveries)
+        await asyncio.gather(*(_again(part) for part in parts))
 
     async def close(self) -> None:
         """Close every connection."""
@@ -98,6 +101,10 @@ class Worker:
     async def _changes(self) -> None:
         await self._follow()
         await asyncio.sleep(DIRECTORY_EVERY_S)
+
+    async def _rehearsals(self) -> None:
+        if not await rehearse(self._database, self._sealer, self._clock):
+            await asyncio.sleep(LOOK_EVERY_S)
 
     async def _events(self) -> None:
         ring = self._bell.next()

@@ -117,7 +117,7 @@ async def test_the_demonstration_is_written_for_its_owner_alone(
     assert done.returncode == 0, done.stderr
     assert stat.S_IMODE(output.stat().st_mode) == 0o600
     demo = json.loads(output.read_text())
-    assert set(demo) == {"base_url", "clients", "counsellors", "administrator"}
+    assert set(demo) == {"base_url", "clients", "counsellors", "administrator", "sandbox"}
     assert set(demo["clients"][0]) == {"organisation_id", "organisation", "client_id", "client_secret", "scopes"}
     assert {"email", "password", "organisation_id", "name"} <= set(demo["counsellors"][0])
     assert {"email", "password", "organisation_id"} <= set(demo["administrator"])
