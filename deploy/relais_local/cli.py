@@ -5,6 +5,7 @@ import asyncio
 import signal
 import sys
 from contextlib import suppress
+from datetime import UTC, datetime
 from importlib.metadata import EntryPoint, entry_points
 from importlib.util import find_spec
 from pathlib import Path
@@ -71,6 +72,32 @@ def up(
     from relais_local.supervisor import Plan, Supervisor  # noqa: PLC0415 - not needed to print help
 
     asyncio.run(Supervisor(Home.from_environment(), Plan.from_environment(demo=demo), _say).run())
+
+
+def backup(
+    folder: Annotated[Path, typer.Argument(help="Where backups are kept, each in a folder named by its time.")],
+    *,
+    keep_days: Annotated[int, typer.Option(min=1, max=30, help="Remove backups of this folder that are older.")] = 30,
+) -> None:
+    """Write every database to a backup; Relais may run meanwhile. Keys and secrets are kept elsewhere."""
+    from relais_local import backups  # noqa: PLC0415 - not needed to print help
+
+    made = asyncio.run(
+        backups.backup(Home.from_environment(), folder, datetime.now(UTC), keep_days=keep_days, say=_say)
+    )
+    _say(f"Backup: {made}")
+
+
+def restore(
+    made: Annotated[Path, typer.Argument(help="The folder of one backup.")],
+    *,
+    replace: Annotated[bool, typer.Option(help="In the place of the data that are there.")] = False,
+) -> None:
+    """Put a backup in the place of an installation's data, all of it or nothing; Relais does not run meanwhile."""
+    from relais_local import backups  # noqa: PLC0415 - not needed to print help
+
+    asyncio.run(backups.restore(Home.from_environment(), made, replace=replace, say=_say))
+    _say("Restored. Start Relais, then see that the keys fit: relais keys show, relais audit verify.")
 
 
 def _say(line: str) -> None:

@@ -81,7 +81,7 @@ async def copy(admin_dsn: str, service: str, source: str, target: str) -> None:
     admin = await asyncpg.connect(admin_dsn)
     try:
         await admin.execute(f'CREATE DATABASE "{target}" TEMPLATE "{source}" OWNER relais_{service}_owner')
-        await _close_to_others(admin, service, target)
+        await close_to_others(admin, service, target)
     finally:
         await admin.close()
 
@@ -122,10 +122,11 @@ async def _make_database(admin: asyncpg.Connection, service: str) -> None:
         await admin.execute(
             f"CREATE DATABASE {database} OWNER relais_{service}_owner TEMPLATE template0 ENCODING 'UTF8'"
         )
-    await _close_to_others(admin, service, database)
+    await close_to_others(admin, service, database)
 
 
-async def _close_to_others(admin: asyncpg.Connection, service: str, database: str) -> None:
+async def close_to_others(admin: asyncpg.Connection, service: str, database: str) -> None:
+    """Let a service alone, and whoever administers the server, open a database."""
     await admin.execute(
         f'REVOKE ALL ON DATABASE "{database}" FROM PUBLIC;'
         f'GRANT CONNECT, TEMPORARY ON DATABASE "{database}" TO relais_{service}'
