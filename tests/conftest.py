@@ -15,6 +15,8 @@ for the disk (`fsync=off`), so tests of crashes start their own (`relais_local.p
 
 import asyncio
 import os
+import random
+import re
 import subprocess
 import sys
 import threading
@@ -22,6 +24,7 @@ from collections.abc import Callable, Coroutine, Iterator
 from itertools import count
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import pytest
 from hypothesis import settings
@@ -33,9 +36,18 @@ from relais_local.postgres import Cluster
 
 pytest_plugins = ["support.stack"]
 
+# The moments of the tests that kill: drawn once for a run, whose processes all inherit it.
+os.environ.setdefault("RELAIS_SEED", str(random.SystemRandom().randrange(10_000)))
+
 # A busy machine makes nothing wrong: no example is timed.
 settings.register_profile("relais", deadline=None)
 settings.load_profile("relais")
+
+
+def pytest_make_parametrize_id(val: object) -> str | None:
+    """Name a parameter that holds an id made by chance without it: a test has the same name in every process."""
+    named = re.sub(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", "id", str(val))
+    return named if named != str(val) and isinstance(val, str | UUID) else None
 
 
 @pytest.fixture(scope="session")

@@ -27,7 +27,7 @@ from relais_shared.client import Client
 
 pytestmark = pytest.mark.anyio
 
-SEED = int(os.environ.get("RELAIS_SEED", str(random.SystemRandom().randrange(10_000))))
+SEED = int(os.environ["RELAIS_SEED"])
 KILLS_OF_SERVICE, KILLS_OF_WORKER, KILLS_OF_DATABASE = 50, 50, 4
 AT_ONCE = 6
 """Hand-overs under way at any moment."""
