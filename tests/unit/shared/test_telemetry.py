@@ -2,9 +2,10 @@
 
 import json
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import pytest
+import structlog
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor, SpanExporter, SpanExportResult
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
@@ -32,6 +33,18 @@ def test_a_span_leaves_with_allowed_attributes_only() -> None:
     assert left.status.status_code is StatusCode.ERROR
 
 
+@pytest.fixture(name="logs_as_before")
+def _logs_as_before() -> Iterator[None]:
+    """Log nowhere that a test set up: its stream is closed when it ends."""
+    root = logging.getLogger()
+    before = root.handlers[:], root.level
+    yield
+    structlog.reset_defaults()
+    structlog.contextvars.clear_contextvars()
+    root.handlers[:], root.level = before
+
+
+@pytest.mark.usefixtures("logs_as_before")
 def test_an_exception_is_logged_without_its_text(capsys: pytest.CaptureFixture[str]) -> None:
     telemetry.set_up_logs("directory")
     try:
