@@ -33,7 +33,7 @@ def _open_desk(chromium: Browser, stack: Stack) -> Iterator[Open]:
     contexts: list[BrowserContext] = []
 
     def opened(account: dict[str, Any], **options: Any) -> Desk:
-        context = chromium.new_context(locale="fr-BE", timezone_id="Europe/Brussels", **options)
+        context = chromium.new_context(**{"locale": "fr-BE", "timezone_id": "Europe/Brussels", **options})
         context.set_default_timeout(WAIT_MS)
         contexts.append(context)
         desk = Desk(context.new_page(), account, stack.base_url)

@@ -217,7 +217,7 @@ async def change_state(request: Request, api: AsVisitor, service_id: UUID, form:
         if problem.status != INVALID:
             raise
         read = await api.get(path)
-        faults = faults_by_field(problem, {**sheet.POINTERS, "/": "closed_until"})
+        faults = faults_by_field(problem, {**sheet.POINTERS, "": "closed_until"})
         written = sheet.Sheet.of(read.body).refused(faults)
         return await _sheet(request, api, written, INVALID, service_id=service_id, version=read.version)
     return back(f"{PATH}/{service_id}", "enregistre")
