@@ -17,7 +17,7 @@ from relais_gateway.domain.scopes import MEANINGS
 from relais_gateway.forwarder import Door
 from relais_gateway.live import Live
 from relais_gateway.receiver import create_receiver
-from relais_gateway.routes import internal, oauth, organisation, reference, traces
+from relais_gateway.routes import admin, internal, oauth, organisation, reference, traces
 from relais_gateway.settings import MIGRATIONS, GatewaySettings
 from relais_gateway.signing import SigningKeys
 from relais_gateway.upstream import Upstream
@@ -147,6 +147,7 @@ def create_app(settings: GatewaySettings | None = None) -> Door:  # noqa: C901, 
         routers=[
             oauth.router,
             organisation.router,
+            admin.router,
             traces.router,
             internal.router,
             reference.router,

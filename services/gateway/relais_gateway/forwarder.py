@@ -151,6 +151,11 @@ class Door:
 
     # ── the route table ────────────────────────────────────────────────────────────────────────────────────────
 
+    def operation(self, method: str, path: str) -> Operation | None:
+        """Answer the operation that a call would reach, or nothing where the path has none of that method."""
+        found = self._table.find(method, path)
+        return found if isinstance(found, Operation) else None
+
     def lay_out(self) -> None:
         """Build the route table from the documents at hand; what declares no scope is refused, and said so."""
         found: list[Operation] = []

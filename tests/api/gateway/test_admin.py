@@ -1,0 +1,125 @@
+"""Whoever runs the platform sees who can do what, changes it, and learns why a call would fail."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+from api.gateway.world import ORGANISATION, PLATFORM, Door
+
+pytestmark = pytest.mark.anyio
+
+HOUSE = f"/v1/organisations/{ORGANISATION['id']}"
+ESSAI, OPERATOR = 0, 1
+ASKED: list[tuple[str, str, Any]] = [
+    ("GET", "/v1/organisations", None),
+    ("GET", HOUSE, None),
+    ("GET", f"{HOUSE}/clients", None),
+    ("PUT", f"{HOUSE}/grants/directory:write", {}),
+    ("DELETE", f"{HOUSE}/grants/directory:read", None),
+    ("POST", "/v1/decisions", {"client_id": "x", "path": "/"}),
+    ("GET", "/v1/audit", None),
+]
+
+
+async def test_nobody_and_no_partner_administers(door: Door) -> None:
+    partner = await door.bearer(ESSAI)
+    for method, path, body in ASKED:
+        assert (await door.ask(method, path, json=body)).status_code == 401, path
+        assert (await door.ask(method, path, json=body, headers=partner)).status_code == 403, path
+    operator = await door.bearer(OPERATOR)
+    for method, path, body in ASKED:
+        if ORGANISATION["id"] in path:
+            gone = await door.ask(method, path.replace(ORGANISATION["id"], str(uuid4())), json=body, headers=operator)
+            assert gone.status_code == 404, path
+
+
+async def test_who_can_do_what_is_told_without_a_secret(door: Door) -> None:
+    operator = await door.bearer(OPERATOR)
+    items = (await door.ask("GET", "/v1/organisations", headers=operator)).json()["items"]
+    assert [one["name"] for one in items] == sorted([ORGANISATION["name"], PLATFORM["name"]])
+    assert (await door.ask("GET", HOUSE, headers=operator)).json() == items[0]
+    assert {grant["scope"]: grant["holds"] for grant in items[0]["grants"]} == dict.fromkeys(
+        ORGANISATION["scopes"], True
+    )
+    assert (items[0]["clients"], items[0]["accounts"], items[0]["agreement"]["text_version"]) == (1, 1, "2026-1")
+    (client,) = (await door.ask("GET", f"{HOUSE}/clients", headers=operator)).json()["items"]
+    assert client.keys() == {"id", "name", "scopes", "active"}
+    await door.change("delete from agreement")
+    again = (await door.ask("GET", HOUSE, headers=operator)).json()
+    assert {grant["scope"]: grant["holds"] for grant in again["grants"]} == {
+        "directory:read": True, "referral:send": False,
+    }  # fmt: skip
+
+
+async def test_a_grant_counts_at_once_for_tokens_already_issued_and_is_written_down(door: Door) -> None:
+    partner, operator = await door.bearer(ESSAI), await door.bearer(OPERATOR)
+    place = f"{HOUSE}/grants/directory:read"
+    assert (await door.ask("DELETE", place, headers=operator)).status_code == 204
+    assert (await door.ask("DELETE", place, headers=operator)).status_code == 404
+    await door.known(lambda state: "directory:read" not in {g.scope for g in state.members[UUID(int=1)].grants})
+    assert (await door.ask("POST", "/v1/directory/echo", headers=partner)).status_code == 403
+    ends_on = (datetime.now(UTC).date() + timedelta(days=3)).isoformat()
+    body = {"themes": ["childcare"], "ends_on": ends_on}
+    assert (await door.ask("PUT", place, json=body, headers=operator)).status_code == 204
+    await door.known(lambda state: "directory:read" in {g.scope for g in state.members[UUID(int=1)].grants})
+    told = await door.ask("POST", "/v1/directory/echo", headers=partner)
+    assert told.json()["actor"]["limits"] == {"directory:read": {"themes": ["childcare"]}}
+    page = (await door.ask("GET", "/v1/audit", params={"subject": ORGANISATION["id"]}, headers=operator)).json()
+    assert [(one["action"], one["facts"]) for one in page["items"]] == [
+        ("grant_written", {"scope": "directory:read", **body}),
+        ("grant_removed", {"scope": "directory:read"}),
+    ]
+    first = (await door.ask("GET", "/v1/audit", params={"limit": 1}, headers=operator)).json()
+    then = {"limit": 1, "cursor": first["next_cursor"]}
+    second = (await door.ask("GET", "/v1/audit", params=then, headers=operator)).json()
+    assert [first["items"][0], second["items"][0]] == page["items"]
+
+
+async def test_what_cannot_be_granted_is_refused_by_name(door: Door) -> None:
+    operator = await door.bearer(OPERATOR)
+    unknown = await door.ask("PUT", f"{HOUSE}/grants/person:self", json={}, headers=operator)
+    assert unknown.status_code == 404
+    platform = f"/v1/organisations/{PLATFORM['id']}/grants/referral:send"
+    without = await door.ask("PUT", platform, json={}, headers=operator)
+    assert (without.status_code, without.json()["errors"][0]["pointer"]) == (422, "/scope")
+    bad = await door.ask("PUT", f"{HOUSE}/grants/directory:read", json={"ends_on": "soon", "x": 1}, headers=operator)
+    assert {fault["pointer"] for fault in bad.json()["errors"]} == {"/ends_on", "/x"}
+
+
+async def test_a_dry_run_names_the_question_that_says_no(door: Door) -> None:
+    operator = await door.bearer(OPERATOR)
+    client = door.demo["clients"][ESSAI]["client_id"]
+
+    async def asked(path: str = "/v1/directory/echo", method: str = "POST", who: str = client) -> dict[str, Any]:
+        body = {"client_id": who, "method": method, "path": path}
+        answer = await door.ask("POST", "/v1/decisions", json=body, headers=operator)
+        assert answer.status_code == 200, answer.text
+        found: dict[str, Any] = answer.json()
+        return found
+
+    async def no(**question: str) -> str:
+        told = await asked(**question)
+        assert not told["allowed"]
+        assert [one["holds"] for one in told["checks"][:-1]] == [True] * (len(told["checks"]) - 1)
+        last: str = told["checks"][-1]["check"]
+        return last
+
+    yes = await asked()
+    assert (yes["allowed"], yes["operation"], yes["scopes"], yes["organisation"]) == (
+        True, "POST /v1/directory/echo", ["directory:read"], "Essai",
+    )  # fmt: skip
+    assert (await asked(path=f"/v1/directory/open/{uuid4()}"))["allowed"]
+    assert await no(path="/v1/nothing") == "operation"
+    assert await no(method="GET") == "operation"
+    assert await no(who="nobody") == "client"
+    assert await no(path="/v1/organisations", method="GET") == "client_may"
+    await door.change("update scope_grant set ends_on = '2020-01-01' where scope = 'directory:read'")
+    await door.known(lambda state: "directory:read" not in state.members[UUID(int=1)].held(datetime.now(UTC).date()))
+    assert await no() == "in_time"
+    await door.change("delete from scope_grant where organisation_id = $1 and scope = 'directory:read'", UUID(int=1))
+    await door.known(lambda state: "directory:read" not in {g.scope for g in state.members[UUID(int=1)].grants})
+    assert await no() == "granted"
+    await door.change("update organisation set active = false where id = $1", UUID(int=1))
+    await door.known(lambda state: not state.members[UUID(int=1)].active)
+    assert await no() == "organisation"
