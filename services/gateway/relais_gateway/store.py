@@ -226,6 +226,19 @@ async def colleagues(connection: Connection, organisation_id: UUID) -> Sequence[
     )
 
 
+async def mailboxes(connection: Connection) -> Sequence[asyncpg.Record]:
+    """Answer every open account: its organisation, e-mail, roles, teams, led teams, and its absence in its columns."""
+    return await connection.fetch(
+        """
+        select a.id, a.organisation_id, a.email, a.roles, b.deputy_id, b.begins_on, b.ends_on,
+            array(select m.team_id::text from team_member m where m.account_id = a.id) as teams,
+            array(select m.team_id::text from team_member m where m.account_id = a.id and m.lead) as leads
+        from account a left join absence b on b.account_id = a.id join organisation o on o.id = a.organisation_id
+        where a.active and o.active
+        """
+    )
+
+
 async def put_absence(  # noqa: PLR0913 - what an absence is
     connection: Connection,
     account_id: UUID,

@@ -22,6 +22,7 @@ T = TypeVar("T")
 
 app = typer.Typer(help="The referral app.", no_args_is_help=True)
 audit = typer.Typer(help="The proof of what happened.", no_args_is_help=True)
+mail = typer.Typer(help="E-mail that came back.", no_args_is_help=True)
 figures = typer.Typer(help="The figures of past months.", no_args_is_help=True)
 keys = typer.Typer(help="The wrapping keys of sealed data.", no_args_is_help=True)
 console = Console()
@@ -190,3 +191,28 @@ async def _with_database(settings: ReferralSettings, work: Callable[[Database], 
         return await work(database)
     finally:
         await database.close()
+
+
+@mail.command("bounce")
+def take_bounce(
+    *, recipient: Annotated[str, typer.Option(help="The address that it came back to, as the envelope has it.")]
+) -> None:
+    """Take a message that came back, from standard input: the mail server pipes it here."""
+    import sys
+
+    from relais_referral.actions import mailing
+    from relais_referral.mailing import undelivered
+
+    settings = ReferralSettings.load()
+    if not undelivered(sys.stdin.buffer.read()):
+        # A delay, an absence note: nothing of it is final.
+        return
+
+    async def run() -> bool:
+        database = Database(settings)
+        try:
+            return await mailing.bounce(database, settings, recipient, utc_now())
+        finally:
+            await database.close()
+
+    console.print("noted" if asyncio.run(run()) else "not one of ours")

@@ -1,6 +1,6 @@
 """The tables of the referral app; what is hers stands in `sealed_part` alone."""
 
-from datetime import date, datetime
+from datetime import date, datetime, time
 from typing import Any, ClassVar
 from uuid import UUID
 
@@ -207,6 +207,7 @@ class EventRow(Table, table=True):
         sa_column=Column(BigInteger, nullable=False, server_default=text("pg_current_xact_id()::text::bigint")),
         description="The transaction that wrote it: by it the sequencer finds what was committed since it last looked.",
     )
+    traceparent: str | None = Field(default=None, description="The trace that it happened in; no part of the chain.")
 
 
 class Access(Table, table=True):
@@ -505,6 +506,41 @@ class Delivery(Table, table=True):
     lease: UUID | None = None
     leased_until: datetime | None = _instant(nullable=True)
     ended_at: datetime | None = _instant(nullable=True)
+
+
+class Mail(Table, table=True):
+    """A notice by e-mail to one side of a referral; whom it goes to is found when it leaves."""
+
+    __table_args__ = (
+        Index("mail_due", "next_at", postgresql_where=text("state = 'waiting'")),
+        Index("mail_of_letter", "letter"),
+    )
+
+    event_id: UUID = Field(primary_key=True)
+    party: str = Field(primary_key=True)
+    mailbox: bytes = Field(
+        sa_column=Column(LargeBinary, primary_key=True, nullable=False),
+        description="Keyed hash of the address; empty until it is known whom it goes to.",
+    )
+    referral_id: UUID = _of_referral()
+    organisation_id: UUID
+    at: datetime = _instant()
+    state: str
+    attempts: int = 0
+    next_at: datetime | None = _instant(nullable=True)
+    leased_until: datetime | None = _instant(nullable=True)
+    account_id: UUID | None = None
+    letter: UUID | None = Field(default=None, description="The message that it left in.")
+
+
+class Mailbox(Table, table=True):
+    """What was chosen for an address, or became of it; the address itself stands nowhere."""
+
+    hash: bytes = _bytes(primary=True)
+    mode: str
+    quiet_from: time
+    quiet_until: time
+    bounced_at: datetime | None = _instant(nullable=True)
 
 
 class FigureMonth(Table, table=True):

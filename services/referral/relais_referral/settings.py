@@ -1,9 +1,9 @@
 """Settings of the referral app."""
 
 from pathlib import Path
-from typing import ClassVar, Final
+from typing import ClassVar, Final, Literal, Self
 
-from pydantic import Field
+from pydantic import EmailStr, Field, SecretStr, model_validator
 from pydantic_settings import SettingsConfigDict
 
 from relais_shared.settings import ServiceSettings
@@ -26,3 +26,22 @@ class ReferralSettings(ServiceSettings):
         default=False,
         description="Also call `http` on this very machine: for demonstration and development alone.",
     )
+    smtp_host: str | None = Field(default=None, description="Server that takes our e-mail; none: no e-mail leaves.")
+    smtp_port: int = Field(default=587, description="Its port.")
+    smtp_security: Literal["starttls", "none"] = Field(
+        default="starttls", description="`none` to a server on this very machine alone."
+    )
+    smtp_user: str | None = Field(default=None, description="Who signs in there; none: nobody has to.")
+    smtp_password: SecretStr | None = Field(default=None, description="With which password.")
+    smtp_from: EmailStr = Field(default="relais@localhost.example", description="Whom our e-mail comes from.")
+    smtp_bounces_to: EmailStr = Field(
+        default="relais-bounce@localhost.example",
+        description="Where what comes back is taken, with `+anything` before the @ (`relais mail bounce` reads it).",
+    )
+    smtp_timezone: str = Field(default="Europe/Brussels", description="Whose clocks quiet hours are read from.")
+
+    @model_validator(mode="after")
+    def _sealed_on_the_way(self) -> Self:
+        if self.smtp_host and self.smtp_security == "none" and self.smtp_host not in {"localhost", "127.0.0.1", "::1"}:
+            raise ValueError("RELAIS_REFERRAL_SMTP_SECURITY: `none` is for a server on this very machine alone.")
+        return self

@@ -5,10 +5,14 @@ import signal
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, Final
 
+from opentelemetry.instrumentation.utils import suppress_instrumentation
+
 from relais_referral.actions.delivering import Deliverer
 from relais_referral.actions.keeping import JOBS
+from relais_referral.actions.mailing import Mailer
 from relais_referral.actions.rehearsing import rehearse
 from relais_referral.actions.sequencing import follow_directory, sequence
+from relais_referral.colleagues import Colleagues
 from relais_referral.directory import Directory
 from relais_referral.sealing import Sealer
 from relais_referral.settings import ReferralSettings
@@ -28,6 +32,9 @@ LOOK_EVERY_S: Final = 1.0
 
 DIRECTORY_EVERY_S: Final = 2.0
 """The directory does not ring: its changes are asked for."""
+
+MAIL_EVERY_S: Final = 10.0
+"""What happens together is told in one letter."""
 
 AGAIN_S: Final = 1.0
 """After a fault, such as a database that is away, the work goes on this soon."""
@@ -64,6 +71,8 @@ class Worker:
         self._sealer = Sealer.load(settings.home)
         self._outside = Outside()
         self._directory = Directory(open_client(settings.directory_url), Keyring.load(settings))
+        self._colleagues = Colleagues(open_client(settings.gateway_url), Keyring.load(settings))
+        self._mailer = Mailer(self._database, settings, self._colleagues, clock)
         self._deliverer = Deliverer(self._database, settings, self._outside, clock)
         self._bell = Bell(settings.dsn.get_secret_value(), EVENTS_CHANNEL, FEED_CHANNEL)
 
@@ -74,11 +83,12 @@ class Worker:
         await rehearse(self._database, self._sealer, self._clock)
         await sequence(self._database, self._clock())
         await self._deliverer.round()
+        await self._tell_by_mail()
 
     async def on_and_on(self) -> None:
         """Work until cancelled."""
         self._bell.start()
-        parts = (self._rounds, self._changes, self._rehearsals, self._events, self._deliveries)
+        parts = (self._rounds, self._changes, self._rehearsals, self._events, self._deliveries, self._mail)
         await asyncio.gather(*(_again(part) for part in parts))
 
     async def close(self) -> None:
@@ -86,6 +96,7 @@ class Worker:
         await self._bell.stop()
         await self._outside.close()
         await self._directory.client.aclose()
+        await self._colleagues.client.aclose()
         await self._database.close()
 
     async def _rounds(self) -> None:
@@ -105,6 +116,16 @@ class Worker:
     async def _rehearsals(self) -> None:
         if not await rehearse(self._database, self._sealer, self._clock):
             await asyncio.sleep(LOOK_EVERY_S)
+
+    async def _tell_by_mail(self) -> None:
+        try:
+            await self._mailer.round()
+        except Unavailable:
+            telemetry.get_logger().info("colleagues not asked")
+
+    async def _mail(self) -> None:
+        await self._tell_by_mail()
+        await asyncio.sleep(MAIL_EVERY_S)
 
     async def _events(self) -> None:
         ring = self._bell.next()
@@ -127,13 +148,15 @@ async def work(settings: ReferralSettings, *, once: bool = False, clock: Clock =
         once: One round, then the end.
         clock: Answers the present instant.
     """
-    telemetry.set_up_logs(settings.service)
+    telemetry.set_up(settings)
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     worker = Worker(settings, clock)
     try:
-        working = asyncio.ensure_future(worker.once() if once else worker.on_and_on())
+        # Nobody asked for these rounds: only what goes on with somebody's trace leaves one.
+        with suppress_instrumentation():
+            working = asyncio.ensure_future(worker.once() if once else worker.on_and_on())
         ending = asyncio.ensure_future(stop.wait())
         await asyncio.wait({working, ending}, return_when=asyncio.FIRST_COMPLETED)
         ending.cancel()
@@ -143,6 +166,7 @@ async def work(settings: ReferralSettings, *, once: bool = False, clock: Clock =
         await asyncio.gather(working, ending, return_exceptions=True)
     finally:
         await worker.close()
+        telemetry.stop()
 
 
 async def _again(part: Callable[[], Awaitable[None]]) -> None:

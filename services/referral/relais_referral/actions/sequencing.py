@@ -7,7 +7,7 @@ from uuid import UUID, uuid4
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from relais_referral import store, store_events
+from relais_referral import store, store_events, store_mail
 from relais_referral.directory import Changes, Directory
 from relais_referral.domain.events import Public, Told, directory_change, told
 from relais_referral.models import FeedRow, Referral
@@ -149,9 +149,12 @@ async def _take_changes(tx: AsyncSession, page: Changes, now: datetime, *, tell:
 
 
 async def forget_events(database: Database, sealer: object, clock: Clock) -> int:
-    """Forget deliveries and events past their time."""
+    """Forget deliveries, letters and events past their time."""
     del sealer
     now = clock()
     async with database.write() as tx:
         await store.begin(tx, WORKER)
-        return await store_events.forget(tx, deliveries_before=now - DELIVERIES_KEPT, feed_before=now - FEED_KEPT)
+        letters = await store_mail.forget(tx, now - store_mail.KEPT)
+        return letters + await store_events.forget(
+            tx, deliveries_before=now - DELIVERIES_KEPT, feed_before=now - FEED_KEPT
+        )
