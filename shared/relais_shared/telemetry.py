@@ -3,12 +3,14 @@
 import logging
 import os
 import sys
-from collections.abc import Mapping, MutableMapping, Sequence
+from collections.abc import Iterator, Mapping, MutableMapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import structlog
 from fastapi.telemetry import TelemetryConfig
 from opentelemetry import metrics, trace
+from opentelemetry.context import Context
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.exporter.prometheus import PrometheusMetricReader
 from opentelemetry.instrumentation.asyncpg import AsyncPGInstrumentor
@@ -17,6 +19,7 @@ from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
+from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from relais_shared.settings import ServiceSettings
@@ -121,6 +124,8 @@ def _cut(span: ReadableSpan) -> ReadableSpan:
     )
 
 
+_W3C = TraceContextTextMapPropagator()
+
 QUIET = frozenset({"/healthz", "/readyz", "/metrics", "/openapi.json"})
 """Paths that leave no trace of their own."""
 
@@ -219,6 +224,22 @@ def traceresponse() -> str | None:
     if not context.is_valid:
         return None
     return f"00-{context.trace_id:032x}-{context.span_id:016x}-{context.trace_flags:02x}"
+
+
+@contextmanager
+def going_on(name: str, traceparent: str | None) -> Iterator[dict[str, str]]:
+    """Do something in a trace that began elsewhere, as a span of its own; answer the headers that pass it on.
+
+    Args:
+        name: Of the span.
+        traceparent: As `traceresponse` wrote it; a new trace begins where there is none.
+    """
+    carrier = {"traceparent": traceparent} if traceparent else {}
+    before = _W3C.extract(carrier, context=Context())
+    with tracer().start_as_current_span(name, context=before, kind=trace.SpanKind.PRODUCER):
+        headers: dict[str, str] = {}
+        _W3C.inject(headers)
+        yield headers
 
 
 def tracer() -> trace.Tracer:

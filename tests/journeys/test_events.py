@@ -83,7 +83,7 @@ def test_a_partner_is_told_in_three_ways(stack: Stack, receiver: tuple[str, Queu
         with ben.stream("GET", "/v1/events/stream", timeout=httpx.Timeout(WITHIN_S)) as stream:
             assert stream.status_code == 200
             lines = stream.iter_lines()
-            ana.post(f"{place}/propose", headers=if_match(ana.get(place)))
+            proposed = ana.post(f"{place}/propose", headers=if_match(ana.get(place)))
             streamed = [next_event(lines, referral)]
             accepted = ben.post(
                 f"{place}/accept", headers=if_match(ben.get(place)), json={"counsellor": {"name": "Ben Noel"}}
@@ -93,6 +93,9 @@ def test_a_partner_is_told_in_three_ways(stack: Stack, receiver: tuple[str, Queu
         taken = [called.get(timeout=WITHIN_S) for _ in range(2)]
         told = [Webhook(made["secret"]).verify(body, headers)["data"] for headers, body in taken]
         assert told == streamed
+        # One trace, from the door through the step to the receiver.
+        traces = [headers["traceparent"].split("-")[1] for headers, _ in taken]
+        assert traces == [one.headers["traceresponse"].split("-")[1] for one in (proposed, accepted)]
         assert [one["type"] for one in told] == ["referral.proposed", "referral.accepted"]
         assert told[0]["subject"] == f"{stack.base_url}{place}"
         assert ben.get(told[0]["subject"]).json()["state"] == "accepted"

@@ -310,11 +310,16 @@ def event_page(
 
 
 def create_webhook(
-    url: str, *, types: Sequence[str] | None = None, description: str | None = None, practice: bool = False
+    url: str,
+    *,
+    types: Sequence[str] | None = None,
+    description: str | None = None,
+    practice: bool = False,
+    key: str | None = None,
 ) -> Call[Endpoint]:
     """Register where your events are sent; keep its `secret`, shown this once."""
     body = _told(url=url, types=types, description=description, practice=practice)
-    return Call("POST", "/v1/webhooks", _into(Endpoint), body=body)
+    return _post("/v1/webhooks", Endpoint, body, key=key)
 
 
 def list_webhooks() -> Call[Page[Endpoint]]:

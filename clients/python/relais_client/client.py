@@ -12,8 +12,10 @@ import httpx
 
 from relais_client import calls
 from relais_client.bookmarks import Bookmark
-from relais_client.exchange import Ask, Call, Session, Told
+from relais_client.exchange import PASSING, Ask, Call, Session, Told
 from relais_client.models import Event, EventPage, Page
+from relais_client.problems import problem_of
+from relais_client.streams import EventLines
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -141,6 +143,21 @@ class Operations:
         one._headers = {"Relais-On-Behalf-Of": user}  # noqa: SLF001 - our own copy
         return one
 
+    def _stream_of(
+        self, lines: EventLines, query: Mapping[str, Any]
+    ) -> tuple[str, Mapping[str, Any], Mapping[str, str]]:
+        # After an event was read, the cursor of the beginning says nothing any more.
+        after = {"Last-Event-ID": lines.last_id} if lines.last_id else {}
+        more = {name: value for name, value in query.items() if name != "cursor" or not after}
+        return "/v1/events/stream", more, {**self._headers, **after}
+
+    def _refused(self, answer: httpx.Response) -> None:
+        """Raise what will not pass; a token that ended, and whoever restarts or is busy, is asked again."""
+        if answer.status_code == httpx.codes.UNAUTHORIZED:
+            self._session.forget_token()
+        elif answer.status_code not in {429, *PASSING}:
+            raise problem_of(answer)
+
     def _steps(self, call: Call[T]) -> Generator[Ask, Told, T]:
         return self._session.exchange(call, self._headers)
 
@@ -218,6 +235,45 @@ class Relais(Operations):
             if not page.more:
                 return
             call = call.after(page.next_cursor)
+
+    def follow(self, after: str | None = None, **query: Any) -> Iterator[Event]:  # noqa: ANN401 - type, practice
+        """Follow events as they happen, for as long as you iterate; a cut stream is opened again where it was.
+
+        Args:
+            after: The id of the last event that you took; from now on where None.
+            query: `type` (a list), `practice`, `cursor`.
+
+        Raises:
+            Problem: Relais refuses it: the right has gone, or it was away for too long.
+        """
+        lines = EventLines(after)
+        while True:
+            try:
+                yield from self._stream(lines, query)
+            except httpx.TransportError:
+                lines.cut()
+            time.sleep(lines.wait_s)
+
+    def _stream(self, lines: EventLines, query: Mapping[str, Any]) -> Iterator[Event]:
+        steps, told = self._session.opening(*self._stream_of(lines, query)), None
+        while True:
+            try:
+                told = self._do(steps.send(told))
+            except StopIteration as done:
+                request: httpx.Request = done.value
+                break
+        answer = self._http.send(request, stream=True)
+        try:
+            if not answer.is_success:
+                answer.read()
+                self._refused(answer)
+                return
+            for line in answer.iter_lines():
+                if (event := lines.read(line)) is not None:
+                    yield event
+        finally:
+            answer.close()
+            lines.cut()
 
     def consume(self, bookmark: Bookmark, take: Callable[[Event], object], **query: Any) -> int:  # noqa: ANN401 - as above
         """Take every event after a stored cursor, in order, and store how far that came; answer how many.
@@ -313,6 +369,38 @@ class AsyncRelais(Operations):
             if not page.more:
                 return
             call = call.after(page.next_cursor)
+
+    async def follow(self, after: str | None = None, **query: Any) -> AsyncIterator[Event]:  # noqa: ANN401 - as above
+        """Follow events as they happen; as `Relais.follow`, with `async for`."""
+        lines = EventLines(after)
+        while True:
+            try:
+                async for event in self._stream(lines, query):
+                    yield event
+            except httpx.TransportError:
+                lines.cut()
+            await asyncio.sleep(lines.wait_s)
+
+    async def _stream(self, lines: EventLines, query: Mapping[str, Any]) -> AsyncIterator[Event]:
+        steps, told = self._session.opening(*self._stream_of(lines, query)), None
+        while True:
+            try:
+                told = await self._do(steps.send(told))
+            except StopIteration as done:
+                request: httpx.Request = done.value
+                break
+        answer = await self._http.send(request, stream=True)
+        try:
+            if not answer.is_success:
+                await answer.aread()
+                self._refused(answer)
+                return
+            async for line in answer.aiter_lines():
+                if (event := lines.read(line)) is not None:
+                    yield event
+        finally:
+            await answer.aclose()
+            lines.cut()
 
     async def consume(self, bookmark: Bookmark, take: Callable[[Event], Awaitable[object]], **query: Any) -> int:  # noqa: ANN401 - as above
         """Take every event after a stored cursor; as `Relais.consume`, with a `take` that is awaited."""

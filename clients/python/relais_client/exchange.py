@@ -120,6 +120,24 @@ class Session:
                 raise Unreachable(f"{call.method} {self.base_url}: {type(told).__name__}") from told
         raise AssertionError  # count() does not end
 
+    def opening(
+        self, path: str, query: Mapping[str, Any], headers: Mapping[str, str]
+    ) -> Generator[Ask, Told, httpx.Request]:
+        """Answer the request that opens a stream, with a token that is still good.
+
+        Raises:
+            TokenRefused: It gave no token.
+            Unreachable: No answer came.
+        """
+        token = self._token if self._token and time.monotonic() < self._renew_at else (yield from self._new_token())
+        call: Call[None] = Call("GET", path, lambda _answer: None, query=query)
+        asked = {**headers, "Accept": "text/event-stream", "Authorization": f"Bearer {token}"}
+        return self._request(call, asked)
+
+    def forget_token(self) -> None:
+        """Take a new token next time."""
+        self._token = None
+
     def _request(self, call: Call[Any], headers: Mapping[str, str]) -> httpx.Request:
         query = {name: value for name, value in call.query.items() if value is not None}
         return httpx.Request(

@@ -50,6 +50,7 @@ from relais_referral.models import (
 from relais_shared.auth import Actor
 from relais_shared.refusals import NotFound
 from relais_shared.registry import known
+from relais_shared.telemetry import traceresponse
 
 UNKNOWN = "There is no such referral, or it is not yours to know of."
 
@@ -402,6 +403,7 @@ def add_event(  # noqa: PLR0913 - all that an event says
             data=dict(draft.data),
             previous=draft.previous,
             hash=hash_,
+            traceparent=traceresponse(),
         )
     )
     referral.event_count, referral.event_head = draft.number, hash_

@@ -300,6 +300,19 @@ async def last_position(tx: AsyncSession) -> int:
     return await tx.scalar(select(func.max(FeedRow.position))) or 0
 
 
+async def traces(tx: AsyncSession, event_ids: Iterable[UUID]) -> dict[UUID, str]:
+    """Answer the trace that each event happened in (`traceparent`), where there was one."""
+    rows = await tx.execute(
+        select(col(FeedRow.id), col(EventRow.traceparent))
+        .join(
+            EventRow,
+            (col(EventRow.referral_id) == col(FeedRow.referral_id)) & (col(EventRow.number) == col(FeedRow.number)),
+        )
+        .where(col(FeedRow.id).in_(list(event_ids)), col(EventRow.traceparent).is_not(None))
+    )
+    return {id_: traceparent for id_, traceparent in rows if traceparent}
+
+
 # ── endpoints ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
 

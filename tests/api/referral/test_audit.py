@@ -201,8 +201,8 @@ async def asked(world: World, query: str) -> list[asyncpg.Record]:
 
 
 async def test_whatever_is_done_to_the_events_shows_and_the_first_bad_one_is_named(log: Log) -> None:
-    # `written_in` is no fact of an event: which transaction wrote it, for the feed's order alone.
-    assert set(EVENTS) | {"written_in"} == await columns(log.world, "event")
+    # No facts of an event: which transaction wrote it, for the feed's order, and in which trace, for webhooks.
+    assert set(EVENTS) | {"written_in", "traceparent"} == await columns(log.world, "event")
     [row] = await asked(log.world, f"select id, event_count from referral where id = {ONE}")
     last = row["event_count"]
     assert await log.faults() == []
@@ -230,7 +230,7 @@ async def test_events_rewritten_without_the_key_show_in_the_head_of_their_day(lo
     rows = await asked(log.world, f"select * from event where referral_id = {ONE} order by number")
     previous, statements = START, []
     for row in rows:
-        said = {name: value for name, value in row.items() if name != "written_in"}
+        said = {name: value for name, value in row.items() if name not in {"written_in", "traceparent"}}
         event = chain.Event(**{**said, "data": json.loads(row["data"]), "actor": "x", "previous": previous})
         previous = chain.digest(event)
         statements.append(

@@ -4,7 +4,7 @@ import asyncio
 import random
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID, uuid4
@@ -26,7 +26,7 @@ from relais_shared.clock import Clock, utc_now
 from relais_shared.db import Database
 from relais_shared.outside import ForbiddenAddress, Target, target
 from relais_shared.registry import known
-from relais_shared.telemetry import get_logger
+from relais_shared.telemetry import get_logger, going_on
 
 AT_ONCE: Final = 100
 """Sendings of one worker under way: mostly waiting for others to answer."""
@@ -52,6 +52,7 @@ class Sending:
     url: str
     secrets: Secrets
     item: EventItem
+    traceparent: str | None = None
 
 
 class Deliverer:
@@ -130,7 +131,8 @@ class Deliverer:
                     row.lease, row.leased_until = uuid4(), now + LEASE
                     secrets = self._box.open(endpoint.id, bytes(endpoint.secrets))
                     found.append(Sending(endpoint.id, endpoint.organisation_id, row.lease, endpoint.url, secrets, told))
-        return found
+            begun = await store_events.traces(tx, [one.item.id for one in found]) if found else {}
+        return [replace(one, traceparent=begun.get(one.item.id)) for one in found]
 
     async def _told_now(self, tx: AsyncSession, organisation_id: UUID, row: Delivery) -> EventItem | None:
         """Answer a delivery as its organisation may know of it at this moment, by the registry's copy."""
@@ -159,9 +161,11 @@ class Deliverer:
         body = payload(one.item)
         headers = {"Content-Type": "application/json", **one.secrets.headers(one.item.id, body, now)}
         try:
-            answer = await self._outside.post(
-                self._target(one.url), body, headers, before_sending=lambda: self._still_told(one)
-            )
+            # One trace from the door to the receiver: the sending belongs to the request that caused the event.
+            with going_on("POST webhook", one.traceparent) as told:
+                answer = await self._outside.post(
+                    self._target(one.url), body, {**headers, **told}, before_sending=lambda: self._still_told(one)
+                )
         except ForbiddenAddress:
             return Outcome(fault="address")
         except Unreached as fault:

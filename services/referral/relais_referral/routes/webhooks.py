@@ -10,7 +10,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from relais_referral import store, store_events
 from relais_referral.actions import webhooks
 from relais_referral.domain.webhooks import DeliveryState
-from relais_referral.models import Delivery, Endpoint
+from relais_referral.models import Delivery, Endpoint, Idempotency
+from relais_referral.problems import TABLE
 from relais_referral.schemas_events import (
     AttemptView,
     DeliveryPage,
@@ -29,12 +30,13 @@ from relais_referral.schemas_events import (
 from relais_referral.settings import ReferralSettings
 from relais_referral.signing import SecretBox
 from relais_referral.store import Caller
-from relais_shared import problems
+from relais_shared import idempotency, problems
 from relais_shared.auth import Actor, requires
 from relais_shared.client import Outside
 from relais_shared.clock import Now
 from relais_shared.db import ReadTx, WriteTx
 from relais_shared.http import CursorCodec, IfMatch, etag, next_link
+from relais_shared.idempotency import OptionalKey, Replay, recall, remember
 from relais_shared.outside import ForbiddenAddress, target
 from relais_shared.refusals import (
     Fault,
@@ -55,6 +57,16 @@ MayManage = Annotated[Actor, requires("webhook:manage")]
 
 _READ: Final[Any] = problems.responses(Unauthenticated, ScopeMissing, NotFound, InvalidInput)
 _WRITE: Final[Any] = problems.responses(MalformedRequest, Unauthenticated, ScopeMissing, NotFound, InvalidInput)
+_MAKE: Final[Any] = problems.responses(
+    MalformedRequest,
+    Unauthenticated,
+    ScopeMissing,
+    NotFound,
+    idempotency.StillRunning,
+    InvalidInput,
+    idempotency.KeyReused,
+    table=TABLE,
+)
 _CHANGE: Final[Any] = problems.responses(
     MalformedRequest, Unauthenticated, ScopeMissing, NotFound, StaleVersion, VersionRequired, InvalidInput
 )
@@ -116,18 +128,33 @@ def _told(response: Response, row: Endpoint) -> None:
     response.headers["Cache-Control"] = "no-store"
 
 
-@router.post("", status_code=201, response_model=EndpointMade, responses=_WRITE)
+@router.post("", status_code=201, response_model=EndpointMade, responses=_MAKE)
 async def create_webhook(
-    request: Request, response: Response, wanted: EndpointInput, actor: MayManage, box: Box, tx: WriteTx, now: Now
+    request: Request,
+    response: Response,
+    wanted: EndpointInput,
+    actor: MayManage,
+    key: OptionalKey,
+    box: Box,
+    tx: WriteTx,
+    now: Now,
 ) -> EndpointMade:
-    """Register where your events are sent; the answer shows the secret, this once.
+    """Register where your events are sent; the answer shows the secret, this once (and to a repeat with its key).
 
     Sent is what your organisation may know of with its other scopes: `webhook:manage` alone receives nothing of
     referrals.
     """
     await _judge_url(request, wanted.url)
     await store.begin(tx, Caller(actor))
-    row, secrets = await webhooks.register(tx, box, _own(actor), wanted, now)
+    own = _own(actor)
+    done = await recall(tx, Idempotency, key, own, now) if key is not None else None
+    if done is not None:
+        row = await store_events.endpoint(tx, done.resource_id, own)
+        secrets = box.open(row.id, bytes(row.secrets))
+    else:
+        row, secrets = await webhooks.register(tx, box, own, wanted, now)
+        if key is not None:
+            remember(tx, Idempotency, key, own, now, done=Replay(201, row.id))
     response.headers["Location"] = f"/v1/webhooks/{row.id}"
     _told(response, row)
     return EndpointMade(**_view(row, {}, box, now), secret=secrets.current.secret)
