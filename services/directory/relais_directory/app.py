@@ -15,6 +15,7 @@ from relais_directory.openings import Openings
 from relais_directory.problems import TABLE
 from relais_directory.routes import (
     exports,
+    fhir,
     following,
     hsds,
     imports,
@@ -102,6 +103,7 @@ def create_app(settings: DirectorySettings | None = None) -> FastAPI:
             imports.router,
             exports.router,
             hsds.router,
+            fhir.router,
             registry.router(OrganisationCopy),
         ],
         migrations=MIGRATIONS,

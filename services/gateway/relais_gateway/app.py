@@ -17,7 +17,7 @@ from relais_gateway.domain.scopes import MEANINGS
 from relais_gateway.forwarder import Door
 from relais_gateway.live import Live
 from relais_gateway.receiver import create_receiver
-from relais_gateway.routes import admin, internal, oauth, organisation, reference, traces
+from relais_gateway.routes import admin, fhir, internal, oauth, organisation, reference, traces
 from relais_gateway.settings import MIGRATIONS, GatewaySettings
 from relais_gateway.signing import SigningKeys
 from relais_gateway.upstream import Upstream
@@ -151,6 +151,7 @@ def create_app(settings: GatewaySettings | None = None) -> Door:  # noqa: C901, 
             traces.router,
             internal.router,
             reference.router,
+            fhir.router,
             reference.pages,
             pages.router,
         ],

@@ -8,6 +8,7 @@ from typing import Final
 
 from fastapi import FastAPI
 
+from relais_referral.colleagues import Colleagues
 from relais_referral.directory import Directory
 from relais_referral.models import OrganisationCopy
 from relais_referral.problems import TABLE
@@ -16,8 +17,10 @@ from relais_referral.routes import (
     consents,
     conversation,
     events,
+    fhir,
     figures,
     guests,
+    mailboxes,
     person,
     referrals,
     steps,
@@ -58,6 +61,7 @@ def create_app(
     @asynccontextmanager
     async def opened(app: FastAPI) -> AsyncIterator[None]:
         async with open_client(settings.gateway_url) as gateway, app.state.directory.client:
+            app.state.colleagues = Colleagues(gateway, app.state.keyring)
             pulling = asyncio.create_task(
                 registry.keep_pulling(app.state.database, OrganisationCopy, gateway, app.state.keyring)
             )
@@ -87,6 +91,9 @@ def create_app(
             guests.router,
             events.router,
             webhooks.router,
+            mailboxes.router,
+            fhir.router,
+            mailboxes.door,
             figures.router,
             registry.router(OrganisationCopy),
         ],

@@ -6,6 +6,7 @@ import httpx
 import pytest
 from api.referral.her import PICTURES
 from api.referral.test_conference import operations as of_conference
+from api.referral.test_fhir import operations as in_fhir
 from api.referral.world import (
     BODIES,
     OUTSIDER,
@@ -94,6 +95,7 @@ OF_NO_REFERRAL = {
     ("POST", "/v1/webhooks/{webhook_id}/replay"), ("GET", "/v1/webhooks/{webhook_id}/deliveries"),
     ("GET", "/v1/webhooks/{webhook_id}/deliveries/{event_id}"),
     ("POST", "/v1/webhooks/{webhook_id}/deliveries/{event_id}/replay"),
+    ("GET", "/fhir/Task"), ("GET", "/v1/mailboxes/mine"), ("PUT", "/v1/mailboxes/mine"),
     ("GET", "/v1/figures"), ("GET", "/v1/figures/sent"), ("GET", "/v1/figures/received"),
 }  # fmt: skip
 """What is guarded and names no referral; what is open to all is judged in the files of its doors."""
@@ -115,6 +117,7 @@ async def test_every_operation_has_its_row(world: World) -> None:
         rows = {(method, path.replace(told, named)) for method, path in rows}
     seats = of_conference("{referral_id}", "{conference_id}", "{decision_id}", "{consent_id}")
     rows |= {(method, path) for method, path, _ in seats.values()}
+    rows |= {("GET", path) for path in in_fhir("{id}", "{id}")}
     assert rows | OF_NO_REFERRAL == guarded
 
 

@@ -85,7 +85,7 @@ async def service(request: Request, service_id: UUID, _actor: MayRead, now: Now)
         reported = await upkeep_store.open_reports(connection, service_id) if row else []
     if row is None or row["status"] == "draft":
         raise NotFound("The directory has no such service.")
-    view = _view(row, places, now) | {"reports": [dict(one) for one in reported]}
+    view = view_of(row, places, now) | {"reports": [dict(one) for one in reported]}
     body = orjson.dumps(view, default=str)
     headers = {"ETag": etag(sha256(body).hexdigest()[:20])}
     if request.headers.get("if-none-match") == headers["ETag"]:
@@ -158,7 +158,8 @@ async def check_conditions(service_id: UUID, told: Said, _actor: MayRead, connec
     }
 
 
-def _view(row: store.Row, places: Sequence[store.Row], now: datetime) -> dict[str, Any]:
+def view_of(row: store.Row, places: Sequence[store.Row], now: datetime) -> dict[str, Any]:
+    """Answer all that is known of a service, from its row and those of its places."""
     record = ServiceRecord.model_validate_json(row["record_text"])
     profile = OrganisationProfile.model_validate_json(row["organisation_record"])
     told = row["assured_on"]
