@@ -1,4 +1,7 @@
-"""Workers are killed while they send: every event arrives, in order for each referral."""
+"""Workers are killed while they send: every event arrives, in order for each referral.
+
+`RELAIS_EVENTS=10000` sends more than a submission does, and kills more often.
+"""
 
 import asyncio
 import os
@@ -19,8 +22,11 @@ from relais_local.databases import Access
 
 pytestmark = pytest.mark.anyio
 
-HANDOVERS = 6
-STEPS = ("r.receive", "r.accept", "r.plan_meeting", "r.replan")
+EVENTS = int(os.environ.get("RELAIS_EVENTS", "30"))
+HANDOVERS = 6 if EVENTS < 1_000 else 40
+STEPS = ("r.receive", "r.accept", "r.plan_meeting", *["r.replan"] * (EVENTS // HANDOVERS - 4))
+KILLED_EVERY_S = 3.0
+"""Where more is sent, a worker dies this often."""
 
 
 class _Now(Moment):
@@ -50,6 +56,21 @@ def end(workers: list[subprocess.Popen[bytes]]) -> None:
         one.wait()
 
 
+def replace_one(workers: list[subprocess.Popen[bytes]], dsn: str) -> None:
+    """Kill the oldest worker and start another."""
+    victim = workers.pop(0)
+    victim.kill()
+    victim.wait()
+    workers.append(a_worker(dsn))
+
+
+async def killed_on_and_on(workers: list[subprocess.Popen[bytes]], dsn: str) -> None:
+    """Kill a worker again and again, while events are written and sent."""
+    while True:
+        await asyncio.sleep(KILLED_EVERY_S)
+        replace_one(workers, dsn)
+
+
 async def test_killed_senders_lose_nothing_and_turn_nothing_around(
     home: Path, fresh_database: Callable[[str], Access], anyio_backend: str
 ) -> None:
@@ -69,6 +90,7 @@ async def test_killed_senders_lose_nothing_and_turn_nothing_around(
             # The second that comes is never answered: whoever sent it will be killed over it.
             receiver.answers = [204, "slow"]
         workers += [a_worker(access.dsn) for _ in range(2)]
+        kills = asyncio.create_task(killed_on_and_on(workers, access.dsn)) if EVENTS >= 1_000 else None
         handovers = [await world.between(SENDER, RECIPIENT).proposed() for _ in range(HANDOVERS)]
         for step in STEPS:
             await asyncio.gather(*(one.walk(step) for one in handovers))
@@ -76,15 +98,14 @@ async def test_killed_senders_lose_nothing_and_turn_nothing_around(
         async def killed_in_the_middle(receiver: Receiver) -> None:
             while len(receiver.asked) < 2 or receiver.answers:  # noqa: ASYNC110 - a receiver tells nobody
                 await asyncio.sleep(0.02)
-            victim = workers.pop(0)
-            victim.kill()
-            victim.wait()
-            workers.append(a_worker(access.dsn))
+            replace_one(workers, access.dsn)
 
         for receiver in receivers:
             await killed_in_the_middle(receiver)
+        if kills is not None:
+            kills.cancel()
         wanted = {one.id: list(range(1, 2 + len(STEPS))) for one in handovers}
-        async with asyncio.timeout(120):
+        async with asyncio.timeout(120 + EVENTS / 5):
             while any(of_referrals(receiver) != wanted for receiver in receivers):
                 # What has been held for some seconds is a dead worker's: its lease ends, here a little sooner.
                 await owner.execute(
