@@ -6,7 +6,7 @@ import os
 import signal
 import sys
 from collections import deque
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -118,6 +118,8 @@ class Supervisor:
         self._foundation = asyncio.Event()
         self._guarded: set[str] = set()
         self._territory_written: asyncio.Task[None] | None = None
+        self._helper: Child | None = None
+        self._turn = asyncio.Lock()
 
     async def run(self) -> None:
         """Start everything, keep it running, and end it when a signal asks for it.
@@ -170,6 +172,9 @@ class Supervisor:
             async with asyncio.TaskGroup() as opening:
                 for service in SERVICES:
                     opening.create_task(self._open_service(service, guard))
+                if not all(self._prepared.knows(service) for service in SERVICES):
+                    # Where nothing was prepared yet, it imports what it needs while the database starts.
+                    await self._start_helper()
                 # Whoever starts for the first time makes keys while initdb makes data.
                 keys = opening.create_task(asyncio.to_thread(self._home.make_keys))
                 await self._open_database()
@@ -177,6 +182,7 @@ class Supervisor:
                 if self._cluster is not None:
                     guards.create_task(self._guard_database(self._cluster))
                 self._foundation.set()
+            await self._end_helper()
             for service in _WORKERS:
                 guards.create_task(self._guard(service, "work"))
             self._say(f"Relais is ready: {self._plan.public_url}")
@@ -203,43 +209,45 @@ class Supervisor:
 
     async def _open_service(self, service: str, guard: Callable[[str], None]) -> None:
         """Bring a service's schema and first data to where they belong, then serve."""
-        # Where nothing was prepared yet, the helper imports what it needs while the database starts.
-        helper = None if self._prepared.knows(service) else await self._helper(service)
-        try:
-            await self._foundation.wait()
-            if not await self._is_prepared(service):
-                helper = helper or await self._helper(service)
-                async for command in self._told_by(helper, service):
-                    self._say(f"{service} {command}: done")
-                    if service == "directory" and command == "migrate":
-                        # It answers while it fills; a gateway learns of its organisations when it starts.
-                        guard(service)
-                self._prepared.keep(service, await self._state(service))
-            if service not in self._guarded:
+        await self._foundation.wait()
+        if not await self._is_prepared(service):
+            await self._command(service, ["migrate"])
+            if service == "directory":
+                # It answers while it fills; a gateway learns of its organisations when it starts.
                 guard(service)
-        finally:
-            if helper is not None:
-                await processes.kill(helper)
+            for argv in await self._first_data(service):
+                await self._command(service, argv)
+            self._prepared.keep(service, await self._state(service))
+        if service not in self._guarded:
+            guard(service)
         await self._ready(service)
 
-    async def _helper(self, service: str) -> Child:
-        """Start the process that will run a service's commands."""
-        argv = [sys.executable, "-m", "relais_local.commands", f"relais_{service}"]
-        with self._home.log(f"{service}-prepare") as log:
-            return await processes.start(Launch(argv, self._environment(service), log, talk=True))
+    async def _start_helper(self) -> None:
+        """Start the process that will run commands, unless it runs: one for all, which imports what they share once."""
+        if self._helper is None:
+            argv = [sys.executable, "-m", "relais_local.commands", *(f"relais_{service}" for service in SERVICES)]
+            with self._home.log("prepare") as log:
+                self._helper = await processes.start(Launch(argv, self._environment(None), log, talk=True))
 
-    async def _told_by(self, helper: Child, service: str) -> AsyncIterator[str]:
-        """Have a helper run what its service needs; answers each command's name when it is done.
+    async def _command(self, service: str, argv: list[str]) -> None:
+        """Have a command of a service run, in its turn.
 
         Raises:
-            CannotRun: One failed.
+            CannotRun: It failed.
         """
-        commands = [["migrate"], *await self._first_data(service)]
-        if helper.stdin is not None and helper.stdout is not None:
-            helper.stdin.write(json.dumps(commands).encode() + b"\n")
-            async for line in helper.stdout:
-                yield line.decode().strip()
-        self._judge(f"{service}-prepare", await helper.wait())
+        name = f"{service}-prepare"
+        async with self._turn:
+            await self._start_helper()
+            helper = self._helper
+            assert helper is not None and helper.stdin is not None and helper.stdout is not None  # noqa: S101, PT018 - just started, to talk
+            log = str(self._home.logs / f"{name}.log")
+            told = {"package": f"relais_{service}", "argv": argv, "env": self._environment(service), "log": log}
+            with suppress(ConnectionError):
+                helper.stdin.write(json.dumps(told).encode() + b"\n")
+                await helper.stdin.drain()
+            said = (await helper.stdout.readline()).strip()
+            self._judge(name, int(said) if said else await helper.wait())
+        self._say(f"{service} {argv[0]}: done")
 
     async def _is_prepared(self, service: str) -> bool:
         if service == "gateway" and self._plan.demo and not self._accounts.exists():
@@ -357,8 +365,13 @@ class Supervisor:
             raise CannotRun(f"{service} does not get ready: {said[:300]}{self._last_words(service)}") from None
         self._say(f"{service} is ready")
 
+    async def _end_helper(self) -> None:
+        if self._helper is not None:
+            await processes.kill(self._helper)
+
     async def _end(self) -> None:
         """End the services, then the database they write to."""
+        await self._end_helper()
         await asyncio.gather(*(self._end_child(name, child) for name, child in self._children.items()))
         if self._cluster is not None and not await self._cluster.stop():
             self._say("postgres did not end in time and was stopped hard; its next start replays its log")
