@@ -47,6 +47,34 @@ class Relay(BaseModel):
     email: str | None = None
 
 
+class Address(BaseModel):
+    """Where a place is."""
+
+    street: str | None = None
+    postcode: str | None = None
+    municipality: str | None = None
+
+
+class Stop(BaseModel):
+    """A stop of public transport and the way to walk from it."""
+
+    name: str
+    kind: str | None = None
+    walk_m: int
+
+
+class Site(BaseModel):
+    """A place where a service is given, as far as the directory tells it."""
+
+    name: str | None = None
+    confidential: bool
+    address: Address = Address()
+    latitude: float | None = None
+    longitude: float | None = None
+    precision: str | None = None
+    nearest_stops: list[Stop] = []
+
+
 class NamedService(BaseModel):
     """What a hand-over needs to know of the service that it names."""
 
@@ -59,6 +87,7 @@ class NamedService(BaseModel):
     email: str | None = None
     phones: list[Phone] = []
     relay_contact: Relay | None = None
+    locations: list[Site] = []
 
     @property
     def address(self) -> str | None:

@@ -188,6 +188,32 @@ class PathwayView(View):
     assisted_by: str | None = None
 
 
+class StopView(View):
+    """A stop of public transport near a place."""
+
+    name: str
+    kind: str | None = None
+    walk_m: int
+
+
+class PlaceView(View):
+    """A place where she is received, and how to get there."""
+
+    name: str | None = None
+    street: str | None = None
+    postcode: str | None = None
+    municipality: str | None = None
+    latitude: float | None = Field(default=None, description="Absent where only the municipality is known.")
+    longitude: float | None = None
+    stops: list[StopView]
+
+
+class PlacesPage(View):
+    """The places of the service, none where they are confidential or her card is discreet."""
+
+    items: list[PlaceView]
+
+
 class Preview(View):
     """Exactly what the other side reads at one stage."""
 

@@ -147,11 +147,52 @@ async def test_at_level_steps_she_reads_steps_and_meeting_alone(world: World, ha
         ("POST", f"/v1/person/consents/{handover.consent_id}/answer", {"agreed": True}),
         ("POST", "/v1/person/referrals/link", {"link": "x", "code": PICTURES}),
         ("POST", f"{mine(handover)}/messages", {"words": "lundi"}),
-        ("GET", f"{mine(handover)}/documents/{uuid4()}", None),
+        ("GET", f"{mine(handover)}/documents/{uuid4()}", None), ("GET", f"{mine(handover)}/places", None),
     ):  # fmt: skip
         assert problem(await she.request(method, path, json=body)) == (403, "scope-missing"), path
     ok(await she.post(f"{mine(handover)}/confirm_handover"))
     assert ok(await she.post(f"{mine(handover)}/withdraw"))["state"] == "withdrawn"
+
+
+def a_site(**changes: Any) -> dict[str, Any]:
+    """Answer a place of a service as the directory tells it."""
+    return {
+        "name": "Crèche",
+        "confidential": False,
+        "address": {"street": "rue des Jardins 12", "postcode": "6000", "municipality": "Charleroi"},
+        "latitude": 50.41,
+        "longitude": 4.44,
+        "precision": "exact",
+        "nearest_stops": [{"name": "Gare", "kind": "bus", "walk_m": 240}],
+        **changes,
+    }
+
+
+async def test_she_reads_how_to_get_there_and_takes_her_meeting_along(world: World, handover: Handover) -> None:
+    """A confidential place is not told, a discreet card tells none, and her calendar says only when."""
+    served = world.directory.services[str(RECIPIENT.service_id)]
+    served["locations"] = [a_site(), a_site(confidential=True), a_site(name="Antenne", precision="municipality")]
+    await handover.open()
+    await handover.agree()
+    await handover.walk("propose", "r.accept")
+    planned = {"starts_at": "2030-01-08T09:00:00Z", "to_be_agreed": False, "place": PLACE}
+    assert (await handover.step(handover.recipient, "plan_meeting", **planned)).status_code == 200
+    she = await herself(world, handover, language="nl")
+    exact, rough = ok(await she.get(f"{mine(handover)}/places"))["items"]
+    assert exact["stops"] == [{"name": "Gare", "kind": "bus", "walk_m": 240}]
+    assert (exact["latitude"], rough["name"], "latitude" in rough) == (50.41, "Antenne", False)
+    told = await she.get(f"{mine(handover)}/meetings.ics")
+    assert told.headers["cache-control"] == "no-store"
+    assert "SUMMARY:Afspraak\r\n" in told.text
+    reference = (await handover.sender.get(handover.place)).json()["short_code"]
+    assert not [word for word in (*HERS, reference, RECIPIENT.name, "LOCATION") if word in told.text]
+    she = await herself(world, handover, discreet=True)
+    assert ok(await she.get(f"{mine(handover)}/places")) == {"items": []}
+    world.directory.up = False
+    she = await herself(world, handover)
+    assert problem(await she.get(f"{mine(handover)}/places")) == (503, "unavailable")
+    world.directory.up = True
+    del served["locations"]
 
 
 SUBSETS = [frozenset(chosen) for size in range(1, 7) for chosen in combinations(Category, size)]

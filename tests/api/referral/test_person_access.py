@@ -55,6 +55,7 @@ async def test_nobody_comes_in(world: World, handover: Handover) -> None:
     hers = await card(handover)
     for method, path in (
         ("GET", "/v1/person/referrals"), ("GET", place), ("GET", f"{place}/readers"), ("GET", f"{place}/preview"),
+        ("GET", f"{place}/places"), ("GET", f"{place}/meetings.ics"),
         ("PATCH", place), ("POST", f"{place}/withdraw"), ("POST", f"{place}/erase"), ("GET", "/v1/person/copy"),
         ("POST", "/v1/person/referrals/link"), ("POST", f"/v1/person/consents/{handover.consent_id}/withdraw"),
     ):  # fmt: skip
@@ -243,6 +244,7 @@ async def test_another_session_sees_nothing_of_hers(world: World, handover: Hand
     for method, path, body in (
         ("GET", "", None), ("GET", "/readers", None), ("GET", "/preview", None),
         ("GET", f"/documents/{nowhere}", None), ("PATCH", "", {}), ("POST", "/erase", None),
+        ("GET", "/places", None), ("GET", "/meetings.ics", None),
         ("POST", "/withdraw", None), ("POST", "/pause", None), ("POST", "/resume", None),
         ("POST", "/confirm_handover", None),
         ("POST", "/restore", None), ("POST", "/needs", {"theme": "childcare", "words": "lundi"}),

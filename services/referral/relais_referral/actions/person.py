@@ -1,6 +1,7 @@
 """What she herself reads and does, in a session of her own: nobody's word stands between her and her hand-overs."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Final, Literal
 from uuid import UUID
 
@@ -22,6 +23,7 @@ from relais_referral.actions.common import (
     refuse_numbers,
     seal_of,
 )
+from relais_referral.directory import NamedService
 from relais_referral.domain.access import Level
 from relais_referral.domain.consent import Consent, Purpose, Status, held_back
 from relais_referral.domain.deadlines import ZONE
@@ -40,6 +42,7 @@ from relais_referral.models import (
     OrganisationCopy,
     Referral,
 )
+from relais_referral.papers.calendar import MODES, Entry
 from relais_referral.papers.receipt import ConsentFacts
 from relais_referral.schemas import (
     Confirmation,
@@ -67,10 +70,12 @@ from relais_referral.schemas_person import (
     LocalCopy,
     PartialWithdrawal,
     PathwayView,
+    PlaceView,
     Preview,
     Reading,
     Sharing,
     StepView,
+    StopView,
     Waiting,
     WholeCopy,
     WholeView,
@@ -752,6 +757,46 @@ async def read_document(
     """
     await _opened(tx, asked, session, id_)
     return await conversing.read_document(tx, asked, id_, document_id)
+
+
+async def service_of(tx: AsyncSession, asked: Asked, session: Session, id_: UUID) -> UUID | None:
+    """Answer the service of a hand-over whose places she may be shown; nothing where her card is discreet.
+
+    Raises:
+        ScopeMissing: Her link shows steps alone.
+        NotFound: Absent, not hers, or erased.
+    """
+    referral = await _opened(tx, asked, session, id_)
+    return None if session.discreet else referral.service_id
+
+
+def places(service: NamedService | None) -> list[PlaceView]:
+    """Answer where a service receives; a confidential place is told by voice, never here."""
+    return [
+        PlaceView(
+            name=site.name,
+            street=site.address.street,
+            postcode=site.address.postcode,
+            municipality=site.address.municipality,
+            latitude=site.latitude if site.precision == "exact" else None,
+            longitude=site.longitude if site.precision == "exact" else None,
+            stops=[StopView(name=stop.name, kind=stop.kind, walk_m=stop.walk_m) for stop in site.nearest_stops],
+        )
+        for site in (service.locations if service else ())
+        if not site.confidential
+    ]
+
+
+async def calendar_entries(tx: AsyncSession, asked: Asked, session: Session, id_: UUID) -> list[Entry]:
+    """Answer her meeting for her own calendar: in her language, without the code of the hand-over and not where.
+
+    Raises:
+        NotFound: Absent, or not hers.
+    """
+    language = session.language.partition("-")[0].lower()
+    spoken = language if language in MODES else "fr"
+    found = await conversing.entries(tx, asked, id_)
+    return [replace(entry, short_code="", language=spoken) for entry in found]
 
 
 async def join(tx: AsyncSession, asked: Asked, session: Session, card: Card, keys: Keys) -> bool:

@@ -10,7 +10,13 @@ from icalendar import Calendar, Event
 LASTS: Final = timedelta(minutes=45)
 """A first meeting usually takes so long; nobody is asked for its end."""
 
-MODES: Final = {"visit": "Rendez-vous", "call": "Appel", "video": "Visioconférence"}
+MODES: Final = {
+    "fr": {"visit": "Rendez-vous", "call": "Appel", "video": "Visioconférence"},
+    "nl": {"visit": "Afspraak", "call": "Telefoongesprek", "video": "Videogesprek"},
+    "de": {"visit": "Termin", "call": "Anruf", "video": "Videogespräch"},
+    "en": {"visit": "Appointment", "call": "Call", "video": "Video call"},
+}
+"""What a meeting is called, by language and mode."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,13 +25,14 @@ class Entry:
 
     Attributes:
         referral_id: Makes the entry's lasting name.
-        short_code: What both sides call the hand-over.
+        short_code: What both sides call the hand-over; empty in her own calendar, which others may see.
         starts_at: Aware.
         mode: visit, call or video.
         sequence: Grows with every change, so that a calendar takes the newest.
         stamped_at: When it was last changed.
         place: Only where it is the structure's own; never hers.
         cancelled: It does not take place.
+        language: One of `MODES`.
     """
 
     referral_id: str
@@ -36,6 +43,7 @@ class Entry:
     stamped_at: datetime
     place: str = ""
     cancelled: bool = False
+    language: str = "fr"
 
 
 def calendar(entries: Iterable[Entry]) -> bytes:
@@ -58,7 +66,8 @@ def _event(entry: Entry) -> Event:
     event.add("dtstart", entry.starts_at)
     event.add("dtend", entry.starts_at + LASTS)
     event.add("sequence", entry.sequence)
-    event.add("summary", f"{MODES.get(entry.mode, MODES['visit'])} (relais {entry.short_code})")
+    called = MODES[entry.language][entry.mode]
+    event.add("summary", f"{called} (relais {entry.short_code})" if entry.short_code else called)
     event.add("status", "CANCELLED" if entry.cancelled else "CONFIRMED")
     # Others may see the calendar: the entry says that the time is taken, and no more.
     event.add("class", "PRIVATE")

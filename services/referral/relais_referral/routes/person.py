@@ -13,11 +13,12 @@ from relais_referral.actions.accessing import Keys, Session
 from relais_referral.actions.common import Asked
 from relais_referral.domain import refusals
 from relais_referral.domain.visibility import Category
+from relais_referral.papers.calendar import calendar
 from relais_referral.papers.card import card
 from relais_referral.papers.receipt import receipt_paper
 from relais_referral.problems import TABLE
 from relais_referral.routes import files
-from relais_referral.routes.dependencies import WRITING, Either, asked
+from relais_referral.routes.dependencies import WRITING, Either, FromDirectory, asked
 from relais_referral.routes.files import Form, WantedForm
 from relais_referral.schemas import (
     Confirmation,
@@ -44,6 +45,7 @@ from relais_referral.schemas_person import (
     NewAccess,
     PartialWithdrawal,
     PathwayView,
+    PlacesPage,
     PreviewPage,
     ReadingPage,
     SessionView,
@@ -61,6 +63,7 @@ from relais_shared.refusals import (
     Refusal,
     ScopeMissing,
     Unauthenticated,
+    Unavailable,
 )
 from relais_shared.service import GuardedRoute, Router
 
@@ -315,6 +318,39 @@ async def preview(
 async def list_readings(referral_id: UUID, session: Hers, her: AsHer, tx: WriteTx) -> ReadingPage:
     """See who read what of yours: one line for each structure and day."""
     return ReadingPage(items=await person.readings(tx, her, session, referral_id))
+
+
+@router.get(
+    "/referrals/{referral_id}/places",
+    response_model=PlacesPage,
+    **{
+        **_READ,
+        "responses": problems.responses(
+            Unauthenticated, ScopeMissing, NotFound, InvalidInput, Unavailable, table=TABLE
+        ),
+    },
+)
+async def list_places(
+    request: Request, referral_id: UUID, session: Hers, her: AsHer, directory: FromDirectory
+) -> PlacesPage:
+    """See where the service receives and the nearest stops; nothing of a confidential place, or on a discreet card."""
+    # The directory is asked once the transaction is over: nothing waits for it with a lock in hand.
+    async with apart(request) as tx:
+        service_id = await person.service_of(tx, her, session, referral_id)
+    return PlacesPage(items=person.places(await directory.service(service_id) if service_id else None))
+
+
+@router.get(
+    "/referrals/{referral_id}/meetings.ics",
+    response_class=Response,
+    **{
+        **_READ,
+        "responses": {**_READ["responses"], 200: {"description": "The meeting.", "content": {files.CALENDAR: {}}}},
+    },
+)
+async def read_own_meeting_as_calendar(referral_id: UUID, session: Hers, her: AsHer, tx: WriteTx) -> Response:
+    """Fetch your meeting for a calendar (iCalendar): when, and neither where nor with whom."""
+    return files.dated(calendar(await person.calendar_entries(tx, her, session, referral_id)))
 
 
 @router.get("/referrals/{referral_id}/documents/{document_id}", response_class=Response, **_READ)
