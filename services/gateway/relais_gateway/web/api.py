@@ -48,12 +48,13 @@ class Api:
 
     Args:
         client: Toward the gateway's own door.
-        token: Of the counsellor's session.
+        token: Of the counsellor's session; empty where somebody shows something else.
+        shown: Headers that say who asks, instead of the token: the session of a person or a guest.
     """
 
-    def __init__(self, client: Client, token: str) -> None:
+    def __init__(self, client: Client, token: str = "", shown: Mapping[str, str] | None = None) -> None:
         self._client = client
-        self._token = token
+        self._shown = shown if shown is not None else {"Authorization": f"Bearer {token}"}
 
     async def get(self, path: str, params: Params | None = None) -> Answer:
         """Read.
@@ -63,12 +64,12 @@ class Api:
         """
         return await self._send("GET", path, params=params)
 
-    async def post(self, path: str, body: Json, *, version: str | None = None, key: str | None = None) -> Answer:
+    async def post(self, path: str, body: Json | None, *, version: str | None = None, key: str | None = None) -> Answer:
         """Do something.
 
         Args:
             path: Of the operation.
-            body: As JSON.
+            body: As JSON; None where the operation may come without one.
             version: What was read, for `If-Match`.
             key: For `Idempotency-Key`: the same one when the same form comes twice.
 
@@ -77,8 +78,8 @@ class Api:
         """
         return await self._send("POST", path, body=body, version=version, key=key)
 
-    async def patch(self, path: str, body: Json, *, version: str) -> Answer:
-        """Change what is still a draft.
+    async def patch(self, path: str, body: Json, *, version: str | None = None) -> Answer:
+        """Change what stands.
 
         Raises:
             ApiProblem: The API said no, or did not answer.
@@ -109,6 +110,20 @@ class Api:
         """
         return await self._send("PATCH", path, block=block, offset=offset)
 
+    async def file(self, path: str) -> tuple[bytes, str]:
+        """Answer the bytes and the media type of what is no JSON: a document, a paper, a calendar.
+
+        Raises:
+            ApiProblem: The API said no, or did not answer.
+        """
+        try:
+            answer = await self._client.get(path, headers=self._shown)
+        except TransportError:
+            raise ApiProblem(UNAVAILABLE, {"type": "/problems/unavailable"}) from None
+        if not answer.is_success:
+            raise ApiProblem(answer.status_code, {})
+        return answer.content, answer.headers.get("content-type", "application/octet-stream")
+
     async def _send(  # noqa: PLR0913 - the parts of a request, each by name
         self,
         method: str,
@@ -121,7 +136,7 @@ class Api:
         block: bytes | None = None,
         offset: int | None = None,
     ) -> Answer:
-        headers = {"Authorization": f"Bearer {self._token}", "Accept": "application/json"}
+        headers = {**self._shown, "Accept": "application/json"}
         if version is not None:
             headers["If-Match"] = f'"{version}"'
         if key is not None:
