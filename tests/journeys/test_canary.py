@@ -1,12 +1,22 @@
 """A person nobody knows goes through every step; then every trace, log, metric and table is searched for her."""
 
 import json
+import os
+import subprocess
+import sys
 import time
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from email.message import EmailMessage
+from queue import Empty
 from typing import Any
 
 import httpx
 import pytest
+from api.referral.test_mail import Post, posting
+from journeys.test_events import Called, receiving
 from journeys.test_one_handover import a_service_of, consented
 from support.rows import owner_dsn, tables
 from support.stack import Stack, if_match, key
@@ -26,7 +36,7 @@ def walked(stack: Stack) -> Journey:
         service = a_service_of(ana, two["organisation_id"])
         body: dict[str, Any] = {
             "recipient": {"organisation_id": two["organisation_id"], "service_id": service["service"]["id"]},
-            "counsellor": {"name": "Ana Lopes"},
+            "counsellor": {"name": "Ana Lopes", "email": "ana@depart.example"},
             "person": {
                 "identity": {"given_name": GIVEN, "family_name": FAMILY},
                 "contact": {"phone": PHONE, "email": MAIL},
@@ -68,9 +78,67 @@ def walked(stack: Stack) -> Journey:
     return draft.json()["id"], secrets, said, began
 
 
+@dataclass
+class Outside:
+    """What left while she was handed over: letters, calls of webhooks with their headers."""
+
+    letters: list[tuple[str, EmailMessage]] = field(default_factory=list)
+    calls: list[Called] = field(default_factory=list)
+
+
+def tell_by_mail(stack: Stack, post: Post) -> None:
+    """Let a worker of its own do one round of everything, with a mail server where it is noon."""
+    noon = datetime.now(UTC).hour - 12
+    own = {
+        "RELAIS_HOME": str(stack.home),
+        "RELAIS_REFERRAL_GATEWAY_URL": f"http://127.0.0.1:{stack.ports['gateway']}",
+        "RELAIS_REFERRAL_DIRECTORY_URL": f"http://127.0.0.1:{stack.ports['directory']}",
+        "RELAIS_REFERRAL_WEBHOOK_LOOPBACK": "true",
+        "RELAIS_REFERRAL_SMTP_HOST": "127.0.0.1",
+        "RELAIS_REFERRAL_SMTP_PORT": str(post.port),
+        "RELAIS_REFERRAL_SMTP_SECURITY": "none",
+        "RELAIS_REFERRAL_SMTP_TIMEZONE": f"Etc/GMT{noon:+d}",
+    }
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("RELAIS_", "OTEL_"))}
+    done = subprocess.run(
+        [sys.executable, "-m", "relais_referral", "work", "--once"],
+        env=environment | own,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert not [word for word in CANARIES if word in done.stdout + done.stderr]
+
+
+@pytest.fixture(name="outside", scope="module")
+def _outside() -> Outside:
+    return Outside()
+
+
 @pytest.fixture(name="journey", scope="module")
-def _journey(stack: Stack) -> Journey:
-    return walked(stack)
+def _journey(stack: Stack, outside: Outside) -> Iterator[Journey]:
+    managers = stack.clients("directory:read", "referral:send", "referral:receive", "webhook:manage")
+    sides = [one for one in stack.clients("directory:read", "referral:send", "referral:receive")[:2] if one in managers]
+    assert sides
+    with posting() as post, receiving() as (url, called):
+        tell_by_mail(stack, post)  # What was before her is nobody's news.
+        made = []
+        for side in sides:
+            with stack.api(side) as api:
+                made.append((side, api.post("/v1/webhooks", json={"url": url}).json()["id"]))
+        journey = walked(stack)
+        tell_by_mail(stack, post)
+        outside.letters = post.letters()
+        until = time.monotonic() + ARRIVED_WITHIN_S
+        while time.monotonic() < until and sum(b"referral.closed" in body for _, body in outside.calls) < len(sides):
+            with suppress(Empty):
+                outside.calls.append(called.get(timeout=1))
+        yield journey
+        for side, id_ in made:
+            with stack.api(side) as api:
+                api.delete(f"/v1/webhooks/{id_}")
 
 
 ARRIVED_WITHIN_S = 30
@@ -126,6 +194,23 @@ def test_no_answer_of_refusal_repeats_her(journey: Journey) -> None:
     for answer in journey[2]:
         assert answer.status_code >= 400
         assert not [word for word in CANARIES if word in answer.text], answer.text
+
+
+def test_no_letter_webhook_header_event_or_figure_holds_her(stack: Stack, journey: Journey, outside: Outside) -> None:
+    words = [*CANARIES, *journey[1]]
+    assert {"ana@depart.example"} < {to for to, _ in outside.letters}
+    for _, letter in outside.letters:
+        whole = letter.as_string() + letter.get_content()
+        assert not [word for word in words if word in whole]
+        assert "childcare" not in whole
+    assert any(b"referral.closed" in body for _, body in outside.calls)
+    for headers, body in outside.calls:
+        assert not [word for word in words if word in str(headers) + body.decode()]
+    for one in stack.clients("referral:send"):
+        with stack.api(one) as api:
+            told = api.get("/v1/events", params={"limit": 1_000}).text
+            told += api.get("/v1/figures").text
+        assert not [word for word in words if word in told]
 
 
 def test_a_trace_shows_every_service_and_nothing_of_her(stack: Stack, journey: Journey) -> None:

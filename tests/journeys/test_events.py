@@ -7,7 +7,7 @@ the stream the same events, and finds them in the feed afterwards. When a nurser
 import json
 import threading
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from queue import Empty, Queue
 from typing import Any
@@ -24,9 +24,9 @@ WITHIN_S = 60
 Called = tuple[dict[str, str], bytes]
 
 
-@pytest.fixture(name="receiver")
-def _receiver() -> Iterator[tuple[str, Queue[Called]]]:
-    """Run a partner's receiver on this machine."""
+@contextmanager
+def receiving() -> Iterator[tuple[str, Queue[Called]]]:
+    """Run a partner's receiver on this machine; answer its address and what it was called with."""
     called: Queue[Called] = Queue()
 
     class Handler(BaseHTTPRequestHandler):
@@ -47,6 +47,12 @@ def _receiver() -> Iterator[tuple[str, Queue[Called]]]:
     server.shutdown()
     thread.join()
     server.server_close()
+
+
+@pytest.fixture(name="receiver")
+def _receiver() -> Iterator[tuple[str, Queue[Called]]]:
+    with receiving() as found:
+        yield found
 
 
 def next_event(lines: Iterator[str], subject_id: str) -> dict[str, Any]:

@@ -4,6 +4,7 @@ import asyncio
 import json
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -11,8 +12,10 @@ import asyncpg
 import httpx
 import pytest
 from api.gateway.world import ORGANISATION, PUBLIC_URL, Door
+from joserfc.jwk import OKPKey
 
 from relais_gateway import actions
+from relais_shared.auth import Keyring, system
 
 pytestmark = pytest.mark.anyio
 
@@ -281,3 +284,20 @@ async def test_how_soon_an_organisation_answers_is_its_own_word(house: House) ->
             await actions.put_organisation(connection, {**HOUSE, **wrong})
     await connection.close()
     assert ("answer_time_written", {"working_days": 5}) in [(what, facts) for _, what, facts in await house.audited()]
+
+
+async def test_only_the_referral_app_is_told_who_signs_in_where_and_who_is_away(house: House, home: Path) -> None:
+    given = {"deputy_id": str(house.ids[CID]), "from": TODAY.isoformat()}
+    noted = await house.ask(ADMIN, "PUT", f"/v1/organisation/accounts/{house.ids[BEA]}/absence", json=given)
+    assert noted.is_success, noted.text
+    place = "/internal/colleagues"
+    assert (await house.door.ask("GET", place, headers=await house.client(0))).status_code == 401
+    told: dict[str, dict[str, Any]] = {}
+    for service, status in (("directory", 401), ("referral", 200)):
+        key = OKPKey.import_key(json.loads((home / "keys" / f"{service}.jwk").read_text()))
+        token = Keyring(service, key, {}).sign("gateway", system(service))
+        answer = await house.door.ask("GET", place, headers={"Authorization": f"Bearer {token}"})
+        assert answer.status_code == status, answer.text
+        told |= {one["email"]: one for one in answer.json().get("items", ())}
+    assert (told[BEA]["deputy_id"], told[BEA]["begins_on"]) == (str(house.ids[CID]), TODAY.isoformat())
+    assert (told[BEA]["receives"], told[ADMIN]["receives"]) == (True, False)

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from email import message_from_bytes, policy
@@ -66,14 +67,21 @@ class Post:
         return [(one.rcpt_tos[0], message) for one, message in zip(found, parsed, strict=True)]  # type: ignore[misc]  # policy.default makes EmailMessage
 
 
-@pytest.fixture(name="post")
-def _post() -> Iterator[Post]:
+@contextmanager
+def posting() -> Iterator[Post]:
+    """Run a mail server."""
     post = Post()
     post.port = free_ports(1)[0]  # aiosmtpd asks itself at the port that it was given: 0 is none.
     server = Controller(post, hostname="127.0.0.1", port=post.port)
     server.start()
     yield post
     server.stop()
+
+
+@pytest.fixture(name="post")
+def _post() -> Iterator[Post]:
+    with posting() as post:
+        yield post
 
 
 @dataclass
