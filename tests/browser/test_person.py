@@ -43,6 +43,8 @@ def test_her_whole_story(stack: Stack, open_desk: Open) -> None:  # noqa: PLR091
         expect(page.get_by_text(PLACE)).to_be_visible()
         expect(page.get_by_role("heading", name="Qui a regardé")).to_be_visible()
 
+        page.get_by_role("button", name="Oui, pour ce que j'ai coché").click()
+        expect(page.get_by_role("alert")).to_contain_text("Cochez au moins une chose")
         page.get_by_label("Votre demande, avec vos mots").check()
         page.get_by_role("button", name="Voir ce qu'ils liraient").click()
         expect(page.get_by_text("Rien n'est encore envoyé")).to_be_visible()
@@ -50,6 +52,8 @@ def test_her_whole_story(stack: Stack, open_desk: Open) -> None:  # noqa: PLR091
         page.get_by_label("Comment vous joindre").first.check()
         page.get_by_role("button", name="Oui, pour ce que j'ai coché").click()
         done(page, "Vous avez dit oui")
+        given = made.sender.get(f"{made.place}/consents").json()["items"][0]
+        assert (given["status"], set(given["data_categories"])) == ("given", {"identity", "contact", "needs"})
 
         page.get_by_role("button", name="Ne plus partager : Comment vous joindre").click()
         done(page, "Cette partie n'est plus partagée")
@@ -83,6 +87,8 @@ def test_her_whole_story(stack: Stack, open_desk: Open) -> None:  # noqa: PLR091
         assert not [word for word in HERS if word in page.content()]
         assert made.recipient.get(made.place).status_code == 404 or GIVEN not in made.recipient.get(made.place).text
         secret = link.partition("#")[2]
+        logs = "\n".join(file.read_text() for file in (stack.home / "logs").iterdir())
+        assert not [word for word in (*HERS, secret, "Yasmine-Page") if word in logs]
         assert not [one for one in desk.sent if secret in one or not one.startswith(desk.base_url)]
         assert desk.faults == []
 

@@ -49,8 +49,7 @@ def _part(_place: str, form: FormData) -> Call:
 
 
 def _yes(_place: str, form: FormData) -> Call:
-    chosen = texts(form, "data_categories")
-    return Call("POST", _consent(form, "answer"), {"agreed": True} | ({"data_categories": chosen} if chosen else {}))
+    return Call("POST", _consent(form, "answer"), {"agreed": True, "data_categories": texts(form, "data_categories")})
 
 
 def _no(_place: str, form: FormData) -> Call:
@@ -139,6 +138,8 @@ async def try_out(request: Request, referral_id: UUID, api: Inside, form: VisitF
     """Show exactly what the other side would read if she agreed to what she ticked; nothing is answered yet."""
     chosen = texts(form, "data_categories")
     found = await facts(api, str(referral_id))
+    if not chosen:
+        return _untaken(request, found, "yes", form, NOTHING_TICKED)
     previews = await api.get(f"/v1/person/referrals/{referral_id}/preview", {"data_categories": chosen})
     tried = {"consent": text(form, "consent"), "chosen": chosen, "previews": previews.body["items"]}
     return her_page(request, found, tried=tried)
@@ -149,6 +150,9 @@ async def do(request: Request, referral_id: UUID, deed: str, api: Inside, form: 
     """Do what she asks; where the API cannot take it, the page says why, with what she wrote."""
     if deed not in DEEDS:
         raise ApiProblem(NOT_FOUND, {})
+    if deed == "yes" and not texts(form, "data_categories"):
+        # To the API an answer without categories is a yes to all of them; on a page it is a slip of the finger.
+        return _untaken(request, await facts(api, str(referral_id)), deed, form, NOTHING_TICKED)
     call = DEEDS[deed](f"/v1/person/referrals/{referral_id}", form)
     try:
         await _sent(api, call)
@@ -156,13 +160,20 @@ async def do(request: Request, referral_id: UUID, deed: str, api: Inside, form: 
         wrong_card = deed == "link" and problem.status == NOT_FOUND
         if problem.status not in {CONFLICT, INVALID} and not wrong_card:
             raise
-        typed = {name: value for name, value in form.items() if isinstance(value, str) and name not in SECRETS}
-        told = (deed, words.fault(problem.slug or ("not-found" if wrong_card else "")))
-        return her_page(request, await facts(api, str(referral_id)), problem.status, fault=told, typed=typed)
+        slug = "not-found" if wrong_card else problem.slug
+        return _untaken(request, await facts(api, str(referral_id)), deed, form, slug, problem.status)
     # A hand-over that left this card has no page of its own any more.
     return go("/p/ici" if deed == "unlink" else f"/p/ici/{referral_id}", deed)
 
 
+def _untaken(  # noqa: PLR0913 - the page, and what could not be taken on it
+    request: Request, found: Json, deed: str, form: FormData, slug: str, status: int = INVALID
+) -> Response:
+    typed = {name: value for name, value in form.items() if isinstance(value, str) and name not in SECRETS}
+    return her_page(request, found, status, fault=(deed, words.fault(slug)), typed=typed)
+
+
+NOTHING_TICKED: Final = "nothing-ticked"
 SECRETS: Final = frozenset({"proof", "link", "digits", "picture1", "picture2", "picture3", "picture4"})
 """What no page shows again."""
 

@@ -76,7 +76,7 @@ STEPS: Final = (
     ("send", later("Demande"), frozenset({"draft"})),
     ("eye", later("Réponse"), frozenset({"proposed", "received"})),
     ("calendar", later("Rendez-vous"), frozenset({"accepted"})),
-    ("check", later("Rencontre"), frozenset({"meeting_planned"})),
+    ("user", later("Rencontre"), frozenset({"meeting_planned"})),
 )
 """The four steps on the way, with the states in which each is awaited."""
 
@@ -157,6 +157,7 @@ FAULTS: Final = {
     "illegal-action": later("Ce n'est plus possible. Voici où en sont les choses."),
     "not-your-turn": later("Ce n'est pas possible maintenant."),
     "not-found": later("Cette carte ou ce code ne va pas. Réessayez."),
+    "nothing-ticked": later("Cochez au moins une chose, ou dites non."),
     "stale-version": later("La page a changé entre-temps. Relisez, puis recommencez."),
 }
 FAULT: Final = later("Nous n'avons pas pu prendre ce que vous avez écrit. Relisez, puis réessayez.")
