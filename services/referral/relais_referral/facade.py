@@ -159,7 +159,7 @@ def consent(given: ConsentView, referral: ReferralView, base: str) -> Json:
             # A sender that may sanction reads what it recorded: it was given then.
             "status": CONSENT[given.status or "given"],
             "scope": {"coding": [{"system": f"{TERMINOLOGY}/consentscope", "code": "patient-privacy"}]},
-            "category": [{"coding": [{"system": f"{TERMINOLOGY}/v3-ActCode", "code": "INFA"}]}],
+            "category": [{"coding": [{"system": f"{TERMINOLOGY}/v3-ActCode", "code": "IDSCL"}]}],
             "patient": _her(referral, base),
             "dateTime": given.given_at,
             "organization": [_organisation(referral.sender, base)],

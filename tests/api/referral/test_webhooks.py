@@ -26,6 +26,7 @@ from api.referral.world import (
     Handover,
     World,
     if_match,
+    key,
     opened,
     problem,
 )
@@ -209,6 +210,20 @@ async def test_a_secret_is_shown_once(desk: Desk) -> None:
     assert "whsec" not in read.text + listed.text
     assert {**read.json(), "secret": made["secret"]} == made
     assert listed.json()["items"] == [read.json()]
+
+
+async def test_a_repeat_with_its_key_makes_no_second_endpoint(desk: Desk) -> None:
+    client, once = desk.world.as_(SENDER, MANAGE), key()
+    body = {"url": desk.receiver.url}
+    first = await client.post("/v1/webhooks", headers=once, json=body)
+    again = await client.post("/v1/webhooks", headers=once, json=body)
+    assert again.status_code == first.status_code == 201
+    assert (again.json()["id"], again.json()["secret"]) == (first.json()["id"], first.json()["secret"])
+    other = await client.post("/v1/webhooks", headers=once, json={**body, "description": "B"})
+    assert problem(other) == (422, "idempotency-key-reused")
+    assert len((await client.get("/v1/webhooks")).json()["items"]) == 1
+    theirs = await desk.world.as_(OUTSIDER, MANAGE).post("/v1/webhooks", headers=once, json=body)
+    assert theirs.json()["id"] != first.json()["id"]
 
 
 async def test_an_endpoint_changes_with_its_version(desk: Desk) -> None:

@@ -155,7 +155,9 @@ class Mailer:
         for address, one in rows.items():
             if self._may_leave(one, chosen.get(bytes(one.mailbox)), now):
                 what = f"{referral.short_code} {mail.WORDS[told.type]}"
-                url = f"{self._settings.public_url.rstrip('/')}/relais/{referral.id}"
+                # Where the structure works in a tool of its own, the link opens it there.
+                own = f"{organisation.launch_base}?referral={referral.id}" if organisation.launch_base else None
+                url = own or f"{self._settings.public_url.rstrip('/')}/relais/{referral.id}"
                 ready.append(_Found(address, one, what, url))
         return ready
 
