@@ -164,7 +164,7 @@ async def test_each_side_is_told_of_the_others_steps_by_a_link_and_nothing_of_he
     await desk.world.tell_registry(2, **{SENDER.name: {"launch_base": "https://outil.example/ouvrir"}})
     await handover.walk("r.replan")
     [(_, letter)] = await desk.told()
-    assert f"https://outil.example/ouvrir?referral={handover.id}\n" in letter.get_content()
+    assert f"https://outil.example/ouvrir?referral={handover.id}" in letter.get_content()
 
 
 async def test_of_a_sensitive_service_no_word_more_is_said(desk: Desk) -> None:
