@@ -51,14 +51,16 @@ check-generated: .venv/installed
 check-generated-clients: .venv/installed ## Hand a person over with generated clients, Python and TypeScript (needs the network)
 	$(PYTHON) -m pytest clients/generated -v
 
-.PHONY: bench bench-directory bench-referral bench-gateway
-bench: bench-directory bench-referral bench-gateway ## Measure everything, as ratios inside one run
+.PHONY: bench bench-directory bench-referral bench-gateway bench-events
+bench: bench-directory bench-referral bench-gateway bench-events ## Measure everything, as ratios inside one run
 bench-directory: .venv/installed ## Measure the search
 	$(PYTHON) services/directory/bench
 bench-referral: .venv/installed ## Measure the steps of the handshake
 	$(PYTHON) services/referral/bench
 bench-gateway: .venv/installed ## Measure the forwarding
 	$(PYTHON) services/gateway/bench
+bench-events: .venv/installed ## Measure how soon events reach a receiver
+	$(PYTHON) services/referral/bench/events.py
 
 .PHONY: lock
 lock: .venv/installed ## Choose the newest versions that fit, with hashes (needs the network)

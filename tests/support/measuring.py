@@ -84,7 +84,7 @@ def report(name: str, results: Sequence[Result]) -> None:
     written = [asdict(result) | {"machine": machine} for result in results]
     (folder / f"{name}.json").write_text(json.dumps(written, indent=1) + "\n")
     judged = [result for result in results if result.target is not None]
-    width = max(len(result.name) for result in judged)
+    width = max((len(result.name) for result in judged), default=0)
     for one in judged:
         word = "holds" if one.holds else "falls short"
         print(  # noqa: T201 - a bench prints its table
