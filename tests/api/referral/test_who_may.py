@@ -32,7 +32,7 @@ pytestmark = pytest.mark.anyio
 
 SENDERS = {
     "propose", "agree_by_phone", "cancel", "change", "record_consent", "request_consent", "invite_guest", "call_sheet",
-    "redirect", "list_alternatives",
+    "redirect", "list_alternatives", "preview_draft",
 }  # fmt: skip
 RECIPIENTS = {"receive", "accept", "release", "reopen"}
 
@@ -69,6 +69,7 @@ def operations(referral_id: str, consent_id: str) -> dict[str, tuple[str, str, d
         "request_consent": ("POST", f"{place}/consents/request", asked),
         "invite_guest": ("POST", f"{place}/guest", None),
         "call_sheet": ("GET", f"{place}/call_sheet", None),
+        "preview_draft": ("GET", f"{place}/preview", None),
         "redirect": ("POST", f"{place}/redirect", {"recipient": a_draft(RECIPIENT)["recipient"]}),
         "list_alternatives": ("GET", f"{place}/alternatives", None),
         "add_document": ("POST", f"{place}/documents", {}),

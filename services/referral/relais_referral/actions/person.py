@@ -8,7 +8,7 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from relais_referral import store, store_access, store_guests, views
-from relais_referral.actions import conferring, consenting, conversing, drafting, stepping
+from relais_referral.actions import conferring, consenting, conversing, drafting, previewing, stepping
 from relais_referral.actions.accessing import Keys, Session, access_view, level_now, verified
 from relais_referral.actions.common import (
     Asked,
@@ -25,12 +25,12 @@ from relais_referral.actions.common import (
 )
 from relais_referral.directory import NamedService
 from relais_referral.domain.access import Level
-from relais_referral.domain.consent import Consent, Purpose, Status, held_back
+from relais_referral.domain.consent import Consent, Status, held_back
 from relais_referral.domain.deadlines import ZONE
 from relais_referral.domain.handshake import ENDED, WAITING, Action, Party, State, allowed_actions
 from relais_referral.domain.refusals import IllegalAction
 from relais_referral.domain.retention import TAKEN_BACK
-from relais_referral.domain.visibility import Category, Part
+from relais_referral.domain.visibility import Category
 from relais_referral.models import (
     Access,
     AccessReferral,
@@ -302,20 +302,10 @@ async def previews(
 async def _previews(
     tx: AsyncSession, asked: Asked, session: Session, referral: Referral, categories: frozenset[Category] | None
 ) -> list[Preview]:
-    """Ask the one table and the one view of the recipient, for the referral as it would stand then."""
     rows = await store.consents(tx, referral.id)
     now_given = in_force(referral, rows)
-    consent = _supposed(referral, rows, session, categories) or now_given
-    state = State(referral.state)
-    if state in ENDED:
-        return [await _preview(tx, asked, referral, "ended", state, consent, now=True)]
-    real = consent is now_given
-    waiting = state if state in WAITING else State.PROPOSED
-    over = state if state not in WAITING | {State.DRAFT} else State.ACCEPTED
-    return [
-        await _preview(tx, asked, referral, "proposed", waiting, consent, now=real and state is waiting),
-        await _preview(tx, asked, referral, "accepted", over, consent, now=real and state is over),
-    ]
+    supposed = _supposed(referral, rows, session, categories)
+    return await previewing.stages(tx, asked, referral, supposed or now_given, real=supposed is None)
 
 
 def _supposed(
@@ -331,39 +321,8 @@ def _supposed(
     if categories is None and requested is not None:
         categories = frozenset(Category(name) for name in requested.data_categories)
     # What she answers at a counter is not answered alone.
-    closed = held_back(sensitive=referral.sensitive, seen_alone="no" if session.assisted else "yes", interpreter="none")
-    return Consent(
-        id=requested.id if requested else referral.id,
-        recipient_id=referral.recipient_id,
-        service_id=referral.service_id,
-        purposes=frozenset({Purpose.REFERRAL}),
-        categories=(categories or frozenset()) - closed,
-        status=Status.GIVEN,
-    )
-
-
-async def _preview(  # noqa: PLR0913 - the stage, and what holds then
-    tx: AsyncSession,
-    asked: Asked,
-    referral: Referral,
-    stage: Literal["proposed", "accepted", "ended"],
-    state: State,
-    consent: Consent | None,
-    *,
-    now: bool,
-) -> Preview:
-    then = Referral(**{name: getattr(referral, name) for name in Referral.model_fields})
-    then.state = state
-    parts = views.parts_for(then, _THEM, consent, asked.now)
-    # The references of the other side's own software are not hers to read.
-    names = [name for name in views.pieces_of(parts, _THEM) if not name.startswith("external_ids")]
-    pieces = views.seen(await open_pieces(tx, referral, names, asked), _THEM)
-    return Preview(
-        stage=stage,
-        now=now,
-        reads=views.referral_view(then, _THEM, parts, pieces, consent, asked.now),
-        documents=await conversing.list_documents(tx, asked, referral.id) if Part.DOCUMENTS in parts else [],
-    )
+    alone = "no" if session.assisted else "yes"
+    return previewing.supposed(referral, categories or frozenset(), alone, requested.id if requested else None)
 
 
 async def readings(tx: AsyncSession, asked: Asked, session: Session, id_: UUID) -> list[Reading]:

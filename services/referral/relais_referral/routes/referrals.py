@@ -7,9 +7,10 @@ from fastapi import Query, Request, Response
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from relais_referral import store, views
-from relais_referral.actions import common, conversing, drafting, pathway, telephoning
+from relais_referral.actions import common, conversing, drafting, pathway, previewing, telephoning
 from relais_referral.domain import refusals
 from relais_referral.domain.handshake import Party, State
+from relais_referral.domain.visibility import Category
 from relais_referral.models import Idempotency
 from relais_referral.papers.sheet import sheet
 from relais_referral.problems import TABLE
@@ -42,6 +43,7 @@ from relais_referral.schemas import (
     ReferralView,
     Slug,
 )
+from relais_referral.schemas_person import PreviewPage
 from relais_referral.store import Caller
 from relais_shared import idempotency, problems
 from relais_shared.clock import Now
@@ -210,6 +212,33 @@ async def change_referral(
     themes = await directory.themes(now) if change.needs else {}
     shown = await drafting.change_draft(tx, asked(request, actor, now), referral_id, change, version, themes)
     return told(response, shown)
+
+
+@router.get(
+    "/{referral_id}/preview",
+    response_model=PreviewPage,
+    response_model_exclude_none=True,
+    responses={**READING, **problems.responses(refusals.IllegalAction, table=TABLE)},
+)
+async def preview_draft(
+    request: Request,
+    response: Response,
+    referral_id: UUID,
+    actor: MaySend,
+    tx: WriteTx,
+    now: Now,
+    data_categories: Annotated[
+        list[Category], Query(description="As if she agreed to these; repeat for several.")
+    ] = [],  # noqa: B006 - FastAPI copies it
+    seen_alone: Literal["yes", "no", "unknown"] = "unknown",
+) -> PreviewPage:
+    """See exactly what the other side would read of your draft, before somebody takes over and after.
+
+    Show it to her before she answers. It is what they will read, from the same rules; nothing is sent.
+    """
+    keep_nothing(response)
+    chosen = frozenset(data_categories)
+    return PreviewPage(items=await previewing.of_draft(tx, asked(request, actor, now), referral_id, chosen, seen_alone))
 
 
 @router.put(
