@@ -28,6 +28,12 @@ class Hers:
     recipient_name: str
 
     @property
+    def sides(self) -> set[str]:
+        """The ids of the two structures."""
+        seen = self.sender.get(self.place).json()
+        return {seen[side]["organisation_id"] for side in ("sender", "recipient")}
+
+    @property
     def place(self) -> str:
         """Where it is for the two structures."""
         return f"/v1/referrals/{self.id}"

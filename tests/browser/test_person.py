@@ -254,6 +254,35 @@ def sound(page: Page) -> None:
     assert small == []
 
 
+def test_her_counsellor_prints_her_card_with_her(cast: Cast, stack: Stack, open_desk: Open) -> None:
+    """She picks her code on the turned screen; the paper comes at once, and another structure finds no such card."""
+    with hers(stack) as made:
+        ours = made.sender.get(made.place).json()["sender"]["organisation_id"]
+        account = next(one for one in stack.demo["counsellors"] if one["organisation_id"] == ours)
+        desk = open_desk(account)
+        desk.sign_in()
+        desk.page.goto(f"{stack.base_url}/cartes/{made.id}")
+        assert grammar(desk.page.content()) == []
+        assert violations(desk.page) == []
+        desk.page.get_by_role("button", name="Faire la carte et l'imprimer").click()
+        expect(desk.page.get_by_role("alert")).to_contain_text("Il manque le code")
+        for name in ("Soleil", "Lune", "Clé", "Vélo"):
+            desk.page.get_by_role("button", name=name).click()
+        with desk.page.expect_download() as taken:
+            desk.page.get_by_role("button", name="Faire la carte et l'imprimer").click()
+        assert taken.value.path().read_bytes().startswith(b"%PDF")
+        assert desk.faults == []
+        stranger = open_desk(
+            next(
+                each
+                for each in (cast.sender, cast.recipient, cast.stranger)
+                if each["organisation_id"] not in made.sides
+            )
+        )
+        stranger.sign_in()
+        assert stranger.page.goto(f"{stack.base_url}/cartes/{made.id}").status == 404  # type: ignore[union-attr]
+
+
 def test_what_is_anothers_is_not_there(kept: Hers, open_desk: Open, stack: Stack) -> None:
     """With her own session she finds nothing under another's id, and without a session nobody finds anything."""
     with hers(stack, met=False) as other:

@@ -124,6 +124,20 @@ class Api:
             raise ApiProblem(answer.status_code, {})
         return answer.content, answer.headers.get("content-type", "application/octet-stream")
 
+    async def paper(self, path: str, body: Json) -> bytes:
+        """Answer a paper that is printed from what is sent, as a PDF.
+
+        Raises:
+            ApiProblem: The API said no, or did not answer.
+        """
+        try:
+            answer = await self._client.post(path, json=body, headers={**self._shown, "Accept": "application/pdf"})
+        except TransportError:
+            raise ApiProblem(UNAVAILABLE, {"type": "/problems/unavailable"}) from None
+        if not answer.is_success:
+            raise ApiProblem(answer.status_code, {})
+        return answer.content
+
     async def _send(  # noqa: PLR0913 - the parts of a request, each by name
         self,
         method: str,
