@@ -18,7 +18,17 @@ OPENED: dict[str, set[str]] = {
     "counsellor": set(),
     "manager": {"services", "signalements", "verifications", "doublons", "imports"},
     "administrator": {"livraisons"},
-    "operator": {"signalements", "doublons", "imports", "qualite", "traces", "sante"},
+    "operator": {
+        "signalements",
+        "doublons",
+        "imports",
+        "qualite",
+        "structures",
+        "peut-il",
+        "traces",
+        "sante",
+        "journal",
+    },
 }
 """What each kind of visitor finds in the console, said once more than in the code."""
 TO_READERS = {"signalements"}
@@ -304,6 +314,56 @@ def test_a_trace_is_found_by_the_code_of_an_answer_and_read_as_a_waterfall(
     assert copied == f"{desk.base_url}/gestion/traces/{code}"
     assert violations(desk.page) == []
     assert grammar(desk.page.request.get(copied).text()) == []
+
+
+def test_why_a_partners_call_failed_is_found_and_mended(
+    open_desk: Open, people: dict[str, dict[str, Any]], stack: Stack
+) -> None:
+    """From the code that the partner reads out, through trace and dry run, to the grant; then the call passes."""
+    partner = next(each for each in stack.clients("directory:capacity") if "directory:write" not in each["scopes"])
+    house, scope = partner["organisation_id"], "directory:capacity"
+    operator = signed_in(open_desk, people["operator"])
+    page = operator.page
+    # Somebody took the right away: so the partner's call fails.
+    go(operator, f"/structures/{house}")
+    page.get_by_role("button", name=f"Retirer {scope}").click()
+    expect(page.get_by_role("status")).to_contain_text("Le droit est retiré")
+    try:
+        with stack.api(partner) as api:
+            while (answer := api.get("/v1/directory/own/services")).status_code == 200:
+                pass  # A change counts within a second.
+            assert answer.status_code == 403
+            code = answer.json()["trace_id"]
+        with stack.api(stack.clients("trace:read")[0]) as api:
+            while api.get(f"/v1/traces/{code}").status_code != 200:
+                pass  # Spans arrive in their own time.
+        go(operator, "/traces")
+        page.get_by_label("Code de trace").fill(code)
+        page.get_by_role("button", name="Ouvrir").click()
+        expect(page.get_by_role("term").filter(has_text="Structure")).to_be_visible()
+        page.get_by_role("link", name="Pourquoi ce refus ?").click()
+        page.get_by_label("Logiciel").select_option(partner["client_id"])
+        page.get_by_role("button", name="Essayer").click()
+        answered = page.get_by_role("region", name="Non, il ne passe pas")
+        expect(answered).to_contain_text("Sa structure n'a pas reçu ce droit.")
+        assert violations(page) == []
+        assert grammar(page.request.get(page.url).text()) == []
+    finally:
+        go(operator, f"/peut-il?structure={house}&logiciel={partner['client_id']}&appel=GET /v1/directory/own/services")
+        page.get_by_role("button", name=f"Donner {scope} à").click()
+        expect(page.get_by_role("status")).to_contain_text("Le droit est donné")
+    expect(page.get_by_role("region", name="Oui, il passe")).to_be_visible()
+    with stack.api(partner) as api:
+        while (answer := api.get("/v1/directory/own/services")).status_code == 403:
+            pass
+        assert answer.status_code == 200
+    go(operator, "/journal")
+    line = page.get_by_role("row").filter(has_text=house[:8]).filter(has_text=scope)
+    expect(line.first).to_contain_text("Droit donné")
+    go(operator, "/structures")
+    expect(page.get_by_role("row").filter(has_text=partner["organisation"]).first).to_contain_text("oui")
+    go(operator, "/traces?http_status=403")
+    expect(page.locator(f"a[href$='{code}']")).to_be_visible()
 
 
 def test_owners_of_stale_entries_are_asked_and_answer(open_desk: Open, people: dict[str, dict[str, Any]]) -> None:

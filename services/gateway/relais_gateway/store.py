@@ -316,13 +316,16 @@ async def traces(  # noqa: PLR0913 - the filters of the list
     status: str | None,
     min_duration_ms: float | None,
     organisation_id: UUID | None,
+    http_status: int | None,
+    calls: bool,
     before: tuple[datetime, str] | None,
     limit: int,
 ) -> Sequence[asyncpg.Record]:
     """Answer traces, the newest first: each by the span where it came in, with its services and number of spans."""
     return await connection.fetch(
         """
-        select r.trace_id, r.name as root, r.started_at, r.duration_ms, whole.services, whole.status, whole.spans
+        select r.trace_id, r.name as root, r.started_at, r.duration_ms, whole.services, whole.status, whole.spans,
+            (r.attributes ->> 'http.response.status_code')::int as http_status
         from span r cross join lateral (
             select array_agg(distinct s.service order by s.service) as services, count(*) as spans,
                 case when bool_or(s.status = 'error') then 'error' else 'ok' end as status,
@@ -333,6 +336,8 @@ async def traces(  # noqa: PLR0913 - the filters of the list
             and ($1::text is null or $1 = any(whole.services)) and ($2::text is null or whole.status = $2)
             and ($3::float8 is null or r.duration_ms >= $3)
             and ($4::text is null or whole.theirs)
+            and ($8::int is null or (r.attributes ->> 'http.response.status_code')::int = $8)
+            and (not $9 or r.kind = 'server')
             and ($5::timestamptz is null or (r.started_at, r.trace_id) < ($5, $6))
         order by r.started_at desc, r.trace_id desc limit $7
         """,
@@ -343,6 +348,8 @@ async def traces(  # noqa: PLR0913 - the filters of the list
         before[0] if before else None,
         before[1] if before else None,
         limit,
+        http_status,
+        calls,
     )
 
 

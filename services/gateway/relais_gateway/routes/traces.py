@@ -31,6 +31,7 @@ class TraceRow(BaseModel):
     services: list[str]
     status: Literal["ok", "error"]
     spans: int
+    http_status: int | None = Field(description="What was answered; none where nobody asked over HTTP.")
 
 
 class TracePage(BaseModel):
@@ -70,6 +71,8 @@ class TraceQuery(BaseModel):
     status: Literal["ok", "error"] | None = None
     min_duration_ms: float | None = Field(default=None, ge=0)
     organisation: UUID | None = Field(default=None, description="Whose request it was.")
+    http_status: int | None = Field(default=None, ge=100, le=599, description="What was answered, as 403.")
+    calls: bool = Field(default=False, description="Only what came in over HTTP, not what a worker began by itself.")
     limit: int = Field(default=50, ge=1, le=100)
     cursor: str | None = None
 
@@ -102,6 +105,8 @@ async def list_traces(request: Request, actor: MayRead, query: Annotated[TraceQu
             status=query.status,
             min_duration_ms=query.min_duration_ms,
             organisation_id=query.organisation,
+            http_status=query.http_status,
+            calls=query.calls,
             before=before,
             limit=query.limit + 1,
         )

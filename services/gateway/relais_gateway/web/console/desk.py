@@ -5,6 +5,7 @@ import io
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
+from urllib.parse import parse_qsl
 
 from fastapi import Request
 from starlette.datastructures import FormData
@@ -113,6 +114,22 @@ SECTIONS: Final = (
         "platform:admin",
     ),
     _section(
+        "structures",
+        later("Structures et droits"),
+        later("Qui peut quoi, et le changer."),
+        "table-2",
+        PLATFORM,
+        "platform:admin",
+    ),
+    _section(
+        "peut-il",
+        later("Peut-il ?"),
+        later("Pourquoi l'appel d'un logiciel ne passe pas."),
+        "circle-help",
+        PLATFORM,
+        "platform:admin",
+    ),
+    _section(
         "traces",
         later("Traces"),
         later("Une demande suivie d'un service à l'autre."),
@@ -121,6 +138,7 @@ SECTIONS: Final = (
         "trace:read",
     ),
     _section("sante", later("Santé"), later("Qui répond, et les dernières erreurs."), "server", PLATFORM, "trace:read"),
+    _section("journal", later("Journal"), later("Qui a changé quoi."), "history", PLATFORM, "platform:admin"),
 )
 """Every part, in the order in which it is shown."""
 
@@ -153,6 +171,8 @@ DONE: Final = {
     "renvoye": later("L'envoi repart. Rechargez la page dans un instant pour voir ce qu'il devient."),
     "importe": later("Le fichier est reçu. L'import commence."),
     "oublie": later("L'import est oublié. Ce qu'il a écrit reste."),
+    "droit_donne": later("Le droit est donné. Il compte dès maintenant."),
+    "droit_retire": later("Le droit est retiré. Il ne compte plus."),
     "essai": later("Un message d'essai est parti."),
     "change": later("La fiche a changé entre-temps. Voici ce qu'elle dit maintenant : relisez, puis recommencez."),
     "plus_tard": later("Ce n'est plus possible : quelqu'un a décidé entre-temps."),
@@ -171,7 +191,9 @@ def page(request: Request, template: str, status: int = 200, **facts: object) ->
 
 def back(path: str, mark: str = "", **query: str) -> Response:
     """Answer that what was sent is done, and where to look next."""
-    return go(path, **query, **({"ok": mark} if mark else {}))
+    path, _mark, asked = path.partition("?")
+    before = {name: value for name, value in parse_qsl(asked) if name != "ok"}
+    return go(path, **before, **query, **({"ok": mark} if mark else {}))
 
 
 async def rows(api: Api, path: str, params: Params | None = None, most: int = MOST) -> list[Json]:

@@ -2,16 +2,17 @@
 
 import re
 from typing import Annotated, Any, Final
+from uuid import UUID
 
 from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
-from relais_gateway.web.api import segment
+from relais_gateway.web.api import Api, segment
 from relais_gateway.web.console import words
 from relais_gateway.web.console.desk import HOME, PAGE, back, exported, page, rows, wants_file
 from relais_gateway.web.console.waterfall import WIDE, bars, share
 from relais_gateway.web.languages import _
-from relais_gateway.web.session import AsVisitor, door
+from relais_gateway.web.session import AsVisitor, SignedIn, Visitor, door
 from relais_gateway.web.site import PageRoute
 from relais_shared.client import TransportError
 
@@ -20,6 +21,10 @@ router = APIRouter(prefix=HOME, route_class=PageRoute, include_in_schema=False)
 SLOW_MS: Final = (0, 100, 300, 1_000, 3_000)
 """Durations to begin a list with."""
 STATUSES: Final = ("ok", "error")
+ANSWERS: Final = (200, 201, 204, 400, 401, 403, 404, 409, 412, 422, 429, 500, 503)
+"""Statuses of HTTP to choose from."""
+REFUSED: Final = (401, 403)
+"""Where the dry run can say why."""
 TRACE_ID: Final = re.compile(r"[0-9a-f]{32}")
 
 
@@ -27,25 +32,32 @@ TRACE_ID: Final = re.compile(r"[0-9a-f]{32}")
 async def traces(  # noqa: PLR0913 - the filters of the list
     request: Request,
     api: AsVisitor,
+    visitor: SignedIn,
     service: Annotated[str, Query(max_length=100)] = "",
     status: Annotated[str, Query(max_length=10)] = "",
     min_duration_ms: Annotated[int, Query(ge=0)] = 0,
     organisation: Annotated[str, Query(max_length=36)] = "",
+    http_status: Annotated[int, Query(ge=0, le=599)] = 0,
+    fond: Annotated[str, Query(max_length=3)] = "",
     cursor: Annotated[str, Query(max_length=500)] = "",
 ) -> Response:
     """List what came in, the newest first, with how long each took."""
-    asked: dict[str, str | int] = {}
+    asked: dict[str, str | int] = {} if fond else {"calls": "true"}
+    if http_status in ANSWERS:
+        asked["http_status"] = http_status
     if service in words.SERVICES:
         asked["service"] = service
     if status in STATUSES:
         asked["status"] = status
     if min_duration_ms:
         asked["min_duration_ms"] = min_duration_ms
-    if organisation:
-        asked["organisation"] = organisation
+    if id_ := _id(organisation):
+        asked["organisation"] = id_
     if wants_file(request):
         found = await rows(api, "/v1/traces", asked)
-        header = [_("Trace"), _("Début"), _("Appel"), _("Services"), _("Durée (ms)"), _("Étapes"), _("État")]
+        header = [
+            _("Trace"), _("Début"), _("Appel"), _("Services"), _("Durée (ms)"), _("Étapes"), _("État"), _("Réponse"),
+        ]  # fmt: skip
         lines = [
             (
                 each["trace_id"],
@@ -55,6 +67,7 @@ async def traces(  # noqa: PLR0913 - the filters of the list
                 each["duration_ms"],
                 each["spans"],
                 each["status"],
+                each["http_status"],
             )
             for each in found
         ]
@@ -67,10 +80,30 @@ async def traces(  # noqa: PLR0913 - the filters of the list
         "traces.html",
         items=[(each, share(each["duration_ms"], longest)) for each in items],
         next_cursor=body.get("next_cursor"),
-        asked={**asked, "organisation": organisation},
+        asked={
+            **{name: value for name, value in asked.items() if name != "calls"},
+            **({"fond": "oui"} if fond else {}),
+        },
+        names=await _names(api, visitor),
+        answers=ANSWERS,
         slow=SLOW_MS,
         words=words,
     )
+
+
+def _id(written: str) -> str:
+    """Answer an id as somebody pasted it; nothing where it is none."""
+    try:
+        return str(UUID(written.strip()))
+    except ValueError:
+        return ""
+
+
+async def _names(api: Api, visitor: Visitor) -> dict[str, str]:
+    """Answer organisations by id, for whoever may list them."""
+    if "platform:admin" not in visitor.scopes:
+        return {}
+    return {each["id"]: each["name"] for each in (await api.get("/v1/organisations")).body["items"]}
 
 
 @router.get("/traces/chercher")
@@ -81,7 +114,7 @@ async def find_trace(code: Annotated[str, Query(max_length=200)] = "") -> Respon
 
 
 @router.get("/traces/{trace_id}")
-async def trace(request: Request, api: AsVisitor, trace_id: str) -> Response:
+async def trace(request: Request, api: AsVisitor, visitor: SignedIn, trace_id: str) -> Response:
     """Show one trace as a waterfall."""
     body = (await api.get(f"/v1/traces/{segment(trace_id)}")).body
     drawn = bars(body["spans"])
@@ -98,7 +131,9 @@ async def trace(request: Request, api: AsVisitor, trace_id: str) -> Response:
         wide=WIDE,
         whole_ms=max((bar.starts_ms + bar.span["duration_ms"] for bar in drawn), default=0),
         organisations=sorted(organisations),
-        organisation_names={},
+        organisation_names=await _names(api, visitor),
+        root=drawn[0].span if drawn else None,
+        refused=bool(drawn) and drawn[0].span["attributes"].get("http.response.status_code") in REFUSED,
         link=f"{request.app.state.settings.public_url}{HOME}/traces/{body['trace_id']}",
         words=words,
     )

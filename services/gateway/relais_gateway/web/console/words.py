@@ -78,6 +78,54 @@ SERVICES: Final = {
 }
 
 
+SCOPES: Final = {
+    "directory:read": later("Chercher et lire l'annuaire, l'exporter."),
+    "directory:write": later("Écrire ses services et ses lieux, importer sous son nom."),
+    "directory:capacity": later("Dire les places libres de ses services."),
+    "referral:send": later("Ouvrir, proposer et suivre des relais ; noter l'accord de la personne."),
+    "referral:receive": later("Prendre des relais, y répondre et les suivre."),
+    "referral:stats": later("Lire des chiffres, jamais de moins de cinq personnes."),
+    "webhook:manage": later("Inscrire ses adresses de livraison, revoir et renvoyer."),
+    "org:admin": later("Gérer ses comptes, ses logiciels et ses clés."),
+    "platform:admin": later("Gérer les structures et les droits, lire le journal."),
+    "trace:read": later("Lire les traces et la santé des services."),
+}
+"""What each scope lets an organisation do, as `domain.scopes.MEANINGS` says it for programs."""
+CHECKS: Final = {
+    "operation": (later("Cet appel existe."), later("Cet appel n'existe pas : la méthode ou le chemin est faux.")),
+    "client": (later("Le logiciel est connu."), later("Ce logiciel n'est pas connu, ou il est fermé.")),
+    "organisation": (later("Sa structure est ouverte."), later("Sa structure est fermée.")),
+    "client_may": (
+        later("Le logiciel peut demander ce droit."),
+        later("Le logiciel lui-même ne peut pas demander ce droit : il faut le lui ajouter."),
+    ),
+    "granted": (later("Sa structure a reçu ce droit."), later("Sa structure n'a pas reçu ce droit.")),
+    "in_time": (later("Le droit n'est pas fini."), later("Le droit est fini : son dernier jour est passé.")),
+    "agreement": (
+        later("Une convention signée est enregistrée."),
+        later("Aucune convention signée n'est enregistrée."),
+    ),
+    "not_control": (
+        later("Ce n'est pas une unité de contrôle."),
+        later("C'est une unité de contrôle : elle ne prend part à aucun relais."),
+    ),
+}
+"""What a question of the dry run says where it holds, and where it does not."""
+ACTIONS: Final = {
+    "grant_written": later("Droit donné"),
+    "grant_removed": later("Droit retiré"),
+    "signed_in": later("Connexion"),
+    "account_written": later("Compte écrit"),
+    "demonstration_loaded": later("Démonstration chargée"),
+    "team_created": later("Équipe créée"),
+    "team_renamed": later("Équipe renommée"),
+    "team_removed": later("Équipe retirée"),
+    "team_member_written": later("Membre d'équipe écrit"),
+    "team_member_removed": later("Membre d'équipe retiré"),
+    "absence_written": later("Absence notée"),
+    "absence_removed": later("Absence retirée"),
+    "answer_time_written": later("Délai de réponse écrit"),
+}
 FIELDS: Final = {
     "description": later("la description"),
     "phones": later("les téléphones"),
@@ -100,6 +148,11 @@ def said(named: dict[str, str]) -> dict[str, str]:
 def names(keys: tuple[str, ...]) -> dict[str, str]:
     """Answer keys that are their own name."""
     return {key: key for key in keys}
+
+
+def numbers(keys: tuple[int, ...]) -> dict[int, str]:
+    """Answer numbers that are their own name."""
+    return {key: str(key) for key in keys}
 
 
 def field(name: str) -> str:
@@ -130,6 +183,24 @@ def brief(value: Any) -> str:  # noqa: ANN401 - a value of any field
         return "\N{EN DASH}"
     whole = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
     return whole if len(whole) <= BRIEF else f"{whole[:BRIEF]}…"
+
+
+def action(name: str) -> str:
+    """Answer what was done in words; a rarer act by its own name."""
+    return _(ACTIONS[name]) if name in ACTIONS else name
+
+
+def facts(told: dict[str, Any]) -> str:
+    """Answer the facts of a change on one line."""
+    return ", ".join(
+        f"{name}: {', '.join(map(str, value)) if isinstance(value, list) else value}" for name, value in told.items()
+    )
+
+
+def brief_id(written: str) -> str:
+    """Answer the beginning of an id: enough to compare two lines."""
+    kind, colon, id_ = written.rpartition(":")
+    return f"{kind}{colon}{id_[:8]}"
 
 
 def source(name: str) -> str:
