@@ -12,6 +12,7 @@ from starlette.responses import Response
 
 from relais_gateway.web import phrases, relay, vocabulary
 from relais_gateway.web.api import Api, ApiProblem, Json, segment
+from relais_gateway.web.languages import _
 from relais_gateway.web.lookups import area_of, offered_id, offered_themes, place_of, themes_of
 from relais_gateway.web.relay import RelayForm
 from relais_gateway.web.session import AsVisitor, OurForm, SignedIn, Visitor, text, texts
@@ -136,14 +137,18 @@ async def propose(api: Api, written: RelayForm, draft: Json, visitor: Visitor, n
 def unexplained(problem: ApiProblem) -> str:
     """Answer what to say where a problem belongs to no field."""
     said = {
-        "idempotency-key-reused": "Cette demande est déjà partie, et vous en avez changé le texte depuis. "
-        "Voyez d'abord dans « Relais en cours ». Si c'en est une nouvelle, validez encore une fois.",
-        "request-in-progress": "Cette demande est en train de partir. "
-        "Attendez un instant, puis voyez dans « Relais en cours ».",
-        "no-agreement": "Votre structure n'a pas encore signé la convention Relais.",
+        "idempotency-key-reused": _(
+            "Cette demande est déjà partie, et vous en avez changé le texte depuis. "
+            "Voyez d'abord dans « Relais en cours ». Si c'en est une nouvelle, validez encore une fois."
+        ),
+        "request-in-progress": _(
+            "Cette demande est en train de partir. Attendez un instant, puis voyez dans « Relais en cours »."
+        ),
+        "no-agreement": _("Votre structure n'a pas encore signé la convention Relais."),
     }
-    code = f" Le code pour l'équipe technique : {problem.trace_id}." if problem.trace_id else ""
-    usual = f"Nous n'avons pas pu enregistrer. Rien n'est perdu de ce que vous avez écrit : réessayez.{code}"
+    usual = _("Nous n'avons pas pu enregistrer. Rien n'est perdu de ce que vous avez écrit : réessayez.")
+    if problem.trace_id:
+        usual += " " + _("Le code pour l'équipe technique : %(code)s.") % {"code": problem.trace_id}
     return said.get(problem.slug, usual)
 
 

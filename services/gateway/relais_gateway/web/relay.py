@@ -6,6 +6,9 @@ from datetime import datetime
 from typing import Any, Final
 from uuid import uuid4
 
+from relais_gateway.web.languages import _, later
+from relais_gateway.web.vocabulary import Words
+
 NOTICE: Final = ("2026-1", "fr")
 """The text that this page shows to be read aloud: version and language."""
 
@@ -40,34 +43,36 @@ FIELDS: Final = {
 }
 """Where the API finds a fault → the field that it is shown at; the first pointer that fits wins."""
 
-FAULTS: Final = {
-    "service": "Cette structure ne peut pas prendre de relais ici. Appelez-la.",
-    "counsellor_phone": "Écrivez un numéro de téléphone, par exemple 071 00 00 00.",
-    "called": "Écrivez comment la personne souhaite être appelée : un prénom suffit.",
-    "phone": "Écrivez un numéro de téléphone, par exemple 0470 00 00 00.",
-    "address": "Écrivez l'adresse où lui écrire, sur une ligne.",
-    "times": "Écrivez ces moments en quelques mots, sur une ligne.",
-    "reach": "Choisissez comment la joindre.",
-    "place": "Nous ne trouvons pas cette commune. Écrivez son nom ou son code postal.",
-    "language": "Choisissez une langue de la liste.",
-    "theme": "Choisissez à quoi ce besoin se rapporte.",
-    "words": "Ce texte ne peut pas être pris tel quel. Écrivez-le plus simplement.",
-    "notes": "Ce texte ne peut pas être pris tel quel. Écrivez-le plus simplement.",
-    "constraints": "Écrivez chaque contrainte sur une ligne, en quelques mots.",
-    "urgency": "Choisissez une réponse de la liste.",
-    "categories": "Cochez au moins une chose qu'elle accepte de transmettre.",
-    "feedback": "Votre structure ne peut pas demander ce retour : décochez cette case.",
-    "answer": "Notez comment elle a répondu. Sans son accord, rien ne part.",
-    "sensitive": "Ce besoin touche à sa vie intime : il faut son accord exprès.",
-}
+FAULTS: Final = Words(
+    {
+        "service": later("Cette structure ne peut pas prendre de relais ici. Appelez-la."),
+        "counsellor_phone": later("Écrivez un numéro de téléphone, par exemple 071 00 00 00."),
+        "called": later("Écrivez comment la personne souhaite être appelée : un prénom suffit."),
+        "phone": later("Écrivez un numéro de téléphone, par exemple 0470 00 00 00."),
+        "address": later("Écrivez l'adresse où lui écrire, sur une ligne."),
+        "times": later("Écrivez ces moments en quelques mots, sur une ligne."),
+        "reach": later("Choisissez comment la joindre."),
+        "place": later("Nous ne trouvons pas cette commune. Écrivez son nom ou son code postal."),
+        "language": later("Choisissez une langue de la liste."),
+        "theme": later("Choisissez à quoi ce besoin se rapporte."),
+        "words": later("Ce texte ne peut pas être pris tel quel. Écrivez-le plus simplement."),
+        "notes": later("Ce texte ne peut pas être pris tel quel. Écrivez-le plus simplement."),
+        "constraints": later("Écrivez chaque contrainte sur une ligne, en quelques mots."),
+        "urgency": later("Choisissez une réponse de la liste."),
+        "categories": later("Cochez au moins une chose qu'elle accepte de transmettre."),
+        "feedback": later("Votre structure ne peut pas demander ce retour : décochez cette case."),
+        "answer": later("Notez comment elle a répondu. Sans son accord, rien ne part."),
+        "sensitive": later("Ce besoin touche à sa vie intime : il faut son accord exprès."),
+    }
+)
 """What is said beside a field."""
 
-TELLING: Final = (
+TELLING: Final = later(
     "Ce texte se lit avant que l'autre structure ait pris le relais. "
     "Retirez-en le nom, le téléphone, l'adresse e-mail ou le numéro national."
 )
-NATIONAL_NUMBER: Final = "Un numéro national n'est jamais utile ici. Retirez-le."
-NOT_BOUND: Final = (
+NATIONAL_NUMBER: Final = later("Un numéro national n'est jamais utile ici. Retirez-le.")
+NOT_BOUND: Final = later(
     "L'équipe de cette structure n'est tenue à aucun secret : vos précisions ne peuvent pas lui être transmises. "
     "Décochez « Nos précisions »."
 )
@@ -220,7 +225,7 @@ def faults_of(slug: str, pointers: Iterable[tuple[str, str]]) -> dict[str, str]:
         pointers: Pointer and text of each fault.
     """
     if slug == "recipient-not-bound":
-        return {"categories": NOT_BOUND}
+        return {"categories": _(NOT_BOUND)}
     if slug == "sensitive-basis-missing":
         return {"sensitive": FAULTS["sensitive"]}
     found: dict[str, str] = {}
@@ -230,6 +235,7 @@ def faults_of(slug: str, pointers: Iterable[tuple[str, str]]) -> dict[str, str]:
             continue
         text = FAULTS[name]
         if slug == "personal-data-detected":
-            text = NATIONAL_NUMBER if "national number is never" in detail.lower() else TELLING
+            refused = NATIONAL_NUMBER if "national number is never" in detail.lower() else TELLING
+            text = _(refused)
         found.setdefault(name, text)
     return found

@@ -7,6 +7,7 @@ from itertools import groupby
 from typing import Any, Final, Protocol
 from uuid import UUID
 
+from relais_gateway.web.languages import _
 from relais_gateway.web.phrases import ZONE, moment
 from relais_gateway.web.vocabulary import ATTENDEES, MODES, OUTCOMES, REASONS
 
@@ -77,7 +78,7 @@ def _named(_form: Fields, by: Counsellor) -> Made:
 
 def _refused(form: Fields, _by: Counsellor) -> Made:
     reason, words = form.one("reason"), form.one("words")
-    faults = {} if reason in REASONS else {"reason": "Choisissez une raison."}
+    faults = {} if reason in REASONS else {"reason": _("Choisissez une raison.")}
     return {"reason": reason, **({"words": words} if words else {})}, faults
 
 
@@ -91,7 +92,7 @@ def _meeting(form: Fields, _by: Counsellor) -> Made:
             on, at = date.fromisoformat(form.one("on")), time.fromisoformat(form.one("at"))
             body["starts_at"] = datetime.combine(on, at, ZONE).isoformat()
         except ValueError:
-            faults["on"] = "Écrivez le jour et l'heure, ou choisissez « à convenir avec la personne »."
+            faults["on"] = _("Écrivez le jour et l'heure, ou choisissez « à convenir avec la personne ».")
     if form.one("place"):
         body["place"] = form.one("place")
     body["attendees"] = [each for each in form.all("attendees") if each in ATTENDEES] or ["person"]
@@ -102,13 +103,13 @@ def _confirmed(form: Fields, _by: Counsellor) -> Made:
     try:
         on = date.fromisoformat(form.one("on")).isoformat()
     except ValueError:
-        return {}, {"on": "Écrivez le jour de la rencontre."}
+        return {}, {"on": _("Écrivez le jour de la rencontre.")}
     return {"on": on, "mode": form.one("mode") if form.one("mode") in MODES else "visit"}, {}
 
 
 def _closed(form: Fields, _by: Counsellor) -> Made:
     outcome, words = form.one("outcome"), form.one("words")
-    faults = {} if outcome in OUTCOMES else {"outcome": "Choisissez ce qui convient."}
+    faults = {} if outcome in OUTCOMES else {"outcome": _("Choisissez ce qui convient.")}
     return {"outcome": outcome, **({"words": words} if words else {})}, faults
 
 
@@ -167,7 +168,7 @@ def looks(items: Iterable[Mapping[str, Any]], referral: Mapping[str, Any]) -> li
     """Answer who looked, one line for each structure and day, the newest first."""
     named = names(referral)
     told = [
-        (at.date(), named.get(str(each.get("organisation_id")), "Une structure"), tuple(each["categories"]))
+        (at.date(), named.get(str(each.get("organisation_id")), _("Une structure")), tuple(each["categories"]))
         for each in items
         if (at := moment(each.get("at"))) is not None and each["categories"]
     ]
@@ -183,18 +184,18 @@ def looks(items: Iterable[Mapping[str, Any]], referral: Mapping[str, Any]) -> li
 def faults_of(pointers: Iterable[tuple[str, str]]) -> dict[str, str]:
     """Answer what to say beside which field of a step's form."""
     said = {
-        "/reason": ("reason", "Choisissez une raison."),
-        "/words": ("words", "Ce texte ne peut pas être pris tel quel. Écrivez-le plus simplement."),
-        "/starts_at": ("on", "Ce jour ou cette heure ne conviennent pas."),
-        "/place": ("place", "Écrivez ce lieu sur une ligne, en quelques mots."),
-        "/on": ("on", "Ce jour ne convient pas."),
-        "/outcome": ("outcome", "Choisissez ce qui convient."),
+        "/reason": ("reason", _("Choisissez une raison.")),
+        "/words": ("words", _("Ce texte ne peut pas être pris tel quel. Écrivez-le plus simplement.")),
+        "/starts_at": ("on", _("Ce jour ou cette heure ne conviennent pas.")),
+        "/place": ("place", _("Écrivez ce lieu sur une ligne, en quelques mots.")),
+        "/on": ("on", _("Ce jour ne convient pas.")),
+        "/outcome": ("outcome", _("Choisissez ce qui convient.")),
     }
     found: dict[str, str] = {}
-    for pointer, _ in pointers:
+    for pointer, _detail in pointers:
         name, words = next(
             (row for start, row in said.items() if pointer.startswith(start)),
-            ("", "Ce que vous avez écrit ne peut pas être pris. Relisez, puis réessayez."),
+            ("", _("Ce que vous avez écrit ne peut pas être pris. Relisez, puis réessayez.")),
         )
         found.setdefault(name, words)
     return found
