@@ -356,3 +356,21 @@ async def traces(  # noqa: PLR0913 - the filters of the list
 async def trace(connection: Connection, trace_id: str) -> Sequence[asyncpg.Record]:
     """Answer the spans of a trace in the order in which they began."""
     return await connection.fetch("select * from span where trace_id = $1 order by started_at, id", trace_id)
+
+
+async def service_calls(connection: Connection, since: datetime) -> Sequence[asyncpg.Record]:
+    """Answer who called whom since an instant: number of calls, faults among them, and how long they took."""
+    return await connection.fetch(
+        """
+        select caller.service as caller, called.service as service, count(*) as calls,
+            count(*) filter (where called.status = 'error') as errors,
+            percentile_cont(0.5) within group (order by called.duration_ms) as median_ms,
+            percentile_cont(0.95) within group (order by called.duration_ms) as p95_ms
+        from span called
+        left join span caller on caller.trace_id = called.trace_id and caller.span_id = called.parent_span_id
+        where called.kind in ('server', 'consumer') and called.started_at >= $1
+            and caller.service is distinct from called.service
+        group by caller.service, called.service order by called.service, caller.service nulls first
+        """,
+        since,
+    )

@@ -1,6 +1,6 @@
 """Traces: one request through every service, for the organisation that runs this Relais."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from relais_gateway import store
 from relais_shared import problems
 from relais_shared.auth import Actor, requires
+from relais_shared.clock import Now
 from relais_shared.http import CursorCodec
 from relais_shared.refusals import InvalidInput, NotFound, ScopeMissing, Unauthenticated
 from relais_shared.service import Router
@@ -77,6 +78,33 @@ class TraceQuery(BaseModel):
     cursor: str | None = None
 
 
+class ServiceCall(BaseModel):
+    """One arrow of the service map: the calls that one service made to another."""
+
+    caller: str | None = Field(description="Who called; null where the call came from outside.")
+    service: str = Field(description="Who was called.")
+    calls: int
+    per_second: float = Field(description="Calls a second, over the whole window.")
+    errors: int = Field(description="Calls that ended in a fault of ours.")
+    median_ms: float
+    p95_ms: float
+
+
+class ServiceMap(BaseModel):
+    """Who called whom in the last minutes."""
+
+    since: datetime
+    calls: list[ServiceCall]
+
+
+class MapQuery(BaseModel):
+    """The window of the service map."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    minutes: int = Field(default=15, ge=1, le=1440, description="Minutes back from now.")
+
+
 async def _ours(request: Request, actor: Actor) -> None:
     """Let the platform's own organisation alone pass.
 
@@ -113,6 +141,19 @@ async def list_traces(request: Request, actor: MayRead, query: Annotated[TraceQu
     shown, more = rows[: query.limit], rows[query.limit :]
     cursor = codec.encode([shown[-1]["started_at"].isoformat(), shown[-1]["trace_id"]]) if more else None
     return TracePage(items=[TraceRow(**dict(row)) for row in shown], next_cursor=cursor)
+
+
+@router.get("/map", responses=_PROBLEMS)
+async def read_service_map(
+    request: Request, actor: MayRead, query: Annotated[MapQuery, Query()], now: Now
+) -> ServiceMap:
+    """Show which service called which: how often, with how many faults, and how long it took."""
+    await _ours(request, actor)
+    window = timedelta(minutes=query.minutes)
+    async with request.app.state.pool.acquire() as connection:
+        rows = await store.service_calls(connection, now - window)
+    calls = [ServiceCall(**dict(row), per_second=row["calls"] / window.total_seconds()) for row in rows]
+    return ServiceMap(since=now - window, calls=calls)
 
 
 @router.get("/{trace_id}", responses=_PROBLEMS)
