@@ -1,0 +1,132 @@
+"""Every published operation against everybody who may not call it: made from the document, so none is left out.
+
+The document that integrators read says who may; this holds the door to it, operation by operation.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Final
+from uuid import uuid4
+
+import httpx
+import pytest
+from journeys.test_refused import forgeries
+from support.stack import Stack, key
+
+from relais_gateway.domain.routing import METHODS
+from relais_gateway.domain.scopes import MEANINGS
+
+SCOPES: Final = ("directory:read", "referral:send", "referral:receive")
+"""What the demonstration's structures hold; a token of one of them opens nothing that asks for another."""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One operation of the document: a path with an id of nobody's in each parameter."""
+
+    method: str
+    template: str
+    path: str
+    scopes: frozenset[str]
+    public: str | None
+
+    def __str__(self) -> str:
+        return f"{self.method} {self.template}"
+
+
+@pytest.fixture(name="door", scope="module")
+def _door(stack: Stack) -> Iterator[httpx.Client]:
+    with httpx.Client(base_url=stack.base_url, timeout=30) as client:
+        yield client
+
+
+@pytest.fixture(name="rows", scope="module")
+def _rows(door: httpx.Client) -> list[Row]:
+    found = []
+    for template, methods in door.get("/openapi.json").raise_for_status().json()["paths"].items():
+        path = "/".join(str(uuid4()) if part.startswith("{") else part for part in template.split("/"))
+        for method, said in methods.items():
+            if method in METHODS:
+                ways = said.get("security", ())
+                scopes = frozenset(scope for way in ways for names in way.values() for scope in names)
+                found.append(Row(method.upper(), template, path, scopes, said.get("x-relais-public")))
+    return found
+
+
+@pytest.fixture(name="guarded", scope="module")
+def _guarded(rows: list[Row]) -> list[Row]:
+    return [row for row in rows if row.scopes]
+
+
+@pytest.fixture(name="client", scope="module")
+def _client(stack: Stack) -> dict[str, Any]:
+    return stack.clients(*SCOPES)[0]
+
+
+def ask(door: httpx.Client, row: Row, token: str | None = None) -> httpx.Response:
+    """Call an operation with nothing in the body: who may not is refused before anything is read."""
+    headers = {"Authorization": f"Bearer {token}"} if token is not None else {}
+    return door.request(row.method, row.path, headers=headers | key())
+
+
+def refused(answer: httpx.Response, status: int, type_: str, row: Row) -> None:
+    """Hold that an answer is this problem, traceable, and the same whether or not the thing exists."""
+    assert (answer.status_code, answer.json()["type"]) == (status, f"/problems/{type_}"), (str(row), answer.text)
+    assert answer.headers["content-type"] == "application/problem+json", str(row)
+    assert len(answer.json()["trace_id"]) == 32, str(row)
+
+
+def test_each_operation_says_who_may(rows: list[Row]) -> None:
+    assert len({str(row) for row in rows}) == len(rows) > 0
+    for row in rows:
+        assert bool(row.scopes) != bool(row.public), f"{row} says neither a scope nor why it is open to all, or both"
+        assert row.scopes <= MEANINGS.keys(), str(row)
+
+
+def test_nobody_gets_in_anywhere(door: httpx.Client, guarded: list[Row]) -> None:
+    for row in guarded:
+        answer = ask(door, row)
+        refused(answer, 401, "unauthenticated", row)
+        assert answer.headers["www-authenticate"].startswith("Bearer"), str(row)
+
+
+def test_no_forged_token_gets_in_anywhere(
+    stack: Stack, door: httpx.Client, guarded: list[Row], client: dict[str, Any]
+) -> None:
+    """An assertion for the inside, which is rightly signed for another audience, is among them."""
+    made = forgeries(stack, stack.token(client))
+    told = {name: made[name] for name in ("alg none", "another key", "changed claims", "an assertion for the inside")}
+    for row in guarded:
+        for token in told.values():
+            refused(ask(door, row, token), 401, "unauthenticated", row)
+
+
+def test_a_token_without_the_scope_gets_in_nowhere(
+    stack: Stack, door: httpx.Client, guarded: list[Row], client: dict[str, Any]
+) -> None:
+    tokens = {scope: stack.token(client, scope) for scope in SCOPES}
+    # What any structure's scope opens (its events) does not open to who only looks after the platform.
+    tokens["trace:read"] = stack.token(stack.clients("trace:read")[0], "trace:read")
+    for row in guarded:
+        missing = [token for scope, token in tokens.items() if scope not in row.scopes]
+        assert missing, f"{row} is open to every scope: then no test can tell who may not"
+        for token in missing:
+            answer = ask(door, row, token)
+            refused(answer, 403, "scope-missing", row)
+            assert answer.json()["scopes"] == sorted(row.scopes), str(row)
+
+
+def test_an_id_of_nobodys_tells_nothing(
+    stack: Stack, door: httpx.Client, guarded: list[Row], client: dict[str, Any]
+) -> None:
+    """With the right scope, what one reads by an unknown id is absent: never a fault, never something of others."""
+    tokens = {scope: stack.token(client, scope) for scope in SCOPES}
+    asked = 0
+    for row in guarded:
+        opens = [tokens[scope] for scope in SCOPES if scope in row.scopes]
+        if row.method == "GET" and "{" in row.template and opens:
+            answer = ask(door, row, opens[0])
+            asked += 1
+            assert answer.status_code in {404, 422}, (str(row), answer.text)
+            assert answer.headers["content-type"] in {"application/problem+json", "application/fhir+json"}, str(row)
+    assert asked
