@@ -14,7 +14,6 @@ from relais_gateway import passwords, store
 from relais_gateway.domain.refusals import GrantImpossible
 from relais_gateway.domain.scopes import MEANINGS, Grant, granted
 from relais_gateway.live import fingerprint
-from relais_gateway.signing import SigningKeys
 from relais_gateway.store import Connection
 from relais_shared.refusals import Fault, InvalidInput, NotFound
 
@@ -41,14 +40,6 @@ class Kept:
             {one["client_id"]: one["client_secret"] for one in (*demo.get("clients", ()), *practising)},
             {one["email"]: one["password"] for one in people},
         )
-
-
-async def ensure_key(connection: Connection, keys: SigningKeys, now: datetime) -> None:
-    """Make the first signing key, unless there is one."""
-    async with connection.transaction():
-        await connection.execute("select pg_advisory_xact_lock(hashtext('signing-key'))")
-        if not await connection.fetchval("select exists (select from signing_key where retired_at is null)"):
-            await store.add_key(connection, *keys.new(), now)
 
 
 async def demonstrate(
@@ -152,7 +143,8 @@ async def _put_client(
     scopes = [scope for scope in client["scopes"] if scope in MEANINGS]
     await connection.execute(
         """
-        insert into client values ($1, $2, $3, $4, $5, true) on conflict (id) do update
+        insert into client (id, organisation_id, name, secret_hash, scopes, active)
+        values ($1, $2, $3, $4, $5, true) on conflict (id) do update
         set name = excluded.name, secret_hash = excluded.secret_hash, scopes = excluded.scopes
         """,
         id_,

@@ -11,13 +11,16 @@ import uvicorn
 from fastapi import FastAPI
 from opentelemetry.instrumentation.utils import suppress_instrumentation
 
-from relais_gateway import actions, sessions, store
+from relais_gateway import problems, sessions, store, store_tokens, token_actions
+from relais_gateway.callers import Callers
 from relais_gateway.domain.limits import Calls
 from relais_gateway.domain.scopes import MEANINGS
 from relais_gateway.forwarder import Door
 from relais_gateway.live import Live
+from relais_gateway.proofs import Proofs
 from relais_gateway.receiver import create_receiver
-from relais_gateway.routes import admin, fhir, internal, oauth, organisation, reference, traces
+from relais_gateway.routes import admin, fhir, internal, metadata, oauth, organisation, reference, traces
+from relais_gateway.routes import keys as key_routes
 from relais_gateway.settings import MIGRATIONS, GatewaySettings
 from relais_gateway.signing import SigningKeys
 from relais_gateway.upstream import Upstream
@@ -31,7 +34,8 @@ from relais_shared.telemetry import get_logger
 
 FORGET_EVERY_S: Final = 3_600
 """How often old spans, sessions and sign-in attempts are removed."""
-
+FORGET_TOKENS_EVERY_S: Final = 60
+"""How often assertions, proofs and revoked tokens that have ended are removed: they are many and live minutes."""
 
 PUSH_AGAIN_S: Final = (0.5, 2.0, 8.0)
 """Pauses before a push is tried again; a service that misses them all pulls within a minute."""
@@ -58,6 +62,7 @@ def create_app(settings: GatewaySettings | None = None) -> Door:  # noqa: C901, 
     settings = settings or GatewaySettings.load()
     keys = SigningKeys(settings.secret_bytes(), settings.public_url)
     urls = {"directory": settings.directory_url, "referral": settings.referral_url}
+    callers = Callers(keys)
     clients: dict[str, Client] = {}
 
     @asynccontextmanager
@@ -71,8 +76,9 @@ def create_app(settings: GatewaySettings | None = None) -> Door:  # noqa: C901, 
             server_settings={"application_name": "relais-gateway", "statement_timeout": "10000"},
         ) as pool:
             app.state.pool = pool
+            app.state.proofs = callers.proofs = Proofs(settings.secret_bytes(), settings.public_url, pool)
             async with pool.acquire() as connection:
-                await actions.ensure_key(connection, keys, utc_now())
+                await token_actions.ensure_keys(connection, keys, utc_now())
             app.state.live = door.live = Live(pool, keys, push)
             app.state.sessions = sessions.Sessions(
                 pool, door.live, keys, settings.secret_bytes(), asyncio.Semaphore(sessions.AT_ONCE)
@@ -84,6 +90,7 @@ def create_app(settings: GatewaySettings | None = None) -> Door:  # noqa: C901, 
             tasks += [
                 asyncio.create_task(door.live.keep_looking()),
                 asyncio.create_task(_keep_forgetting(pool, settings.traces_kept_days)),
+                asyncio.create_task(_keep_forgetting_tokens(pool)),
             ]
             receiving = asyncio.create_task(receiver.serve())
             try:
@@ -143,9 +150,11 @@ def create_app(settings: GatewaySettings | None = None) -> Door:  # noqa: C901, 
         settings,
         title="Relais gateway",
         description="The only door: tokens, scopes, traces.",
-        table={},
+        table=problems.TABLE,
         routers=[
             oauth.router,
+            metadata.router,
+            key_routes.router,
             organisation.router,
             admin.router,
             traces.router,
@@ -163,7 +172,7 @@ def create_app(settings: GatewaySettings | None = None) -> Door:  # noqa: C901, 
     )
     site.install(app)
     upstreams = {name: Upstream(name, url) for name, url in urls.items()}
-    door = Door(app, app.state.keyring, keys, upstreams, document, Calls(settings.public_per_minute))
+    door = Door(app, app.state.keyring, callers, upstreams, document, Calls(settings.public_per_minute))
     app.state.keys = keys
     app.state.door = door
     return door
@@ -188,3 +197,14 @@ async def _keep_forgetting(pool: asyncpg.Pool, days: int) -> None:
         except store.DOWN:
             get_logger().warning("nothing forgotten: the database is away")
         await asyncio.sleep(FORGET_EVERY_S)
+
+
+async def _keep_forgetting_tokens(pool: asyncpg.Pool) -> None:
+    while True:
+        try:
+            with suppress_instrumentation():
+                async with pool.acquire() as connection:
+                    await store_tokens.forget_tokens(connection, utc_now())
+        except store.DOWN:
+            get_logger().warning("no token forgotten: the database is away")
+        await asyncio.sleep(FORGET_TOKENS_EVERY_S)

@@ -3,7 +3,6 @@
 import asyncio
 import json
 from collections.abc import Awaitable, Callable
-from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any
 from uuid import UUID
@@ -12,20 +11,18 @@ import asyncpg
 import typer
 from rich.console import Console
 
-from relais_gateway import actions, passwords, store
+from relais_gateway import actions, passwords, store, store_tokens, token_actions
 from relais_gateway.settings import MIGRATIONS, GatewaySettings
-from relais_gateway.signing import SigningKeys
+from relais_gateway.signing import OVERLAP, SigningKeys
 from relais_shared.auth import write_private
 from relais_shared.clock import utc_now
 from relais_shared.migrations import upgrade
+from relais_shared.refusals import Refusal
 
 app = typer.Typer(help="The gateway.", no_args_is_help=True)
 users = typer.Typer(help="Counsellors and administrators.", no_args_is_help=True)
 keys = typer.Typer(help="The keys that sign access tokens.", no_args_is_help=True)
 console = Console()
-
-OVERLAP = timedelta(minutes=20)
-"""An old key verifies this much longer: longer than any token that it signed lives."""
 
 
 @app.command()
@@ -125,29 +122,37 @@ def new_password(email: str) -> None:
 
 @keys.command("list")
 def list_keys() -> None:
-    """List the signing keys, the newest signs."""
-
-    async def run(connection: asyncpg.Connection) -> list[asyncpg.Record]:
-        return await connection.fetch("select kid, created_at, retired_at from signing_key order by created_at")
-
-    for row in asyncio.run(_connected(GatewaySettings.load(), run)):
-        console.print(f"{row['kid']}  made {row['created_at']}  {'retired' if row['retired_at'] else 'in use'}")
+    """List the signing keys, the newest first."""
+    for row in asyncio.run(_connected(GatewaySettings.load(), store_tokens.all_keys)):
+        until = f"verifies until {row['retired_at']}" if row["retired_at"] else "in use"
+        console.print(f"{row['kid']}  {row['alg']}  made {row['created_at']}  {until}")
 
 
 @keys.command("rotate")
 def rotate_keys() -> None:
-    """Make a new signing key; those older than the longest token's life are retired."""
+    """Make new signing keys; the old ones verify until every token that they signed has ended."""
     settings = GatewaySettings.load()
     made = SigningKeys(settings.secret_bytes(), settings.public_url)
 
-    async def run(connection: asyncpg.Connection) -> int:
-        now = utc_now()
-        await store.add_key(connection, *made.new(), now)
-        await store.audit(connection, now, actions.OPERATOR, "key_rotated", "signing_key")
-        return await store.retire_keys(connection, now - OVERLAP, now)
+    async def run(connection: asyncpg.Connection) -> list[str]:
+        return await token_actions.rotate_keys(connection, made, actions.OPERATOR, utc_now())
 
-    retired = asyncio.run(_connected(settings, run))
-    console.print(f"A new key signs from now on; {retired} retired. Run again in {OVERLAP} to retire the rest.")
+    ending = asyncio.run(_connected(settings, run))
+    console.print(f"New keys sign within seconds; {len(ending)} old ones verify for another {OVERLAP}.")
+
+
+@keys.command("withdraw")
+def withdraw_key(kid: str) -> None:
+    """Withdraw a signing key at once, as when others may know it; every token that it signed ends within a second."""
+
+    async def run(connection: asyncpg.Connection) -> None:
+        await token_actions.withdraw_key(connection, kid, actions.OPERATOR, utc_now())
+
+    try:
+        asyncio.run(_connected(GatewaySettings.load(), run))
+    except Refusal as refusal:
+        raise typer.BadParameter(refusal.detail) from None
+    console.print(f"{kid} verifies nothing any more.")
 
 
 async def _connected(settings: GatewaySettings, work: Callable[[asyncpg.Connection], Awaitable[Any]]) -> Any:  # noqa: ANN401 - whatever the work answers

@@ -16,17 +16,18 @@ from opentelemetry.trace import SpanKind, StatusCode
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 from starlette.types import Message, Receive, Scope, Send
 
+from relais_gateway.callers import ASKED, Callers, fits
 from relais_gateway.domain.limits import Calls
 from relais_gateway.domain.refusals import TooManyCalls
 from relais_gateway.domain.routing import Operation, RouteTable, operations
 from relais_gateway.live import LOOK_EVERY_S, Live, State
-from relais_gateway.signing import Claims, SigningKeys, unknown
+from relais_gateway.signing import Claims, unknown
 from relais_gateway.upstream import Exchange, Header, Upstream, UpstreamDown, request_head
 from relais_shared import problems
 from relais_shared.auth import ANONYMOUS, Actor, Keyring
 from relais_shared.clock import utc_now
 from relais_shared.problems import COMMON, Problem
-from relais_shared.refusals import MalformedRequest, NotFound, Refusal, ScopeMissing, Unauthenticated, Unavailable
+from relais_shared.refusals import MalformedRequest, NotFound, Refusal, ScopeMissing, Unavailable
 from relais_shared.service import BODY_LIMIT
 from relais_shared.telemetry import get_logger, tracer, traceresponse
 
@@ -38,9 +39,9 @@ API: Final = ("/v1/", "/hsds/", "/fhir/", "/oauth2/")
 
 NEVER_ON: Final = frozenset(
     {
-        b"authorization", b"baggage", b"connection", b"content-length", b"cookie", b"expect", b"forwarded", b"host",
-        b"keep-alive", b"proxy-authorization", b"proxy-connection", b"relais-on-behalf-of", b"te", b"traceparent",
-        b"tracestate", b"trailer", b"transfer-encoding", b"upgrade",
+        b"authorization", b"baggage", b"connection", b"content-length", b"cookie", b"dpop", b"expect", b"forwarded",
+        b"host", b"keep-alive", b"proxy-authorization", b"proxy-connection", b"relais-on-behalf-of", b"te",
+        b"traceparent", b"tracestate", b"trailer", b"transfer-encoding", b"upgrade",
     }
 )  # fmt: skip
 """Headers of a caller that go no further: they speak of this connection, or would speak in our name."""
@@ -111,7 +112,7 @@ class Door:
     Args:
         app: The gateway's own FastAPI app: its operations and pages.
         keyring: Signs the assertions for the services.
-        keys: Verify access tokens.
+        callers: Tells by their tokens who calls.
         upstreams: The services by name.
         document: Answers a service's OpenAPI document, or nothing while it does not answer.
         calls: How often each address may call what our services open to all.
@@ -121,14 +122,14 @@ class Door:
         self,
         app: FastAPI,
         keyring: Keyring,
-        keys: SigningKeys,
+        callers: Callers,
         upstreams: Mapping[str, Upstream],
         document: Callable[[str], Awaitable[Mapping[str, Any] | None]],
         calls: Calls,
     ) -> None:
         self._app = app
         self._keyring = keyring
-        self._keys = keys
+        self._callers = callers
         self._upstreams = upstreams
         self._document = document
         self._calls = calls
@@ -183,13 +184,14 @@ class Door:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        send = self._callers.telling(scope, send)
         operation = self._table.find(scope["method"], scope["path"])
         if not isinstance(operation, Operation):
             await self._no_operation(operation, scope, receive, send)
             return
         if scope["method"] != operation.method:
             # HEAD on what GET reads: it is asked as GET, and the server keeps the body back.
-            scope = {**scope, "method": operation.method}
+            scope = {**scope, "method": operation.method, ASKED: scope["method"]}
         if operation.upstream == OWN:
             await self._own(operation, scope, receive, send)
             return
@@ -304,21 +306,20 @@ class Door:
         clock: Callable[[], datetime] = getattr(self._app.state, "clock", utc_now)
         return clock()
 
-    async def _who(self, scope: Scope) -> tuple[Claims, State]:
+    async def _who(self, scope: Scope, *, again: bool = False) -> tuple[Claims, State]:
         """Answer what the caller's token says, and the state that it is held against.
 
+        Args:
+            scope: The request.
+            again: It was let in before: its proof, which is good for once, is not asked for again.
+
         Raises:
-            Unauthenticated: No token of ours.
+            Unauthenticated: No token of ours, or no proof of the key that it is bound to.
             Unavailable: The state cannot be looked up.
         """
-        given = [value for name, value in scope["headers"] if name == b"authorization"]
-        if not given:
-            raise Unauthenticated("Show an access token.", headers={"WWW-Authenticate": "Bearer"})
-        kind, _, token = given[0].partition(b" ")
-        if len(given) > 1 or kind.lower() != b"bearer" or not token:
-            raise unknown()
-        claims = self._keys.verify(token.decode("latin-1"), self._now())
+        claims = await self._callers.who(scope, self._now(), again=again)
         assert self.live is not None  # noqa: S101 - set before the first request is taken
+        # Looked up last: whatever took time before it, the state is not older than a second.
         return claims, await self.live.now()
 
     async def _forward(self, operation: Operation, actor: Actor, scope: Scope, receive: Receive, send: "_Told") -> None:
@@ -374,7 +375,7 @@ class Door:
         while True:
             await asyncio.sleep(LOOK_EVERY_S)
             try:
-                claims, state = await self._who(scope)
+                claims, state = await self._who(scope, again=True)
                 if _actor(claims, state, operation, scope, self._now()) == actor:
                     continue
             except Refusal:
@@ -492,7 +493,7 @@ def _actor(claims: Claims, state: State, operation: Operation, scope: Scope, now
         may = account.scopes if account else may
     else:
         client = state.clients.get(claims.client_id)
-        there = client is not None and client.organisation_id == claims.organisation_id
+        there = client is not None and fits(client, claims, state)
         may = client.scopes if client else may
     if member is None or not member.active or not there:
         raise unknown()

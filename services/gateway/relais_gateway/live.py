@@ -4,7 +4,7 @@ import asyncio
 import time
 from base64 import urlsafe_b64encode
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
 from hashlib import sha256
 from typing import Any, Final
@@ -14,9 +14,10 @@ import asyncpg
 import orjson
 from opentelemetry.instrumentation.utils import suppress_instrumentation
 
-from relais_gateway import store
+from relais_gateway import store, store_tokens
 from relais_gateway.domain.scopes import OF_ROLE, Grant, granted
-from relais_gateway.signing import SigningKeys
+from relais_gateway.jwts import PublicKey, key_set
+from relais_gateway.signing import ALGORITHM, SigningKeys
 from relais_shared.refusals import Unavailable
 from relais_shared.registry import Organisation, Snapshot
 from relais_shared.telemetry import get_logger
@@ -30,14 +31,59 @@ BLIND_AFTER_S: Final = 1.0
 BLIND: Final = "Who may do what cannot be looked up now. Nobody is let in on memory."
 
 
+SECRET: Final = "client_secret_basic"  # noqa: S105 - the name of a method
+KEY: Final = "private_key_jwt"
+METHODS: Final = (SECRET, KEY)
+"""How clients prove themselves."""
+
+
 @dataclass(frozen=True, slots=True)
 class Client:
-    """A partner's system."""
+    """A partner's system.
+
+    Attributes:
+        methods: By which it may prove itself.
+        secret_hash: Of its secret, where it has one.
+        keys: Its public keys.
+        credentials: What its tokens may have been got by: a token falls with the secret or key that got it.
+        dpop_required: Its tokens are bound to a key (RFC 9449).
+        token_life_s: Of its tokens; as the settings say where None.
+        token_alg: By which its tokens are signed.
+        fapi: Held to FAPI 2.0.
+    """
 
     id: str
     organisation_id: UUID
-    secret_hash: bytes
+    secret_hash: bytes | None
     scopes: frozenset[str]
+    methods: frozenset[str] = frozenset({SECRET})
+    keys: tuple[PublicKey, ...] = ()
+    credentials: frozenset[str] = frozenset()
+    dpop_required: bool = False
+    token_life_s: int | None = None
+    token_alg: str = ALGORITHM
+    fapi: bool = False
+
+    @classmethod
+    def of(cls, row: Mapping[str, Any]) -> "Client":
+        """Answer a client as the database keeps it."""
+        methods = frozenset(row["auth_methods"])
+        secret = bytes(row["secret_hash"]) if row["secret_hash"] is not None and SECRET in methods else None
+        keys = key_set(row["jwks"]) if KEY in methods else ()
+        credentials = {key.thumbprint for key in keys} | ({credential_of(secret)} if secret else set())
+        return cls(
+            id=row["id"],
+            organisation_id=row["organisation_id"],
+            secret_hash=secret,
+            scopes=frozenset(row["scopes"]),
+            methods=methods,
+            keys=keys,
+            credentials=frozenset(credentials),
+            dpop_required=row["dpop_required"],
+            token_life_s=row["token_life_s"],
+            token_alg=row["token_alg"],
+            fapi=row["fapi"],
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,13 +138,15 @@ class Member:
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """Who may do what, at one version."""
+    """Who may do what, at one version; and which tokens were revoked by themselves (until when each would live)."""
 
     version: int = 0
     members: Mapping[UUID, Member] = field(default_factory=dict)
     clients: Mapping[str, Client] = field(default_factory=dict)
     accounts: Mapping[UUID, Account] = field(default_factory=dict)
     snapshot: bytes = b""
+    revocations: int = 0
+    revoked: Mapping[str, datetime] = field(default_factory=dict)
 
 
 class Live:
@@ -155,11 +203,21 @@ class Live:
     async def _look(self) -> None:
         async with self._pool.acquire() as connection:
             asked = time.monotonic()
-            if await store.version(connection) != self._state.version:
+            version, revocations = await store_tokens.moved(connection)
+            if version != self._state.version:
                 found = await store.everything(connection)
                 self._keys.take(found["keys"])
                 self._take(found)
+            if revocations != self._state.revocations:
+                await self._revoke(connection, revocations)
         self._heard = asked
+
+    async def _revoke(self, connection: store.Connection, revocations: int) -> None:
+        new = await store_tokens.revoked_since(connection, self._state.revocations)
+        now = datetime.now(UTC)
+        # What has ended is refused for that: only as many stay as one token's life sees revoked.
+        living = {jti: until for jti, until in self._state.revoked.items() if until > now}
+        self._state = replace(self._state, revocations=revocations, revoked=living | new)
 
     def _take(self, found: Mapping[str, Any]) -> None:
         agreements = {row["organisation_id"] for row in found["agreements"]}
@@ -186,14 +244,11 @@ class Live:
             State(
                 found["version"],
                 members,
-                {
-                    row["id"]: Client(
-                        row["id"], row["organisation_id"], bytes(row["secret_hash"]), frozenset(row["scopes"])
-                    )
-                    for row in found["clients"]
-                },
+                {row["id"]: Client.of(row) for row in found["clients"]},
                 _accounts(found),
                 orjson.dumps([one.model_dump(mode="json") for one in told]),
+                self._state.revocations,
+                self._state.revoked,
             ),
         )
         if self._changed is not None and before.snapshot != self._state.snapshot:
@@ -274,6 +329,11 @@ def _organisations(rows: Any, members: Mapping[UUID, Member]) -> list[Organisati
 def fingerprint(secret: str) -> bytes:
     """Answer what is kept of a secret of 256 random bits: guessing it back is beyond anybody."""
     return sha256(secret.encode()).digest()
+
+
+def credential_of(secret_hash: bytes) -> str:
+    """Answer how a token names the secret that got it: nothing by which the secret could be found."""
+    return short(sha256(b"credential" + secret_hash).digest()[:15])
 
 
 def short(data: bytes) -> str:

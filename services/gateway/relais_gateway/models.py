@@ -71,16 +71,22 @@ class ScopeGrant(Table, table=True):
 
 
 class ClientRow(Table, table=True):
-    """A partner's system; its secret was shown once, and only its hash is kept."""
+    """A partner's system; its secret was shown once, and only its hash is kept. It may have public keys instead."""
 
     __tablename__ = "client"
 
     id: str = Field(primary_key=True)
     organisation_id: UUID = _of_organisation()
     name: str
-    secret_hash: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+    secret_hash: bytes | None = Field(sa_column=Column(LargeBinary, nullable=True))
     scopes: list[str] = _words()
     active: bool
+    auth_methods: list[str] = _words()
+    jwks: list[dict[str, Any]] = _json()
+    dpop_required: bool = Field(description="Its tokens are bound to a key of its own (RFC 9449).")
+    token_life_s: int | None = Field(default=None, description="60 to 900; as the settings say where none.")
+    token_alg: str = Field(description="Ed25519, or RS256 for those who can verify nothing else.")
+    fapi: bool = Field(description="Held to FAPI 2.0: keys alone, bound tokens, no RS256, one audience.")
 
 
 class Account(Table, table=True):
@@ -171,16 +177,38 @@ class SigningKey(Table, table=True):
     public: dict[str, Any] = _json()
     sealed_private: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
     created_at: datetime = _instant()
-    retired_at: datetime | None = _instant(nullable=True)
+    retired_at: datetime | None = Field(
+        default=None, sa_column=Column(DateTime(timezone=True)), description="From then on it verifies nothing."
+    )
+
+
+class ShownOnce(Table, table=True):
+    """The fingerprint of a client assertion or a DPoP proof: it is taken once, and remembered while it lives."""
+
+    __tablename__ = "shown_once"
+
+    hash: bytes = Field(sa_column=Column(LargeBinary, primary_key=True))
+    expires_at: datetime = Field(sa_column=Column(DateTime(timezone=True), index=True, nullable=False))
+
+
+class RevokedToken(Table, table=True):
+    """An access token that its client gave up before its end."""
+
+    __tablename__ = "revoked_token"
+
+    jti: str = Field(primary_key=True)
+    number: int = Field(sa_column=Column(BigInteger, index=True, nullable=False))
+    expires_at: datetime = _instant()
 
 
 class RegistryVersion(Table, table=True):
-    """One row, moved by the database itself whenever who may do what changes."""
+    """One row, moved by the database itself whenever who may do what changes; it also numbers the revoked tokens."""
 
     __tablename__ = "registry_version"
 
     single: bool = Field(primary_key=True)
     version: int
+    revocations: int = Field(sa_column=Column(BigInteger, nullable=False))
 
 
 class Audit(Table, table=True):

@@ -4,7 +4,7 @@ import json
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from hashlib import sha256
 from hmac import digest
 from typing import Any, Final
@@ -13,13 +13,18 @@ from uuid import UUID, uuid4
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from joserfc import jwt
 from joserfc.errors import JoseError
-from joserfc.jwk import OKPKey
+from joserfc.jwk import OKPKey, RSAKey
 
+from relais_gateway.jwts import LONGEST
 from relais_shared.refusals import Unauthenticated
 
 TYPE: Final = "at+jwt"
 ALGORITHM: Final = "Ed25519"
 """RFC 9864's exact name for what was called EdDSA; the key says the same in `alg`."""
+RSA: Final = "RS256"
+"""For partners whose software verifies nothing else (RFC 9068, section 2.1)."""
+ALGORITHMS: Final = (ALGORITHM, RSA)
+RSA_BITS: Final = 2048
 LEEWAY_S: Final = 30
 """Clocks may differ by this much."""
 REMEMBERED_S: Final = 60
@@ -27,6 +32,10 @@ REMEMBERED_S: Final = 60
 CACHE: Final = 10_000
 """Tokens remembered; more than the callers of a minute."""
 NONCE_BYTES: Final = 12
+SIGNS_AFTER: Final = timedelta(seconds=5)
+"""A new key signs from then on: by then every process of the gateway knows it."""
+OVERLAP: Final = timedelta(minutes=20)
+"""A key that was replaced verifies this much longer: longer than any token that it signed lives."""
 
 
 def unknown() -> Unauthenticated:
@@ -39,17 +48,38 @@ def unknown() -> Unauthenticated:
 
 @dataclass(frozen=True, slots=True)
 class Claims:
-    """What a verified token says: who, of which organisation, with which scopes, until when (Unix seconds)."""
+    """What a verified token says: who, of which organisation, with which scopes, since and until when (Unix seconds).
+
+    Attributes:
+        jti: Its id, by which it alone can be revoked.
+        credential: The secret or key by which its client proved itself; it falls with that. None for our own pages'.
+        jkt: Thumbprint of the key that it is bound to (RFC 9449); None where whoever bears it may use it.
+    """
 
     subject: str
     client_id: str
     organisation_id: UUID
     scopes: frozenset[str]
+    issued: int
     expires: int
+    jti: str
+    credential: str | None = None
+    jkt: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Held:
+    key: OKPKey | RSAKey
+    alg: str
+    made: datetime
+    until: datetime | None
+
+    def living(self, now: datetime) -> bool:
+        return self.until is None or now < self.until
 
 
 class SigningKeys:
-    """The keys that sign access tokens, the newest signs, all that are not retired verify.
+    """The keys that sign access tokens: of each algorithm the newest signs, all that are not retired verify.
 
     Args:
         secret: The gateway's secret, under which private keys are sealed.
@@ -59,14 +89,14 @@ class SigningKeys:
     def __init__(self, secret: bytes, issuer: str) -> None:
         self._cipher = AESGCM(digest(secret, b"signing-keys", sha256))
         self._issuer = issuer
-        self._keys: dict[str, OKPKey] = {}
+        self._keys: dict[str, _Held] = {}
         self._verified: dict[str, tuple[int, Claims]] = {}
 
-    def new(self) -> tuple[str, dict[str, Any], bytes]:
+    def new(self, alg: str = ALGORITHM) -> tuple[str, dict[str, Any], bytes]:
         """Make a key; answer its id, its public half and its sealed private half."""
-        key = OKPKey.generate_key("Ed25519")
+        key = OKPKey.generate_key("Ed25519") if alg == ALGORITHM else RSAKey.generate_key(RSA_BITS)
         kid = key.thumbprint()
-        public = {**key.as_dict(private=False), "kid": kid, "alg": ALGORITHM, "use": "sig"}
+        public = {**key.as_dict(private=False), "kid": kid, "alg": alg, "use": "sig"}
         nonce = os.urandom(NONCE_BYTES)
         sealed = self._cipher.encrypt(nonce, json.dumps(key.as_dict(private=True)).encode(), kid.encode())
         return kid, public, nonce + sealed
@@ -75,27 +105,51 @@ class SigningKeys:
         """Take the keys that the database holds, oldest first; tokens verified by others are forgotten."""
         keys = {}
         for row in rows:
-            sealed = bytes(row["sealed_private"])
-            opened = self._cipher.decrypt(sealed[:NONCE_BYTES], sealed[NONCE_BYTES:], row["kid"].encode())
-            keys[row["kid"]] = OKPKey.import_key({**json.loads(opened), "kid": row["kid"]})
-        if set(keys) != set(self._keys):
+            before = self._keys.get(row["kid"])
+            key = before.key if before else self._opened(row["kid"], bytes(row["sealed_private"]))
+            alg = RSA if isinstance(key, RSAKey) else ALGORITHM
+            keys[row["kid"]] = _Held(key, alg, row["created_at"], row["retired_at"])
+        if keys != self._keys:
             self._keys = keys
             self._verified.clear()
 
-    def public(self) -> dict[str, Any]:
-        """Answer the public key set (RFC 7517)."""
+    def _opened(self, kid: str, sealed: bytes) -> OKPKey | RSAKey:
+        opened = json.loads(self._cipher.decrypt(sealed[:NONCE_BYTES], sealed[NONCE_BYTES:], kid.encode()))
+        cls = RSAKey if opened["kty"] == "RSA" else OKPKey
+        return cls.import_key({**opened, "kid": kid})
+
+    def public(self, now: datetime) -> dict[str, Any]:
+        """Answer the public key set (RFC 7517), what comes and what goes included."""
         return {
             "keys": [
-                {**key.as_dict(private=False), "kid": kid, "alg": ALGORITHM, "use": "sig"}
-                for kid, key in self._keys.items()
+                {**held.key.as_dict(private=False), "kid": kid, "alg": held.alg, "use": "sig"}
+                for kid, held in self._keys.items()
+                if held.living(now)
             ]
         }
 
+    def _signer(self, alg: str, now: datetime) -> tuple[str, OKPKey | RSAKey]:
+        """Answer the newest key that every process knows; the oldest where all are new, as in a first start."""
+        living = [(kid, held) for kid, held in self._keys.items() if held.alg == alg and held.living(now)]
+        known = [one for one in living if one[1].made + SIGNS_AFTER <= now]
+        kid, held = known[-1] if known else living[0]
+        return kid, held.key
+
     def issue(  # noqa: PLR0913 - what a token says
-        self, *, subject: str, client_id: str, organisation_id: UUID, scopes: Iterable[str], now: datetime, life_s: int
+        self,
+        *,
+        subject: str,
+        client_id: str,
+        organisation_id: UUID,
+        scopes: Iterable[str],
+        now: datetime,
+        life_s: int,
+        credential: str | None = None,
+        jkt: str | None = None,
+        alg: str = ALGORITHM,
     ) -> str:
         """Answer a new access token."""
-        kid, key = next(reversed(self._keys.items()))
+        kid, key = self._signer(alg, now)
         instant = int(now.timestamp())
         claims = {
             "iss": self._issuer,
@@ -107,8 +161,10 @@ class SigningKeys:
             "iat": instant,
             "exp": instant + life_s,
             "jti": str(uuid4()),
+            **({"credential": credential} if credential else {}),
+            **({"cnf": {"jkt": jkt}} if jkt else {}),
         }
-        return jwt.encode({"alg": ALGORITHM, "typ": TYPE, "kid": kid}, claims, key, algorithms=[ALGORITHM])
+        return jwt.encode({"alg": alg, "typ": TYPE, "kid": kid}, claims, key, algorithms=[alg])
 
     def verify(self, token: str, now: datetime) -> Claims:
         """Answer what a token says.
@@ -121,16 +177,26 @@ class SigningKeys:
         if known is None or known[0] <= instant:
             if len(self._verified) >= CACHE:
                 self._verified.clear()
-            known = (instant + REMEMBERED_S, self._judge(token, instant))
+            known = (instant + REMEMBERED_S, self._judge(token, now))
             self._verified[token] = known
         if known[1].expires + LEEWAY_S < instant:
             raise unknown()
         return known[1]
 
-    def _judge(self, token: str, instant: int) -> Claims:
-        try:
+    def _judge(self, token: str, now: datetime) -> Claims:
+        instant = int(now.timestamp())
+
+        def chosen(guest: Any) -> OKPKey | RSAKey:  # noqa: ANN401 - joserfc's own protocol
             # The key is found by its id alone; a key or an address that the token brings along is not looked at.
-            found = jwt.decode(token, lambda guest: self._keys[guest.headers()["kid"]], algorithms=[ALGORITHM])
+            held = self._keys[guest.headers()["kid"]]
+            if not held.living(now) or guest.headers()["alg"] != held.alg:
+                raise unknown()
+            return held.key
+
+        try:
+            if len(token) > LONGEST:
+                raise unknown()
+            found = jwt.decode(token, chosen, algorithms=ALGORITHMS)
             claims = found.claims
             if (
                 found.header.get("typ") in {TYPE, f"application/{TYPE}"}
@@ -145,7 +211,11 @@ class SigningKeys:
                     claims["client_id"],
                     UUID(claims["org"]),
                     frozenset(claims["scope"].split()),
+                    int(claims["iat"]),
                     int(claims["exp"]),
+                    claims["jti"],
+                    claims.get("credential"),
+                    claims["cnf"]["jkt"] if "cnf" in claims else None,
                 )
         except (JoseError, KeyError, ValueError, TypeError, AttributeError):
             pass

@@ -33,23 +33,10 @@ async def everything(connection: Connection) -> dict[str, Any]:
             "accounts": await connection.fetch("select id, organisation_id, name, roles from account where active"),
             "members": await connection.fetch("select * from team_member order by team_id"),
             "absences": await connection.fetch("select * from absence order by account_id"),
-            "keys": await connection.fetch("select * from signing_key where retired_at is null order by created_at"),
+            "keys": await connection.fetch(
+                "select * from signing_key where retired_at is null or retired_at > now() order by created_at, kid"
+            ),
         }
-
-
-async def add_key(connection: Connection, kid: str, public: Mapping[str, Any], sealed: bytes, now: datetime) -> None:
-    """Keep a new signing key."""
-    await connection.execute(
-        "insert into signing_key values ($1, $2, $3, $4, null)", kid, json.dumps(dict(public)), sealed, now
-    )
-
-
-async def retire_keys(connection: Connection, before: datetime, now: datetime) -> int:
-    """Retire the signing keys made before an instant; answer how many."""
-    done: str = await connection.execute(
-        "update signing_key set retired_at = $2 where created_at < $1 and retired_at is null", before, now
-    )
-    return int(done.rsplit(maxsplit=1)[-1])
 
 
 async def account_by_email(connection: Connection, email: str) -> asyncpg.Record | None:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from joserfc import jwt
 from joserfc.jwk import ECKey, OctKey, OKPKey, RSAKey
 
-from relais_gateway.signing import ALGORITHM, LEEWAY_S, TYPE, SigningKeys
+from relais_gateway.signing import ALGORITHM, LEEWAY_S, OVERLAP, RSA, SIGNS_AFTER, TYPE, SigningKeys
 from relais_shared.refusals import Unauthenticated
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
@@ -26,14 +26,14 @@ def keys_of(*rows: dict[str, Any]) -> SigningKeys:
     return keys
 
 
-def row() -> dict[str, Any]:
-    kid, public, sealed = SigningKeys(SECRET, HERE).new()
-    return {"kid": kid, "public": public, "sealed_private": sealed}
+def row(alg: str = ALGORITHM, made: datetime = NOON - timedelta(days=1)) -> dict[str, Any]:
+    kid, public, sealed = SigningKeys(SECRET, HERE).new(alg)
+    return {"kid": kid, "public": public, "sealed_private": sealed, "created_at": made, "retired_at": None}
 
 
 ROW = row()
 RING = keys_of(ROW)
-PRIVATE: OKPKey = RING._keys[ROW["kid"]]  # noqa: SLF001 - forging needs the real key
+PRIVATE: OKPKey = RING._keys[ROW["kid"]].key  # type: ignore[assignment]  # noqa: SLF001 - forging needs the real key
 CLAIMS = {
     "iss": HERE, "aud": HERE, "sub": "client:c", "client_id": "c", "org": str(UUID(int=1)), "scope": "directory:read",
     "iat": int(NOON.timestamp()), "exp": int(NOON.timestamp()) + 600, "jti": "j",
@@ -81,7 +81,13 @@ FORGED = {
     "another key": signed(OTHER),
     "another key that it brings along": signed(OTHER, header_jwk=OTHER.as_dict(private=False)),
     "another key at an address": signed(OTHER, header_jku="https://evil.example/jwks.json"),
+    "another key by its certificate": signed(OTHER, header_x5u="https://evil.example/x5u.pem"),
     "unknown kid": signed(header_kid="unknown"),
+    "a kid that is a path": signed(OTHER, header_kid="../../../dev/null"),
+    "a kid that is SQL": signed(OTHER, header_kid="x' union select 'a' --"),
+    "without an id": signed(without="jti"),
+    "huge claims": signed(more="x" * 100_000),
+    "a huge text": "x" * 1_000_000,
     "no kid": signed(without="kid"),
     "a kid that is no text": f"{part({'alg': ALGORITHM, 'typ': TYPE, 'kid': ['a']})}.{BODY}.{SIGNATURE}",
     "typ JWT": signed(header_typ="JWT"),
@@ -143,23 +149,61 @@ def test_a_token_ends_also_while_it_is_remembered() -> None:
         ring.verify(GOOD, last + timedelta(seconds=1))
 
 
-def test_rotation_signs_with_the_newest_and_forgets_the_retired() -> None:
+def issued(ring: SigningKeys, now: datetime, **more: Any) -> str:
+    return ring.issue(
+        subject="client:c", client_id="c", organisation_id=UUID(int=1), scopes=["b", "a"], now=now, life_s=60, **more
+    )
+
+
+def test_a_new_key_signs_once_everybody_knows_it_and_the_old_one_verifies_on() -> None:
+    newer = row(made=NOON)
+    ring = keys_of({**ROW, "retired_at": NOON + OVERLAP}, newer)
+    early, late = NOON + SIGNS_AFTER / 2, NOON + SIGNS_AFTER
+    assert keys_of(ROW).verify(issued(ring, early), early)
+    fresh = issued(ring, late)
+    assert keys_of(newer).verify(fresh, late).scopes == {"a", "b"}
+    assert ring.verify(GOOD, late)
+    kids = {one["kid"] for one in ring.public(late)["keys"]}
+    assert kids == {ROW["kid"], newer["kid"]}
+    ended = NOON + OVERLAP
+    assert [one["kid"] for one in ring.public(ended)["keys"]] == [newer["kid"]]
+    with pytest.raises(Unauthenticated):
+        keys_of({**ROW, "retired_at": NOON}, newer).verify(GOOD, NOON)
+
+
+def test_a_key_that_is_withdrawn_is_forgotten_with_what_it_verified() -> None:
     ring, newer = keys_of(ROW), row()
-    assert ring.verify(GOOD, NOON)
     ring.take([ROW, newer])
     assert ring.verify(GOOD, NOON)
-    fresh = ring.issue(
-        subject="client:c", client_id="c", organisation_id=UUID(int=1), scopes=["b", "a"], now=NOON, life_s=60
-    )
-    assert keys_of(newer).verify(fresh, NOON).scopes == {"a", "b"}
     ring.take([newer])
     with pytest.raises(Unauthenticated):
         ring.verify(GOOD, NOON)
 
 
+def test_a_first_key_signs_at_once() -> None:
+    ring = keys_of(row(made=NOON))
+    assert ring.verify(issued(ring, NOON), NOON)
+
+
+def test_each_algorithm_has_its_own_key() -> None:
+    rsa = row(RSA)
+    ring = keys_of(ROW, rsa)
+    token = issued(ring, NOON, alg=RSA, credential="by", jkt="bound")
+    claims = ring.verify(token, NOON)
+    assert (claims.credential, claims.jkt) == ("by", "bound")
+    assert keys_of(rsa).verify(token, NOON) == claims
+    assert ring.verify(issued(ring, NOON), NOON).jkt is None
+    # What one key signs in the name of the other is nobody's.
+    real = ring._keys[rsa["kid"]].key  # noqa: SLF001 - forging needs the real key
+    with pytest.raises(Unauthenticated):
+        ring.verify(signed(real, RSA), NOON)
+    with pytest.raises(Unauthenticated):
+        ring.verify(signed(real, "PS256", header_kid=rsa["kid"]), NOON)
+
+
 def test_what_is_published_and_what_is_sealed_keep_the_key() -> None:
     private = PRIVATE.as_dict(private=True)["d"]
-    assert private not in json.dumps(RING.public())
+    assert private not in json.dumps(RING.public(NOON))
     assert private.encode() not in ROW["sealed_private"]
     assert "d" not in ROW["public"]
 

@@ -7,9 +7,21 @@ class InvalidScope(Refusal):
     """A scope that does not exist, or nothing left of what was asked for."""
 
 
+class InvalidClient(Refusal):
+    """A client that does not show that it is the one it says."""
+
+
+class InvalidProof(Refusal):
+    """A DPoP proof that fits neither the request nor the time; `stale` where it wants our nonce of now."""
+
+
 class TooManyCalls(Refusal):
     """One address called more often than what is open to all allows."""
 
 
 class GrantImpossible(Refusal):
     """A control unit holds no referral scope; without an agreement on record nobody does."""
+
+
+class LastKey(Refusal):
+    """The only signing key of its kind cannot go: another has to be there first."""

@@ -1,19 +1,24 @@
-"""The authorisation server: tokens for clients, its metadata, its keys (RFC 6749, 8414, 7517, 9068)."""
+"""The authorisation server: tokens for clients, given up or looked into (RFC 6749, 7009, 7662, 9449)."""
 
-import hmac
-from base64 import b64decode
-from binascii import Error as NotBase64
-from typing import Any, Final
-from urllib.parse import parse_qsl, unquote_plus
+from collections.abc import Awaitable, Mapping
+from typing import Final
+from urllib.parse import parse_qsl
 
 from fastapi import Request, Response
 from starlette.responses import JSONResponse
 
-from relais_gateway.domain.refusals import InvalidScope
-from relais_gateway.domain.scopes import MEANINGS, narrowed
-from relais_gateway.live import Client, fingerprint
+from relais_gateway import token_actions
+from relais_gateway.callers import fits
+from relais_gateway.clients import authenticated
+from relais_gateway.domain.refusals import InvalidClient, InvalidProof, InvalidScope
+from relais_gateway.domain.scopes import narrowed
+from relais_gateway.live import Client, State
+from relais_gateway.proofs import Asked
+from relais_gateway.routes import oauth_documents as documents
+from relais_gateway.signing import Claims
 from relais_shared.auth import public
 from relais_shared.clock import Now
+from relais_shared.refusals import MalformedRequest, Refusal, Unauthenticated
 from relais_shared.service import Router
 from relais_shared.telemetry import current_trace_id
 
@@ -21,97 +26,51 @@ router = Router(tags=["tokens"])
 
 FORM: Final = "application/x-www-form-urlencoded"
 LONGEST: Final = 8_192
-"""Bytes of a token request: a few parameters, the longest a list of scopes."""
+"""Bytes of a request: a few parameters, the longest an assertion or a token."""
 NO_STORE: Final = {"Cache-Control": "no-store", "Pragma": "no-cache"}
-NOBODY: Final = fingerprint("no client has this secret")
+OWN_CREDENTIAL: Final = "the client's own secret or key opens it"
 
-_ERROR: Final[Any] = {
-    "description": "RFC 6749, section 5.2, with the trace id.",
-    "content": {
-        "application/json": {
-            "schema": {
-                "type": "object",
-                "required": ["error", "trace_id"],
-                "properties": {"error": {"type": "string"}, "trace_id": {"type": "string"}},
-            },
-            "example": {"error": "invalid_client", "trace_id": "4f2a…"},
-        }
-    },
-}
+
+class _No(Refusal):
+    """Another error of RFC 6749."""
+
+    def __init__(self, error: str, detail: str) -> None:
+        super().__init__(detail)
+        self.error = error
+
+
+ERRORS: Final = (
+    (InvalidClient, "invalid_client"),
+    (InvalidProof, "invalid_dpop_proof"),
+    (InvalidScope, "invalid_scope"),
+    (Refusal, "invalid_request"),
+)
 
 
 @router.post(
     "/oauth2/token",
-    openapi_extra={
-        **public("the client's own secret opens it"),
-        "requestBody": {
-            "required": True,
-            "content": {
-                FORM: {
-                    "schema": {
-                        "type": "object",
-                        "required": ["grant_type"],
-                        "properties": {
-                            "grant_type": {"type": "string", "const": "client_credentials"},
-                            "scope": {
-                                "type": "string",
-                                "description": "Parted by blanks; all that you may, where absent.",
-                            },
-                        },
-                    },
-                    "example": {"grant_type": "client_credentials", "scope": "directory:read referral:send"},
-                }
-            },
-        },
-        "responses": {
-            "200": {
-                "description": "An access token (RFC 9068).",
-                "content": {
-                    "application/json": {
-                        "schema": {
-                            "type": "object",
-                            "required": ["access_token", "token_type", "expires_in", "scope"],
-                            "properties": {
-                                "access_token": {"type": "string"},
-                                "token_type": {"type": "string", "const": "Bearer"},
-                                "expires_in": {"type": "integer", "description": "Seconds."},
-                                "scope": {"type": "string"},
-                            },
-                        },
-                        "example": {
-                            "access_token": "eyJ…",
-                            "token_type": "Bearer",
-                            "expires_in": 600,
-                            "scope": "directory:read referral:send",
-                        },
-                    }
-                },
-            }
-        },
-    },
-    responses={400: _ERROR, 401: _ERROR, 413: _ERROR},
+    openapi_extra={**public(OWN_CREDENTIAL), **documents.TOKEN},
+    responses=documents.REFUSALS,
     response_class=JSONResponse,
 )
 async def token(request: Request, now: Now) -> Response:
-    """Issue an access token to a client that shows its secret in HTTP Basic.
+    """Issue an access token to a client that shows its secret, or signs with its key.
 
-    The scopes are what was asked, cut to what the client may have, cut to what its organisation is granted.
+    The scopes are what was asked, cut to what the client may have, cut to what its organisation is granted. With a
+    `DPoP` proof the token is bound to the key of the proof.
     """
-    state = await request.app.state.live.now()
-    client = _client(request, state.clients)
-    if client is None:
-        return _no("invalid_client", 401, {"WWW-Authenticate": 'Basic realm="relais"'})
-    form = await _form(request)
-    if form is None:
-        return _no("invalid_request", 400)
-    if form["grant_type"] != "client_credentials":
-        return _no("unsupported_grant_type", 400)
+    return await _answered(_token(request, now))
+
+
+async def _token(request: Request, now: Now) -> Response:
+    form, client, credential, state = await _known(request, now)
+    if (wanted := form.get("grant_type")) != "client_credentials":
+        error = "unsupported_grant_type" if wanted else "invalid_request"
+        raise _No(error, "grant_type is client_credentials.")
     member = state.members.get(client.organisation_id)
-    try:
-        scopes = narrowed(form.get("scope"), client.scopes, member.held(now.date()) if member else ())
-    except InvalidScope:
-        return _no("invalid_scope", 400)
-    life_s = request.app.state.settings.token_life_s
+    scopes = narrowed(form.get("scope"), client.scopes, member.held(now.date()) if member else ())
+    jkt = await _bound(request, client, now)
+    life_s = client.token_life_s or request.app.state.settings.token_life_s
     signed = request.app.state.keys.issue(
         subject=f"client:{client.id}",
         client_id=client.id,
@@ -119,27 +78,118 @@ async def token(request: Request, now: Now) -> Response:
         scopes=scopes,
         now=now,
         life_s=life_s,
+        credential=credential,
+        jkt=jkt,
+        alg=client.token_alg,
     )
-    body = {"access_token": signed, "token_type": "Bearer", "expires_in": life_s, "scope": " ".join(scopes)}
+    kind = "DPoP" if jkt else "Bearer"
+    body = {"access_token": signed, "token_type": kind, "expires_in": life_s, "scope": " ".join(scopes)}
     return JSONResponse(body, headers=NO_STORE)
 
 
-def _client(request: Request, clients: dict[str, Client]) -> Client | None:
-    """Answer the client whose id and secret were shown (RFC 6749, section 2.3.1), if they fit."""
+@router.post(
+    "/oauth2/revoke",
+    openapi_extra={**public(OWN_CREDENTIAL), **documents.REVOCATION},
+    responses=documents.REFUSALS,
+    response_class=JSONResponse,
+)
+async def revoke(request: Request, now: Now) -> Response:
+    """Revoke one of the client's own tokens, everywhere within a second (RFC 7009).
+
+    A token that has ended, was revoked before or is none is answered like one that was revoked just now.
+    """
+    return await _answered(_revoke(request, now))
+
+
+async def _revoke(request: Request, now: Now) -> Response:
+    form, client, _, _ = await _known(request, now)
+    claims = _shown(request, form, now)
+    if claims is not None and claims.client_id != client.id:
+        raise _No("unauthorized_client", "The token was issued to another client.")
+    if claims is not None:
+        async with request.app.state.pool.acquire() as connection:
+            await token_actions.revoke(connection, claims)
+    return Response(status_code=200, headers=NO_STORE)
+
+
+@router.post(
+    "/oauth2/introspect",
+    openapi_extra={**public(OWN_CREDENTIAL), **documents.INTROSPECTION},
+    responses=documents.REFUSALS,
+    response_class=JSONResponse,
+)
+async def introspect(request: Request, now: Now) -> Response:
+    """Say whether one of the client's own tokens works now, and for what (RFC 7662).
+
+    The scopes are those that hold at this moment. A token of anybody else is as inactive as one that never was.
+    """
+    return await _answered(_introspect(request, now))
+
+
+async def _introspect(request: Request, now: Now) -> Response:
+    form, client, _, state = await _known(request, now)
+    claims = _shown(request, form, now)
+    member = state.members.get(client.organisation_id)
+    held = member.held(now.date()).keys() if member else frozenset[str]()
+    if claims is None or claims.client_id != client.id or not fits(client, claims, state) or not held:
+        return JSONResponse({"active": False}, headers=NO_STORE)
+    issuer = request.app.state.settings.public_url
+    body = {
+        "active": True,
+        "scope": " ".join(sorted(claims.scopes & client.scopes & held)),
+        "client_id": client.id,
+        "token_type": "DPoP" if claims.jkt else "Bearer",
+        "exp": claims.expires,
+        "iat": claims.issued,
+        "sub": claims.subject,
+        "aud": issuer,
+        "iss": issuer,
+        "jti": claims.jti,
+        "org": str(client.organisation_id),
+        **({"cnf": {"jkt": claims.jkt}} if claims.jkt else {}),
+    }
+    return JSONResponse(body, headers=NO_STORE)
+
+
+async def _known(request: Request, now: Now) -> tuple[dict[str, str], Client, str, State]:
+    """Answer the parameters of a request, its client with the credential that it showed, and the state of now."""
+    app = request.app.state
+    form = await _form(request)
+    if form is None:
+        raise MalformedRequest(f"Send {FORM}, each parameter once.")
+    state = await app.live.now()
+    base = app.settings.public_url.rstrip("/")
+    audiences = (app.settings.public_url, f"{base}/oauth2/token", f"{base}{request.url.path}")
     shown = request.headers.getlist("authorization")
-    kind, _, coded = shown[0].partition(" ") if len(shown) == 1 else ("", "", "")
-    try:
-        id_, colon, secret = b64decode(coded, validate=True).decode().partition(":")
-    except (NotBase64, UnicodeDecodeError, ValueError):
+    client, credential = await authenticated(shown, form, state, audiences, app.pool, now)
+    return form, client, credential, state
+
+
+async def _bound(request: Request, client: Client, now: Now) -> str | None:
+    """Answer the thumbprint of the key that the token is to be bound to; nothing where none is shown or needed."""
+    proofs = request.headers.getlist("dpop")
+    if not proofs and not client.dpop_required:
         return None
-    client = clients.get(unquote_plus(id_))
-    # An unknown client is compared too, so that it answers like a wrong secret.
-    known = hmac.compare_digest(client.secret_hash if client else NOBODY, fingerprint(unquote_plus(secret)))
-    return client if kind.lower() == "basic" and colon and client and known else None
+    if len(proofs) != 1:
+        raise InvalidProof("Show one DPoP proof: the tokens of this client are bound to a key.")
+    asked = Asked(request.method, request.url.path)
+    found: str = await request.app.state.proofs.judge(proofs[0], asked, now)
+    return found
+
+
+def _shown(request: Request, form: Mapping[str, str], now: Now) -> Claims | None:
+    """Answer what the token in question says; nothing where it is none of ours, or none any more."""
+    if not form.get("token"):
+        raise MalformedRequest("token is missing.")
+    try:
+        claims: Claims = request.app.state.keys.verify(form["token"], now)
+    except Unauthenticated:
+        return None
+    return claims
 
 
 async def _form(request: Request) -> dict[str, str] | None:
-    """Answer the parameters of a token request; nothing where it is none: repeated, empty, of another type."""
+    """Answer the parameters of a request; nothing where it is none: repeated, too long, of another type."""
     if request.headers.get("content-type", "").partition(";")[0].strip().lower() != FORM:
         return None
     body = await request.body()
@@ -150,34 +200,23 @@ async def _form(request: Request) -> dict[str, str] | None:
     except (UnicodeDecodeError, ValueError):
         return None
     form = dict(pairs)
-    # A parameter without a value counts as left out; one that stands twice counts as no request at all.
-    return form if len(form) == len(pairs) and form.get("grant_type") else None
+    if len(form) != len(pairs):
+        return None
+    # A parameter without a value counts as left out (RFC 6749, section 3.1).
+    return {name: value for name, value in pairs if value or name == "scope"}
 
 
-def _no(error: str, status: int, headers: dict[str, str] | None = None) -> Response:
-    body = {"error": error, "trace_id": current_trace_id()}
-    return JSONResponse(body, status, headers={**NO_STORE, **(headers or {})})
-
-
-@router.get("/.well-known/oauth-authorization-server", openapi_extra=public("clients find the server by it"))
-async def metadata(request: Request) -> dict[str, Any]:
-    """Answer the authorisation server's metadata (RFC 8414)."""
-    base = request.app.state.settings.public_url.rstrip("/")
-    return {
-        "issuer": request.app.state.settings.public_url,
-        "token_endpoint": f"{base}/oauth2/token",
-        "jwks_uri": f"{base}/.well-known/jwks.json",
-        "scopes_supported": list(MEANINGS),
-        "response_types_supported": [],
-        "grant_types_supported": ["client_credentials"],
-        "token_endpoint_auth_methods_supported": ["client_secret_basic"],
-        "service_documentation": f"{base}/docs",
-    }
-
-
-@router.get("/.well-known/jwks.json", openapi_extra=public("the keys are public"))
-async def jwks(request: Request) -> dict[str, Any]:
-    """Answer the public keys that verify our access tokens (RFC 7517)."""
-    await request.app.state.live.now()
-    found: dict[str, Any] = request.app.state.keys.public()
-    return found
+async def _answered(work: Awaitable[Response]) -> Response:
+    """Answer what came of a request, its refusal as RFC 6749, section 5.2, says it."""
+    try:
+        return await work
+    except (_No, InvalidClient, InvalidProof, InvalidScope, MalformedRequest) as refusal:
+        error = next(error for kind, error in ERRORS if isinstance(refusal, kind))
+        if isinstance(refusal, _No):
+            error = refusal.error
+        elif isinstance(refusal, InvalidProof) and refusal.facts:
+            error = "use_dpop_nonce"
+        body = {"error": error, "error_description": refusal.detail, "trace_id": current_trace_id()}
+        challenged = error == "invalid_client"
+        challenge = {"WWW-Authenticate": 'Basic realm="relais"'} if challenged else {}
+        return JSONResponse(body, 401 if challenged else 400, headers={**NO_STORE, **challenge})

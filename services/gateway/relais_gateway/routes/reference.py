@@ -29,7 +29,7 @@ PROBLEMS: Final[Mapping[str, tuple[int, str, str]]] = {
     "unauthenticated": (
         401,
         "We do not know who asks.",
-        "Get a token at /oauth2/token and send it as Authorization: Bearer.",
+        "Get a token at /oauth2/token and send it as Authorization: Bearer, or DPoP with a proof where it is bound.",
     ),
     "scope-missing": (
         403,
@@ -68,6 +68,11 @@ PROBLEMS: Final[Mapping[str, tuple[int, str, str]]] = {
         409,
         "The first request with this key is still running.",
         "Wait as Retry-After says, then send it again unchanged.",
+    ),
+    "last-signing-key": (
+        409,
+        "Nothing else signs access tokens.",
+        "Make new keys first (POST /v1/platform/signing_keys), then withdraw this one.",
     ),
     "stale-version": (412, "It changed since it was read.", "Read it again, decide again, send the new ETag."),
     "body-too-large": (413, "The body is larger than allowed.", "At most 1 MiB."),
