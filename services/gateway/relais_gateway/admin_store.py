@@ -72,3 +72,52 @@ async def audited(
         subject,
         limit,
     )
+
+
+async def grants(connection: Connection, organisation_id: UUID) -> tuple[Sequence[asyncpg.Record], bool, bool]:
+    """Answer an organisation's grants, whether an agreement is on record, and whether it is a control unit."""
+    rows = await connection.fetch("select scope, ends_on from scope_grant where organisation_id = $1", organisation_id)
+    found = await connection.fetchrow(
+        "select exists (select from agreement where organisation_id = o.id), o.control_unit"
+        " from organisation o where o.id = $1",
+        organisation_id,
+    )
+    return rows, bool(found and found[0]), bool(found and found[1])
+
+
+async def open_client(connection: Connection, id_: str, organisation_id: UUID) -> asyncpg.Record | None:
+    """Answer an open system of an organisation, locked."""
+    return await connection.fetchrow(
+        "select id, name, scopes, active from client where id = $1 and organisation_id = $2 and active for update",
+        id_,
+        organisation_id,
+    )
+
+
+async def add_client(  # noqa: PLR0913 - what a system is
+    connection: Connection, id_: str, organisation_id: UUID, name: str, secret_hash: bytes, scopes: Sequence[str]
+) -> None:
+    """Keep a new system."""
+    await connection.execute(
+        "insert into client (id, organisation_id, name, secret_hash, scopes, active) values ($1, $2, $3, $4, $5, true)",
+        id_,
+        organisation_id,
+        name,
+        secret_hash,
+        list(scopes),
+    )
+
+
+async def change_client(connection: Connection, id_: str, name: str, scopes: Sequence[str]) -> None:
+    """Give a system another name and other scopes."""
+    await connection.execute("update client set name = $2, scopes = $3 where id = $1", id_, name, list(scopes))
+
+
+async def set_client_secret(connection: Connection, id_: str, secret_hash: bytes) -> None:
+    """Keep the hash of a system's new secret in place of the old one's."""
+    await connection.execute("update client set secret_hash = $2 where id = $1", id_, secret_hash)
+
+
+async def close_client(connection: Connection, id_: str) -> None:
+    """Close a system."""
+    await connection.execute("update client set active = false where id = $1", id_)

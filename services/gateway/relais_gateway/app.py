@@ -21,6 +21,7 @@ from relais_gateway.proofs import Proofs
 from relais_gateway.receiver import create_receiver
 from relais_gateway.routes import admin, fhir, internal, metadata, oauth, organisation, reference, traces
 from relais_gateway.routes import keys as key_routes
+from relais_gateway.routes.clients import router as own_clients
 from relais_gateway.settings import MIGRATIONS, GatewaySettings
 from relais_gateway.signing import SigningKeys
 from relais_gateway.upstream import Upstream
@@ -155,6 +156,7 @@ def create_app(settings: GatewaySettings | None = None) -> Door:  # noqa: C901, 
             oauth.router,
             metadata.router,
             key_routes.router,
+            own_clients,
             organisation.router,
             admin.router,
             traces.router,

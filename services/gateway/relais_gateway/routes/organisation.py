@@ -133,7 +133,7 @@ class AnswerTime(BaseModel):
 
 
 @asynccontextmanager
-async def _transaction(request: Request) -> AsyncIterator[store.Connection]:
+async def transaction(request: Request) -> AsyncIterator[store.Connection]:
     """Open a transaction; it is committed when the block ends well, before the answer leaves.
 
     Raises:
@@ -153,14 +153,15 @@ def _organisation(actor: Actor) -> UUID:
     return actor.organisation_id
 
 
-def _by(actor: Actor, now: Now) -> actions.By:
+def by(actor: Actor, now: Now) -> actions.By:
+    """Answer who changes something inside which organisation, and when."""
     return actions.By(actor.id, _organisation(actor), now)
 
 
 @router.get("/organisation/teams", responses=_READS)
 async def list_teams(request: Request, actor: MayRead) -> TeamList:
     """List the teams of your organisation."""
-    async with _transaction(request) as connection:
+    async with transaction(request) as connection:
         rows = await store.teams(connection, _organisation(actor))
     items = [TeamView(id=row["id"], name=row["name"], members=orjson.loads(row["members"])) for row in rows]
     return TeamList(items=items)
@@ -169,23 +170,23 @@ async def list_teams(request: Request, actor: MayRead) -> TeamList:
 @router.post("/organisation/teams", status_code=201, responses=_CHANGES)
 async def create_team(request: Request, actor: MayChange, body: TeamWanted, now: Now) -> TeamView:
     """Make a team; its name stands once in an organisation, so that a repeated call makes no second one."""
-    async with _transaction(request) as connection:
-        id_ = await actions.create_team(connection, _by(actor, now), body.name)
+    async with transaction(request) as connection:
+        id_ = await actions.create_team(connection, by(actor, now), body.name)
     return TeamView(id=id_, name=body.name, members=[])
 
 
 @router.patch("/organisation/teams/{team_id}", status_code=204, responses=_CHANGES)
 async def rename_team(request: Request, actor: MayChange, team_id: UUID, body: TeamWanted, now: Now) -> None:
     """Give a team another name."""
-    async with _transaction(request) as connection:
-        await actions.rename_team(connection, _by(actor, now), team_id, body.name)
+    async with transaction(request) as connection:
+        await actions.rename_team(connection, by(actor, now), team_id, body.name)
 
 
 @router.delete("/organisation/teams/{team_id}", status_code=204, responses=_CHANGES)
 async def remove_team(request: Request, actor: MayChange, team_id: UUID, now: Now) -> None:
     """Remove a team; its members stay in the organisation."""
-    async with _transaction(request) as connection:
-        await actions.remove_team(connection, _by(actor, now), team_id)
+    async with transaction(request) as connection:
+        await actions.remove_team(connection, by(actor, now), team_id)
 
 
 @router.put("/organisation/teams/{team_id}/members/{account_id}", status_code=204, responses=_CHANGES)
@@ -193,21 +194,21 @@ async def put_member(
     request: Request, actor: MayChange, team_id: UUID, account_id: UUID, body: Membership, now: Now
 ) -> None:
     """Take a colleague into a team, or change whether she leads it."""
-    async with _transaction(request) as connection:
-        await actions.put_member(connection, _by(actor, now), team_id, account_id, lead=body.lead)
+    async with transaction(request) as connection:
+        await actions.put_member(connection, by(actor, now), team_id, account_id, lead=body.lead)
 
 
 @router.delete("/organisation/teams/{team_id}/members/{account_id}", status_code=204, responses=_CHANGES)
 async def remove_member(request: Request, actor: MayChange, team_id: UUID, account_id: UUID, now: Now) -> None:
     """Take a colleague out of a team."""
-    async with _transaction(request) as connection:
-        await actions.remove_member(connection, _by(actor, now), team_id, account_id)
+    async with transaction(request) as connection:
+        await actions.remove_member(connection, by(actor, now), team_id, account_id)
 
 
 @router.get("/organisation/accounts", responses=_READS)
 async def list_accounts(request: Request, actor: MayRead, now: Now) -> Colleagues:
     """List who signs in for your organisation: their teams, who is away today, who stands for them."""
-    async with _transaction(request) as connection:
+    async with transaction(request) as connection:
         rows = await store.colleagues(connection, _organisation(actor))
     return Colleagues(items=[Colleague.of(row, actor, now.date()) for row in rows])
 
@@ -221,8 +222,8 @@ async def put_absence(request: Request, actor: MayChange, account_id: UUID, body
 @router.delete("/organisation/accounts/{account_id}/absence", status_code=204, responses=_CHANGES)
 async def remove_absence(request: Request, actor: MayChange, account_id: UUID, now: Now) -> None:
     """Forget a colleague's absence."""
-    async with _transaction(request) as connection:
-        await actions.remove_absence(connection, _by(actor, now), account_id)
+    async with transaction(request) as connection:
+        await actions.remove_absence(connection, by(actor, now), account_id)
 
 
 @router.put("/me/absence", responses=_CHANGES)
@@ -234,23 +235,23 @@ async def put_my_absence(request: Request, actor: Herself, body: AbsenceView, no
 @router.delete("/me/absence", status_code=204, responses=_CHANGES)
 async def remove_my_absence(request: Request, actor: Herself, now: Now) -> None:
     """Forget your absence."""
-    async with _transaction(request) as connection:
-        await actions.remove_absence(connection, _by(actor, now), _herself(actor))
+    async with transaction(request) as connection:
+        await actions.remove_absence(connection, by(actor, now), _herself(actor))
 
 
 @router.put("/organisation/answer_time", responses=_CHANGES)
 async def set_answer_time(request: Request, actor: MayChange, body: AnswerTime, now: Now) -> AnswerTime:
     """Say within how many working days your organisation usually answers; senders and the person are told."""
-    async with _transaction(request) as connection:
-        await actions.set_answer_time(connection, _by(actor, now), body.working_days)
+    async with transaction(request) as connection:
+        await actions.set_answer_time(connection, by(actor, now), body.working_days)
     return body
 
 
 async def _note_absence(request: Request, actor: Actor, account_id: UUID, body: AbsenceView, now: Now) -> AbsenceView:
-    async with _transaction(request) as connection:
+    async with transaction(request) as connection:
         await actions.put_absence(
             connection,
-            _by(actor, now),
+            by(actor, now),
             account_id,
             deputy_id=body.deputy_id,
             begins_on=body.begins_on,

@@ -1,0 +1,87 @@
+"""The verbs of an organisation's own systems."""
+
+from collections.abc import Sequence
+from secrets import token_urlsafe
+from uuid import uuid4
+
+from relais_gateway import admin_store, store
+from relais_gateway.actions import By
+from relais_gateway.domain.scopes import Grant, granted
+from relais_gateway.live import fingerprint
+from relais_gateway.store import Connection, Row
+from relais_shared.refusals import Fault, InvalidInput, NotFound
+
+
+async def create(connection: Connection, by: By, name: str, scopes: Sequence[str]) -> tuple[str, str]:
+    """Make a system; answer its id and its secret, of which only the hash is kept.
+
+    Raises:
+        InvalidInput: A scope is not granted to the organisation today.
+    """
+    await _granted(connection, by, scopes)
+    id_, secret = str(uuid4()), _drawn()
+    wanted = sorted(set(scopes))
+    await admin_store.add_client(connection, id_, by.organisation_id, name, fingerprint(secret), wanted)
+    await store.audit(connection, by.now, by.actor, "client_created", id_, {"name": name, "scopes": wanted})
+    return id_, secret
+
+
+async def change(connection: Connection, by: By, client_id: str, name: str, scopes: Sequence[str]) -> None:
+    """Name a system anew and say what it may ask for.
+
+    Raises:
+        NotFound: It is no open system of this organisation.
+        InvalidInput: A scope is not granted to the organisation today.
+    """
+    await _own(connection, by, client_id)
+    await _granted(connection, by, scopes)
+    wanted = sorted(set(scopes))
+    await admin_store.change_client(connection, client_id, name, wanted)
+    await store.audit(connection, by.now, by.actor, "client_changed", client_id, {"name": name, "scopes": wanted})
+
+
+async def renew_secret(connection: Connection, by: By, client_id: str) -> tuple[Row, str]:
+    """Give a system a new secret in place of the old one; answer its row and the secret.
+
+    Raises:
+        NotFound: It is no open system of this organisation.
+    """
+    row, secret = await _own(connection, by, client_id), _drawn()
+    await admin_store.set_client_secret(connection, client_id, fingerprint(secret))
+    await store.audit(connection, by.now, by.actor, "client_secret_renewed", client_id)
+    return row, secret
+
+
+async def close(connection: Connection, by: By, client_id: str) -> None:
+    """Close a system.
+
+    Raises:
+        NotFound: It is no open system of this organisation.
+    """
+    await _own(connection, by, client_id)
+    await admin_store.close_client(connection, client_id)
+    await store.audit(connection, by.now, by.actor, "client_closed", client_id)
+
+
+async def _own(connection: Connection, by: By, client_id: str) -> Row:
+    row = await admin_store.open_client(connection, client_id, by.organisation_id)
+    if row is None:
+        raise NotFound("There is no such system.")
+    return row
+
+
+async def _granted(connection: Connection, by: By, scopes: Sequence[str]) -> None:
+    rows, agreement, control_unit = await admin_store.grants(connection, by.organisation_id)
+    grants = [Grant(row["scope"], {}, row["ends_on"]) for row in rows]
+    held = granted(grants, today=by.now.date(), agreement=agreement, control_unit=control_unit)
+    faults = [
+        Fault(f"/scopes/{place}", "Your organisation is not granted this.")
+        for place, scope in enumerate(scopes)
+        if scope not in held
+    ]
+    if faults:
+        raise InvalidInput("A system may have only what its organisation is granted.", faults)
+
+
+def _drawn() -> str:
+    return f"rel_live_{token_urlsafe(32)}"
