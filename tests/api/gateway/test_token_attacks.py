@@ -1,0 +1,140 @@
+"""What attackers send to the authorisation server instead of an honest assertion or proof: refused, and worthless."""
+
+import json
+import time
+from base64 import urlsafe_b64encode
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from api.gateway.partner import ALG, TOKEN, Partner, signed
+from api.gateway.world import PUBLIC_URL, Door, opened
+from joserfc.jwk import OctKey, OKPKey
+
+from relais_local.databases import Access
+
+pytestmark = pytest.mark.anyio
+
+ECHO = f"{PUBLIC_URL}/v1/directory/echo"
+LONG = 60 * 60
+
+
+@pytest.fixture(name="access", scope="module")
+def _access(home: Path, fresh_database: Callable[[str], Access]) -> Access:
+    del home
+    return fresh_database("gateway")
+
+
+@pytest.fixture(name="door", scope="module")
+async def _door(access: Access, anyio_backend: str) -> AsyncIterator[Door]:
+    del anyio_backend
+    async with opened(access) as door:
+        yield door
+
+
+@pytest.fixture(name="partner")
+async def _partner(door: Door) -> Partner:
+    partner = Partner(door)
+    await partner.enrolled()
+    return partner
+
+
+def unsigned(claims: dict[str, Any]) -> str:
+    parts = [json.dumps(part).encode() for part in ({"alg": "none", "typ": "JWT"}, claims)]
+    return ".".join(urlsafe_b64encode(part).rstrip(b"=").decode() for part in parts) + "."
+
+
+def twice(partner: Partner) -> str:
+    """Answer an assertion that says who it is of twice, the first time rightly."""
+    said = json.dumps(partner.claims())[:-1] + f', "sub": "{uuid4()}"' + "}"
+    return signed({"alg": ALG[partner.key.key_type], "typ": "JWT"}, said.encode(), partner.key)
+
+
+def by_public_key(partner: Partner) -> str:
+    """Answer an assertion whose HMAC is keyed by what everybody knows: the public key."""
+    known = OctKey.import_key(json.dumps(partner.key.as_dict(private=False)))
+    return signed({"alg": "HS256", "typ": "JWT"}, json.dumps(partner.claims()).encode(), known)
+
+
+ASSERTIONS: dict[str, Callable[[Partner], str]] = {
+    "alg none": lambda partner: unsigned(partner.claims()),
+    "an HMAC by the public key": by_public_key,
+    "another key": lambda partner: partner.assertion(key=OKPKey.generate_key("Ed25519")),
+    "a key of its own in the header": lambda partner: partner.assertion(
+        {"jwk": (other := OKPKey.generate_key("Ed25519")).as_dict(private=False)}, other
+    ),
+    "a key somewhere else": lambda partner: partner.assertion(
+        {"jku": "https://attacker.example/keys"}, OKPKey.generate_key("Ed25519")
+    ),
+    "a critical header that nobody knows": lambda partner: partner.assertion({"crit": ["exp2"], "exp2": 1}),
+    "a claim said twice": twice,
+    "another client": lambda partner: partner.assertion(iss=str(uuid4()), sub=str(uuid4())),
+    "issuer and subject apart": lambda partner: partner.assertion(iss=str(uuid4())),
+    "another audience": lambda partner: partner.assertion(aud="https://elsewhere.example"),
+    "no audience": lambda partner: partner.assertion(aud=None),
+    "expired": lambda partner: partner.assertion(iat=int(time.time()) - LONG, exp=int(time.time()) - LONG + 60),
+    "never ending": lambda partner: partner.assertion(exp=int(time.time()) + LONG),
+    "of the future": lambda partner: partner.assertion(iat=int(time.time()) + LONG, exp=int(time.time()) + LONG + 60),
+    "no end": lambda partner: partner.assertion(exp=None),
+    "no id": lambda partner: partner.assertion(jti=None),
+    "huge": lambda partner: partner.assertion(more="x" * 100_000),
+    "no token at all": lambda _partner: "a.b.c",
+}
+
+
+@pytest.mark.parametrize("name", ASSERTIONS)
+async def test_no_false_assertion_gets_a_token(partner: Partner, name: str) -> None:
+    answer = await partner.ask(ASSERTIONS[name](partner))
+    assert (answer.status_code, answer.json()["error"]) == (401, "invalid_client"), answer.text
+    assert (await partner.ask(partner.assertion())).status_code == 200, "an honest one is refused no more than before"
+
+
+async def test_an_assertion_is_taken_once(partner: Partner) -> None:
+    assertion = partner.assertion()
+    assert (await partner.ask(assertion)).status_code == 200
+    answer = await partner.ask(assertion)
+    assert (answer.status_code, answer.json()["error"]) == (401, "invalid_client")
+
+
+PROOFS: dict[str, Callable[[Partner, str], str]] = {
+    "another address": lambda partner, token: partner.proof("POST", f"{ECHO}/more", token),
+    "another method": lambda partner, token: partner.proof("GET", ECHO, token),
+    "another token": lambda partner, _token: partner.proof("POST", ECHO, "another"),
+    "no token": lambda partner, _token: partner.proof("POST", ECHO),
+    "another key": lambda partner, token: partner.proof("POST", ECHO, token, key=OKPKey.generate_key("Ed25519")),
+    "old": lambda partner, token: partner.proof("POST", ECHO, token, iat=int(time.time()) - LONG),
+    "of the future": lambda partner, token: partner.proof("POST", ECHO, token, iat=int(time.time()) + LONG),
+    "no id": lambda partner, token: partner.proof("POST", ECHO, token, jti=None),
+    "no proof's type": lambda partner, token: partner.proof("POST", ECHO, token, header={"typ": "JWT"}),
+    "a private key in it": lambda partner, token: partner.proof(
+        "POST", ECHO, token, header={"jwk": partner.bound.as_dict(private=True)}
+    ),
+}
+
+
+@pytest.mark.parametrize("name", PROOFS)
+async def test_no_false_proof_opens_anything(partner: Partner, name: str) -> None:
+    token = await partner.token()
+    answer = await partner.call(token, PROOFS[name](partner, token))
+    assert answer.status_code == 401, answer.text
+    assert 'DPoP error="' in answer.headers["www-authenticate"]
+
+
+async def test_a_proof_is_taken_once(partner: Partner) -> None:
+    token = await partner.token()
+    proof = partner.proof("POST", ECHO, token)
+    assert (await partner.call(token, proof)).status_code == 200
+    assert (await partner.call(token, proof)).status_code == 401
+    assert (
+        await partner.call(token, [partner.proof("POST", ECHO, token), partner.proof("POST", ECHO, token)])
+    ).status_code == 401
+
+
+async def test_a_proof_for_a_token_is_taken_once(partner: Partner) -> None:
+    await partner.fresh_nonce()
+    proof = partner.proof("POST", TOKEN)
+    assert (await partner.ask(partner.assertion(), proof)).status_code == 200
+    answer = await partner.ask(partner.assertion(), proof)
+    assert (answer.status_code, answer.json()["error"]) == (400, "invalid_dpop_proof")
