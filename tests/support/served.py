@@ -66,7 +66,7 @@ class Served:
     def begin(self, command: str) -> None:
         """Start `serve` or `work`, and wait for nothing."""
         making = multiprocessing.get_context("forkserver")
-        making.set_forkserver_preload(["relais_referral.cli", "support.served"])
+        making.set_forkserver_preload(["relais_referral.app", "relais_referral.worker", "support.served"])
         log = str(self.home.logs / f"referral-{command}.log")
         self.processes[command] = making.Process(target=_run, args=(command, self.environment, log))
         self.processes[command].start()
