@@ -76,8 +76,9 @@ async def turn_over(database: Database, sealer: Sealer, key_ids: Iterable[str], 
 
 
 def _settled(file: KeyFile, key_id: str, now: datetime) -> bool:
-    retiring = file.held()[key_id].retiring
-    return retiring is not None and retiring + SETTLED <= now
+    # Whoever turned keys over at the same time may have destroyed it already.
+    held = file.held().get(key_id)
+    return held is not None and held.retiring is not None and held.retiring + SETTLED <= now
 
 
 async def _rewrap(database: Database, sealer: Sealer, key_ids: Iterable[str]) -> int:

@@ -37,7 +37,9 @@ async def test_nobody_and_those_who_only_read_are_refused(
     place = path.format(id=uuid4())
     nobody = await world.caller().ask(method, place, body, headers={"Authorization": ""}, **options)
     assert refusal(nobody) == (401, "unauthenticated")
-    reader = await world.caller(READ, CAPACITY, SEND).ask(method, place, body, **options)
+    # Who tells open places finds the services to tell them of.
+    scopes = {READ, CAPACITY, SEND} - ({CAPACITY} if path == "/own/services" else set())
+    reader = await world.caller(*sorted(scopes)).ask(method, place, body, **options)
     assert refusal(reader) == (403, "scope-missing")
 
 

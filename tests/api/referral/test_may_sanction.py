@@ -22,6 +22,7 @@ from api.referral.world import (
     key,
 )
 
+from relais_referral import facade
 from relais_referral.domain.handshake import State
 from relais_referral.schemas import ConsentRequest
 from relais_shared.client import Client
@@ -185,6 +186,7 @@ WRITES: dict[str, Any] = {
     "POST /v1/referrals/{referral_id}/access/end": {},
     "POST /v1/referrals/{referral_id}/guest": {},
     "POST /v1/consents/{consent_id}/withdraw": {},
+    "PUT /v1/mailboxes/mine": {"mode": "never"},
     **{
         f"{method} {path}": body
         for method, path, body in of_conference(
@@ -210,6 +212,7 @@ BESIDE = {
     "GET /v1/referrals": "listed under every filter",
     "GET /v1/referrals/counts": "compared as it moves",
     "GET /v1/tasks": "listed for this referral alone",
+    "GET /fhir/Task": "listed for this referral alone",
     "GET /v1/figures/sent": "none for it, see test_figures",
     "GET /v1/events": "told alike, see test_events",
     "GET /v1/events/stream": "the same as the feed, as it happens",
@@ -228,6 +231,17 @@ FILTERS: dict[str, list[str]] = {
     "cursor": [],  # ours, and as opaque as the order of the list that it continues
 }
 """What is asked of the list, by filter."""
+
+IN_FHIR: dict[str, list[str]] = {
+    "status": [*facade.REQUEST, "on-hold"],
+    "_lastUpdated": ["ge2026-01-01", "ge2096-01-01"],
+    "requester": ["me"],
+    "owner": ["me"],
+}
+"""What is asked of the same list in FHIR."""
+
+NO_FILTERS = {"form", "discreet", "data_categories", "data", "_id", "_count", "_sort", "_cursor"}
+"""What chooses a form, a page, or one thing that is named."""
 
 
 def operations(world: World) -> dict[str, dict[str, Any]]:
@@ -254,6 +268,12 @@ async def probed(world: World, handover: Watched) -> dict[str, str]:
                 # The PDF is printed from what stands on the page, and from nothing else.
                 page = await ana.get(_place(name, handover), params={"form": "page"})
                 said[f"{when}: {name} as a page"] = _said(page, handover)
+        for name, values in IN_FHIR.items():
+            for value in values:
+                page = await ana.get("/fhir/Task", params={"_count": 100, name: value})
+                shown = [json.dumps(one) for one in page.json().get("entry", ())]
+                mine = str([one for one in shown if handover.id in one])
+                said[f"{when}: FHIR {name}={value}"] = _bare(mine, handover)
         tasks = (await ana.get("/v1/tasks", params={"limit": 100})).json()["items"]
         said[f"{when}: tasks"] = str([one for one in tasks if one["referral_id"] == handover.id])
         for name, values in FILTERS.items():
@@ -283,6 +303,7 @@ def _place(name: str, handover: Watched) -> str:
         "referral_id": handover.id,
         "consent_id": handover.consent_id,
         "document_id": handover.document_id,
+        "id": handover.consent_id if path.startswith("/fhir/Consent") else handover.id,
     }
     return re.sub(r"{(\w+)}", lambda one: ids.get(one[1], _NOBODYS), path)
 
@@ -300,6 +321,8 @@ def _bare(text: str, handover: Watched) -> str:
     text = text.replace(handover.consent_id, "CONSENT").replace(handover.id, "REFERRAL")
     text = re.sub(r'("link": ?)"[^"]+"', "LINK", text)
     text = re.sub(r'"short_code": ?"\w+"', "CODE", text)
+    # FHIR's name for it.
+    text = re.sub(r'(/short_code", ?"value": ?)"\w+"', "CODE", text)
     text = re.sub(r"\d{4}-\d\d-\d\dT[\d:.]+(?:Z|\+00:00)", "TIME", text)
     text = re.sub(r'("consentTimestamp": ?)\d+', "TIME", text)
     text = re.sub(r"urn:uuid:[0-9a-f-]{36}", "SUBJECT", text)
@@ -343,7 +366,7 @@ async def test_nothing_that_its_scope_opens_is_left_out(world: World) -> None:
         name for name in found if name.startswith("GET ") and not name.startswith(("GET /v1/events", "GET /v1/figures"))
     ]
     asked = {parameter for name in reads for parameter in _asked(found[name])}
-    assert asked - {"form", "discreet"} == set(FILTERS), "say in FILTERS what is asked of it"
+    assert asked - NO_FILTERS == {*FILTERS, *IN_FHIR}, "say in FILTERS what is asked of it"
 
 
 async def test_what_it_may_not_notice_moves_nothing(world: World) -> None:

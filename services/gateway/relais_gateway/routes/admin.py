@@ -189,7 +189,9 @@ async def list_organisations(request: Request, _actor: Operator, now: Now) -> Or
 
 
 @router.get("/organisations/{organisation_id}", responses=_ONE)
-async def read_organisation(request: Request, _actor: Operator, organisation_id: UUID, now: Now) -> OrganisationRow:
+async def read_enrolled_organisation(
+    request: Request, _actor: Operator, organisation_id: UUID, now: Now
+) -> OrganisationRow:
     """Read one organisation."""
     async with _transaction(request) as connection:
         return _view(await _one(connection, organisation_id), now.date())

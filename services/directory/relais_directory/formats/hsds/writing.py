@@ -49,7 +49,9 @@ EMAILS: Final = frozenset({"email", "assurer_email"})
 
 _URI: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:[^\s<>\"{}|\\^`]+")
 
-_EMAIL: Final = re.compile(r"[^@\s]+@[^@\s]+")
+_ATOM: Final = r"[\w!#$%&'*+/=?^`{|}~-]+"
+_EMAIL: Final = re.compile(rf"{_ATOM}(\.{_ATOM})*@[a-z\d-]+(\.[a-z\d-]+)*", re.ASCII | re.IGNORECASE)
+"""An address as RFC 5321 has it, without quotes: what the published schema calls an e-mail."""
 
 _KEPT: Final = "-._~:/?#[]@!$&'()*+,;=%"
 """Signs of a URI that stay as they are."""
