@@ -233,14 +233,14 @@ FILTERS: dict[str, list[str]] = {
 """What is asked of the list, by filter."""
 
 IN_FHIR: dict[str, list[str]] = {
-    "status": [*facade.REQUEST, "on-hold"],
+    "status": [*facade.REQUEST],
     "_lastUpdated": ["ge2026-01-01", "ge2096-01-01"],
     "requester": ["me"],
     "owner": ["me"],
 }
 """What is asked of the same list in FHIR."""
 
-NO_FILTERS = {"form", "discreet", "data_categories", "data", "_id", "_count", "_sort", "_cursor"}
+NO_FILTERS = {"form", "discreet", "data_categories", "seen_alone", "data", "_id", "_count", "_sort", "_cursor"}
 """What chooses a form, a page, or one thing that is named."""
 
 
