@@ -11,6 +11,7 @@ from starlette.responses import JSONResponse, Response
 from relais_gateway.web import phrases, vocabulary
 from relais_gateway.web.api import Api, ApiProblem
 from relais_gateway.web.drawing import Outline, Position, draw, outlines_of
+from relais_gateway.web.languages import _, later
 from relais_gateway.web.lookups import place_label, place_of, themes_of
 from relais_gateway.web.session import AsVisitor
 from relais_gateway.web.site import PageRoute, show
@@ -24,8 +25,8 @@ RADII_KM: Final = (2, 5, 10, 25, 50)
 USUAL_KM: Final = 10
 WIDER_KM: Final = 25
 NOT_UNDERSTOOD: Final = {
-    "place": "Nous ne trouvons pas ce lieu. Écrivez une commune ou un code postal, par exemple 6000 Charleroi.",
-    "q": "Nous n'avons pas compris ces mots. Écrivez ce dont la personne a besoin, en un ou deux mots.",
+    "place": later("Nous ne trouvons pas ce lieu. Écrivez une commune ou un code postal, par exemple 6000 Charleroi."),
+    "q": later("Nous n'avons pas compris ces mots. Écrivez ce dont la personne a besoin, en un ou deux mots."),
 }
 """What is said beside a field of the search."""
 INVALID, GONE = 422, 404
@@ -74,7 +75,7 @@ async def search(  # noqa: PLR0913 - the fields of the form
             raise
         at = "q" if any(pointer == "?q" for pointer, _ in problem.faults) or not place else "place"
         return show(
-            request, "search.html", INVALID, **fields, found=None, faults={at: NOT_UNDERSTOOD[at]}, started=True
+            request, "search.html", INVALID, **fields, found=None, faults={at: _(NOT_UNDERSTOOD[at])}, started=True
         )
     found = answer.body
     cards = list(enumerate(found["items"], start=numero))
