@@ -15,6 +15,7 @@ from relais_gateway.web.languages import _, later
 from relais_gateway.web.lookups import place_label, place_of, themes_of
 from relais_gateway.web.session import AsVisitor
 from relais_gateway.web.site import PageRoute, show
+from relais_shared.clock import Now
 from relais_shared.telemetry import get_logger
 
 router = APIRouter(route_class=PageRoute, include_in_schema=False)
@@ -29,6 +30,17 @@ NOT_UNDERSTOOD: Final = {
     "q": later("Nous n'avons pas compris ces mots. Écrivez ce dont la personne a besoin, en un ou deux mots."),
 }
 """What is said beside a field of the search."""
+FILTERS: Final = vocabulary.Words(
+    {
+        "open": later("Ouvert maintenant"),
+        "has_capacity": later("Avec des places"),
+        "free": later("Gratuit"),
+        "wheelchair": later("Accessible en fauteuil roulant"),
+    }
+)
+"""What narrows a search, each a box to tick."""
+MODES: Final = vocabulary.SERVICE_MODES
+SPOKEN: Final = vocabulary.LANGUAGES
 INVALID, GONE = 422, 404
 
 
@@ -47,8 +59,13 @@ async def search(  # noqa: PLR0913 - the fields of the form
     q: Annotated[str, Query(max_length=200)] = "",
     theme: Annotated[list[str], Query()] = [],  # noqa: B006 - FastAPI copies it
     radius_km: int = USUAL_KM,
+    only: Annotated[list[str], Query()] = [],  # noqa: B006 - FastAPI copies it
+    mode: str = "",
+    language: str = "",
     cursor: str | None = None,
     numero: Annotated[int, Query(ge=1, le=10_000)] = 1,
+    *,
+    now: Now,
 ) -> Response:
     """Search near a place: a list and a map, side by side."""
     place, q = place.strip(), q.strip()
@@ -61,7 +78,15 @@ async def search(  # noqa: PLR0913 - the fields of the form
         asked["q"] = q
     if chosen:
         asked["theme"] = chosen
+    only = [each for each in only if each in FILTERS]
+    mode, language = (each if each in known else "" for each, known in ((mode, MODES), (language, SPOKEN)))
     fields: dict[str, Any] = {"place": place, "q": q, "themes": chosen, "radius_km": radius_km, "radii": RADII_KM}
+    fields |= {"only": only, "mode": mode, "tongue": language, "filters": FILTERS, "modes": MODES, "spoken": SPOKEN}
+    if asked:
+        asked |= {name: now.isoformat() if name == "open" else "true" for name in only}
+        asked |= {name: given for name, given in (("mode", mode), ("language", language)) if given}
+        if "open" in asked:
+            asked["open_at"] = asked.pop("open")
     if not asked:
         return show(request, "search.html", **fields, found=None, faults={}, started=False)
     try:

@@ -1,0 +1,52 @@
+"""A counsellor narrows what she finds, in her language, without a script in the page."""
+
+import re
+
+from browser.desks import Cast, Open
+from playwright.sync_api import Page, expect
+
+
+def found(page: Page) -> int:
+    """Answer how many services the page says it found."""
+    said = re.search(r"\d+", page.locator("#reponses").inner_text().replace("\u202f", ""))
+    assert said is not None
+    return int(said[0])
+
+
+def test_filters_narrow_and_stay(open_desk: Open, cast: Cast) -> None:
+    desk = open_desk(cast.sender, java_script_enabled=False)
+    desk.sign_in()
+    page = desk.page
+    page.goto(f"{desk.base_url}/recherche?place=6000+Charleroi&theme=childcare&radius_km=25")
+    whole = found(page)
+    page.get_by_text("Filtres", exact=True).click()
+    page.get_by_label("Avec des places").check()
+    page.get_by_label("Manière").select_option(label="Sur place")
+    page.get_by_role("main").get_by_role("button", name="Chercher").click()
+    narrowed = found(page)
+    assert 0 < narrowed < whole
+    expect(page.get_by_text("Filtres (2)")).to_be_visible()
+    expect(page.get_by_label("Avec des places")).to_be_checked()
+    page.get_by_role("link", name="Voir les suivants").click()
+    assert found(page) == narrowed
+    expect(page.get_by_label("Manière")).to_have_value("on_site")
+
+
+def test_a_page_speaks_one_language(open_desk: Open, cast: Cast) -> None:
+    """The words of the page follow the choice made in it; the words of services stay as they were written."""
+    desk = open_desk(cast.sender)
+    desk.sign_in()
+    page = desk.page
+    page.goto(f"{desk.base_url}/recherche?place=6000+Charleroi&theme=childcare")
+    for language, code, button in (
+        ("Nederlands", "nl", "Overdragen"),
+        ("Deutsch", "de", "Übergeben"),
+        ("English", "en", "Hand over"),
+    ):
+        page.get_by_role("button", name=language).click()
+        page.goto(f"{desk.base_url}/recherche?place=6000+Charleroi&theme=childcare")
+        expect(page.locator("html")).to_have_attribute("lang", code)
+        page.get_by_role("link", name=button).first.click()
+        expect(page.locator("main h1")).to_be_visible()
+        assert "Pourquoi" not in page.get_by_role("main").inner_text()
+        page.goto(f"{desk.base_url}/recherche?place=6000+Charleroi&theme=childcare")
