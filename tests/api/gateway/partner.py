@@ -2,18 +2,22 @@
 
 import time
 from base64 import urlsafe_b64encode
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from hashlib import sha256
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 import httpx
-from api.gateway.world import PUBLIC_URL, Door
+import pytest
+from api.gateway.world import PUBLIC_URL, Door, opened
 from joserfc import jws
 from joserfc.jwk import ECKey, OKPKey, RSAKey
 
 from relais_gateway import token_actions
 from relais_gateway.clients import ASSERTION
+from relais_local.databases import Access
 from relais_shared.clock import utc_now
 
 Key = OKPKey | ECKey | RSAKey
@@ -131,3 +135,24 @@ class Partner:
         answer = await self.door.ask(method, "/v1/directory/echo", headers=headers)
         self.nonce = answer.headers.get("dpop-nonce", self.nonce)
         return answer
+
+
+@pytest.fixture(name="access", scope="module")
+def _access(home: Path, fresh_database: Callable[[str], Access]) -> Access:
+    del home
+    return fresh_database("gateway")
+
+
+@pytest.fixture(name="door", scope="module")
+async def _door(access: Access, anyio_backend: str) -> AsyncIterator[Door]:
+    """Run one gateway for this file; each test enrols its client anew."""
+    del anyio_backend
+    async with opened(access) as door:
+        yield door
+
+
+@pytest.fixture(name="partner")
+async def _partner(door: Door) -> Partner:
+    partner = Partner(door)
+    await partner.enrolled()
+    return partner

@@ -3,42 +3,19 @@
 import json
 import time
 from base64 import urlsafe_b64encode
-from collections.abc import AsyncIterator, Callable
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 from uuid import uuid4
 
 import pytest
-from api.gateway.partner import ALG, TOKEN, Partner, signed
-from api.gateway.world import PUBLIC_URL, Door, opened
+from api.gateway.partner import ALG, TOKEN, Partner, _access, _door, _partner, signed  # noqa: F401 - the fixtures
+from api.gateway.world import PUBLIC_URL
 from joserfc.jwk import ECKey, OctKey, OKPKey
-
-from relais_local.databases import Access
 
 pytestmark = pytest.mark.anyio
 
 ECHO = f"{PUBLIC_URL}/v1/directory/echo"
 LONG = 60 * 60
-
-
-@pytest.fixture(name="access", scope="module")
-def _access(home: Path, fresh_database: Callable[[str], Access]) -> Access:
-    del home
-    return fresh_database("gateway")
-
-
-@pytest.fixture(name="door", scope="module")
-async def _door(access: Access, anyio_backend: str) -> AsyncIterator[Door]:
-    del anyio_backend
-    async with opened(access) as door:
-        yield door
-
-
-@pytest.fixture(name="partner")
-async def _partner(door: Door) -> Partner:
-    partner = Partner(door)
-    await partner.enrolled()
-    return partner
 
 
 def unsigned(claims: dict[str, Any]) -> str:
@@ -88,7 +65,7 @@ ASSERTIONS: dict[str, Callable[[Partner], str]] = {
     "no end": lambda partner: partner.assertion(exp=None),
     "no id": lambda partner: partner.assertion(jti=None),
     "huge": lambda partner: partner.assertion(more="x" * 100_000),
-    "no token at all": lambda _partner: "a.b.c",
+    "no token at all": lambda _: "a.b.c",
 }
 
 

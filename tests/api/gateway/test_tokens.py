@@ -1,44 +1,21 @@
 """The authorisation server towards honest clients: each way to prove oneself, and what a token is worth then."""
 
-from collections.abc import AsyncIterator, Callable
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 import pytest
-from api.gateway.partner import TOKEN, Partner
-from api.gateway.world import PUBLIC_URL, Door, opened
+from api.gateway.partner import TOKEN, Partner, _access, _door, _partner  # noqa: F401 - the fixtures
+from api.gateway.world import PUBLIC_URL, Door
 from joserfc import jwt
 from joserfc.jwk import ECKey, KeySet, OKPKey, RSAKey
 
 from relais_gateway.signing import OVERLAP, SIGNS_AFTER
-from relais_local.databases import Access
 from relais_shared.clock import utc_now
 
 pytestmark = pytest.mark.anyio
 
 ECHO = f"{PUBLIC_URL}/v1/directory/echo"
 FAPI = {"methods": ["private_key_jwt"], "dpop_required": True, "fapi": True}
-
-
-@pytest.fixture(name="access", scope="module")
-def _access(home: Path, fresh_database: Callable[[str], Access]) -> Access:
-    del home
-    return fresh_database("gateway")
-
-
-@pytest.fixture(name="door", scope="module")
-async def _door(access: Access, anyio_backend: str) -> AsyncIterator[Door]:
-    """Run one gateway for this file; each test enrols its client anew."""
-    del anyio_backend
-    async with opened(access) as door:
-        yield door
-
-
-@pytest.fixture(name="partner")
-async def _partner(door: Door) -> Partner:
-    partner = Partner(door)
-    await partner.enrolled()
-    return partner
 
 
 async def test_what_the_metadata_says_is_there(door: Door) -> None:

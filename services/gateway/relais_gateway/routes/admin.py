@@ -1,7 +1,5 @@
 """For whoever runs the platform: organisations, what they are granted, why a call would fail, who changed what."""
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from datetime import date, datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID
@@ -13,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from relais_gateway import admin_store, store
 from relais_gateway.domain.decisions import Check, Facts, decide
 from relais_gateway.domain.scopes import MEANINGS, Grant, granted
+from relais_gateway.routes.dependencies import transaction
 from relais_shared import problems
 from relais_shared.auth import Actor, requires
 from relais_shared.clock import Now
@@ -145,20 +144,6 @@ class AuditPage(BaseModel):
     next_cursor: str | None
 
 
-@asynccontextmanager
-async def _transaction(request: Request) -> AsyncIterator[store.Connection]:
-    """Open a transaction; it is committed when the block ends well, before the answer leaves.
-
-    Raises:
-        Unavailable: The database does not answer.
-    """
-    try:
-        async with request.app.state.pool.acquire() as connection, connection.transaction():
-            yield connection
-    except store.DOWN as fault:
-        raise Unavailable("The database does not answer. Nothing was stored; try again.") from fault
-
-
 def _view(row: store.Row, today: date) -> OrganisationRow:
     told = orjson.loads(row["grants"])
     grants = [
@@ -183,7 +168,7 @@ def _view(row: store.Row, today: date) -> OrganisationRow:
 @router.get("/organisations", responses=_READS)
 async def list_organisations(request: Request, _actor: Operator, now: Now) -> OrganisationList:
     """List every organisation with what it is granted: who can do what."""
-    async with _transaction(request) as connection:
+    async with transaction(request) as connection:
         rows = await admin_store.organisations(connection)
     return OrganisationList(items=[_view(row, now.date()) for row in rows])
 
@@ -193,14 +178,14 @@ async def read_enrolled_organisation(
     request: Request, _actor: Operator, organisation_id: UUID, now: Now
 ) -> OrganisationRow:
     """Read one organisation."""
-    async with _transaction(request) as connection:
+    async with transaction(request) as connection:
         return _view(await _one(connection, organisation_id), now.date())
 
 
 @router.get("/organisations/{organisation_id}/clients", responses=_ONE)
 async def list_clients(request: Request, _actor: Operator, organisation_id: UUID) -> ClientList:
     """List the systems of an organisation and what each may ask for."""
-    async with _transaction(request) as connection:
+    async with transaction(request) as connection:
         await _one(connection, organisation_id)
         rows = await admin_store.clients(connection, organisation_id)
     return ClientList(items=[ClientView(**dict(row)) for row in rows])
@@ -224,7 +209,7 @@ async def put_grant(
     if scope not in MEANINGS:
         raise NotFound("There is no such scope.")
     limits = {name: value for name, value in body.model_dump(include={"themes", "municipalities"}).items() if value}
-    async with _transaction(request) as connection:
+    async with transaction(request) as connection:
         row = await _one(connection, organisation_id)
         signed, control = row["text_version"] is not None, row["control_unit"]
         wanted = Grant(scope, limits)
@@ -239,7 +224,7 @@ async def put_grant(
 @router.delete("/organisations/{organisation_id}/grants/{scope}", status_code=204, responses=_ONE)
 async def remove_grant(request: Request, actor: Operator, organisation_id: UUID, scope: str, now: Now) -> None:
     """Take a grant away; it stops working within a second, tokens already issued included."""
-    async with _transaction(request) as connection:
+    async with transaction(request) as connection:
         if not await admin_store.remove_grant(connection, organisation_id, scope):
             raise NotFound("There is no such grant.")
         await store.audit(connection, now, actor.id, "grant_removed", str(organisation_id), {"scope": scope})
@@ -290,7 +275,7 @@ async def read_audit(
     """Read who changed what, the latest first."""
     codec = CursorCodec(request.app.state.settings.secret_bytes(), f"audit:{subject}")
     before = int(codec.decode(cursor)) if cursor else None
-    async with _transaction(request) as connection:
+    async with transaction(request) as connection:
         rows = await admin_store.audited(connection, before, subject, limit + 1)
     shown = rows[:limit]
     items = [AuditRow(**{**dict(row), "facts": orjson.loads(row["facts"])}) for row in shown]

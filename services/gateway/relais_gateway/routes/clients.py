@@ -8,7 +8,8 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from relais_gateway import admin_store, client_actions
 from relais_gateway.routes.admin import ClientList, ClientView
-from relais_gateway.routes.organisation import by, transaction
+from relais_gateway.routes.dependencies import transaction
+from relais_gateway.routes.organisation import by
 from relais_shared import problems
 from relais_shared.auth import Actor, requires
 from relais_shared.clock import Now

@@ -1,7 +1,5 @@
 """Inside an organisation: its teams with their leads, who is away and who stands for them, how soon it answers."""
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from datetime import date
 from typing import Annotated, Self
 from uuid import UUID
@@ -12,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from relais_gateway import actions, store
 from relais_gateway.live import Absence
+from relais_gateway.routes.dependencies import transaction
 from relais_shared import problems
 from relais_shared.auth import Actor, requires
 from relais_shared.clock import Now
@@ -130,20 +129,6 @@ class AnswerTime(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     working_days: int = Field(ge=1, le=30)
-
-
-@asynccontextmanager
-async def transaction(request: Request) -> AsyncIterator[store.Connection]:
-    """Open a transaction; it is committed when the block ends well, before the answer leaves.
-
-    Raises:
-        Unavailable: The database does not answer.
-    """
-    try:
-        async with request.app.state.pool.acquire() as connection, connection.transaction():
-            yield connection
-    except store.DOWN as fault:
-        raise Unavailable("The database does not answer. Nothing was stored; try again.") from fault
 
 
 def _organisation(actor: Actor) -> UUID:

@@ -1,0 +1,23 @@
+"""What several routes ask for."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from fastapi import Request
+
+from relais_gateway import store
+from relais_shared.refusals import Unavailable
+
+
+@asynccontextmanager
+async def transaction(request: Request) -> AsyncIterator[store.Connection]:
+    """Open a transaction; it is committed when the block ends well, before the answer leaves.
+
+    Raises:
+        Unavailable: The database does not answer.
+    """
+    try:
+        async with request.app.state.pool.acquire() as connection, connection.transaction():
+            yield connection
+    except store.DOWN as fault:
+        raise Unavailable("The database does not answer. Nothing was stored; try again.") from fault
