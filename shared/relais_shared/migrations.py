@@ -44,7 +44,7 @@ def run_script(script: str) -> None:
     """Run the commands of an SQL script, inside a migration.
 
     The driver prepares every statement, and a prepared statement is one command: the script is cut at the
-    semicolons that end a line, except inside `$$`.
+    semicolons that end a line, except inside `$$`; the last one needs none.
     """
     current, inside = "", False
     for line in script.splitlines():
@@ -53,6 +53,8 @@ def run_script(script: str) -> None:
         if line.rstrip().endswith(";") and not inside:
             op.execute(current)
             current = ""
+    if current.strip():
+        op.execute(current)
 
 
 async def _connect(dsn: str) -> None:

@@ -1,6 +1,7 @@
 """Assembly of a service: problems, telemetry, OpenAPI, health, and the server that runs it."""
 
 import asyncio
+import gc
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from inspect import iscoroutinefunction
@@ -362,6 +363,9 @@ def serve(app: ASGIApp, settings: ServiceSettings) -> None:
         SystemExit: It could not start; the log says why.
     """
     running = server(app, host=settings.host, port=settings.port)
+    # What was imported and put together lives as long as the process: no collection need ever look at it again.
+    gc.freeze()
+    gc.enable()
     running.run()
     if not running.started:
         raise SystemExit(3)

@@ -1,6 +1,7 @@
 """The directory's commands."""
 
 import asyncio
+import gc
 import json
 import os
 import sys
@@ -41,6 +42,7 @@ SHOWN = 20
 @app.command()
 def serve() -> None:
     """Serve the API until told to stop."""
+    gc.disable()  # What it imports stays for as long as it serves: `service.serve` lets the collector begin.
     from relais_directory.app import create_app
     from relais_shared import service
 

@@ -544,7 +544,7 @@ async def municipalities(connection: Connection) -> list[tuple[str, float, float
 
 
 async def nearest_municipality(connection: Connection, position: Position) -> asyncpg.Record | None:
-    """Answer the municipality whose point is nearest."""
+    """Answer the municipality whose point is nearest: by reading all, for the few points that `nearby` is not sure of."""
     return await connection.fetchrow(
         """
         select * from place where kind = 'municipality' order by position <-> cube($1::float8[]) limit 1

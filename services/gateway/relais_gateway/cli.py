@@ -1,6 +1,7 @@
 """The gateway's commands."""
 
 import asyncio
+import gc
 import json
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -28,6 +29,7 @@ console = Console()
 @app.command()
 def serve() -> None:
     """Serve the API, the pages and the receiver of traces until told to stop."""
+    gc.disable()  # What it imports stays for as long as it serves: `service.serve` lets the collector begin.
     from relais_gateway.app import create_app
     from relais_shared import service
 

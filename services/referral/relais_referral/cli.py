@@ -1,6 +1,7 @@
 """The referral app's commands."""
 
 import asyncio
+import gc
 import json
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -33,6 +34,7 @@ BEGIN, END = "<!-- printed from the table -->", "<!-- end of the table -->"
 @app.command()
 def serve() -> None:
     """Serve the API until told to stop."""
+    gc.disable()  # What it imports stays for as long as it serves: `service.serve` lets the collector begin.
     from relais_referral.app import create_app
     from relais_shared import service
 
