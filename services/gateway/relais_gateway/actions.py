@@ -351,7 +351,7 @@ async def _ours(connection: Connection, by: By, account_id: UUID, team_id: UUID 
 
 async def _audit(connection: Connection, by: By, action: str, subject: UUID, **facts: object) -> None:
     told = {name: str(fact) if isinstance(fact, UUID) else fact for name, fact in facts.items()}
-    await store.audit(connection, by.now, by.actor, action, str(subject), told)
+    await store.audit(connection, by.now, by.actor, action, str(subject), told, organisation_id=by.organisation_id)
 
 
 def _no_team() -> NotFound:

@@ -60,16 +60,19 @@ async def remove_grant(connection: Connection, organisation_id: UUID, scope: str
 
 
 async def audited(
-    connection: Connection, before: int | None, subject: str | None, limit: int
+    connection: Connection, before: int | None, subject: str | None, organisation_id: UUID | None, limit: int
 ) -> Sequence[asyncpg.Record]:
-    """Answer what was written down, the latest first; all, or what is about one subject."""
+    """Answer what was written down, the latest first; all, or what is about one subject, or of one organisation."""
     return await connection.fetch(
         """
-        select id, at, actor, action, subject, facts::text as facts from audit
-        where ($1::bigint is null or id < $1) and ($2::text is null or subject = $2) order by id desc limit $3
+        select id, at, actor, action, subject, organisation_id, facts::text as facts, previous, hash from audit
+        where ($1::bigint is null or id < $1) and ($2::text is null or subject = $2)
+            and ($3::uuid is null or organisation_id = $3)
+        order by id desc limit $4
         """,
         before,
         subject,
+        organisation_id,
         limit,
     )
 

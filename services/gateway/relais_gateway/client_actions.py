@@ -1,7 +1,8 @@
 """The verbs of an organisation's own systems."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from secrets import token_urlsafe
+from typing import Any
 from uuid import uuid4
 
 from relais_gateway import admin_store, store
@@ -22,7 +23,7 @@ async def create(connection: Connection, by: By, name: str, scopes: Sequence[str
     id_, secret = str(uuid4()), _drawn()
     wanted = sorted(set(scopes))
     await admin_store.add_client(connection, id_, by.organisation_id, name, fingerprint(secret), wanted)
-    await store.audit(connection, by.now, by.actor, "client_created", id_, {"name": name, "scopes": wanted})
+    await _audit(connection, by, "client_created", id_, {"name": name, "scopes": wanted})
     return id_, secret
 
 
@@ -37,7 +38,7 @@ async def change(connection: Connection, by: By, client_id: str, name: str, scop
     await _granted(connection, by, scopes)
     wanted = sorted(set(scopes))
     await admin_store.change_client(connection, client_id, name, wanted)
-    await store.audit(connection, by.now, by.actor, "client_changed", client_id, {"name": name, "scopes": wanted})
+    await _audit(connection, by, "client_changed", client_id, {"name": name, "scopes": wanted})
 
 
 async def renew_secret(connection: Connection, by: By, client_id: str) -> tuple[Row, str]:
@@ -48,7 +49,7 @@ async def renew_secret(connection: Connection, by: By, client_id: str) -> tuple[
     """
     row, secret = await _own(connection, by, client_id), _drawn()
     await admin_store.set_client_secret(connection, client_id, fingerprint(secret))
-    await store.audit(connection, by.now, by.actor, "client_secret_renewed", client_id)
+    await _audit(connection, by, "client_secret_renewed", client_id)
     return row, secret
 
 
@@ -60,7 +61,7 @@ async def close(connection: Connection, by: By, client_id: str) -> None:
     """
     await _own(connection, by, client_id)
     await admin_store.close_client(connection, client_id)
-    await store.audit(connection, by.now, by.actor, "client_closed", client_id)
+    await _audit(connection, by, "client_closed", client_id)
 
 
 async def _own(connection: Connection, by: By, client_id: str) -> Row:
@@ -81,6 +82,12 @@ async def _granted(connection: Connection, by: By, scopes: Sequence[str]) -> Non
     ]
     if faults:
         raise InvalidInput("A system may have only what its organisation is granted.", faults)
+
+
+async def _audit(
+    connection: Connection, by: By, action: str, client_id: str, facts: Mapping[str, Any] | None = None
+) -> None:
+    await store.audit(connection, by.now, by.actor, action, client_id, facts, organisation_id=by.organisation_id)
 
 
 def _drawn() -> str:

@@ -212,14 +212,32 @@ class RegistryVersion(Table, table=True):
 
 
 class Audit(Table, table=True):
-    """Who changed what; the database refuses to change or remove it."""
+    """Who changed what, as one hash chain; the database refuses to change or remove it."""
 
-    id: int = Field(sa_column=Column(BigInteger, primary_key=True, autoincrement=True))
+    __table_args__ = (
+        Index("audit_of_subject", "subject", "id"),
+        Index("audit_of_organisation", "organisation_id", "id"),
+    )
+
+    id: int = Field(sa_column=Column(BigInteger, primary_key=True, autoincrement=False), description="From 1 on.")
     at: datetime = _instant()
     actor: str
     action: str
     subject: str
     facts: dict[str, Any] = _json()
+    organisation_id: UUID | None = Field(default=None, description="Inside which organisation it was, or about which.")
+    previous: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+    hash: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+
+
+class AuditHead(Table, table=True):
+    """One row, moved by the database itself: where the audit log ends."""
+
+    __tablename__ = "audit_head"
+
+    single: bool = Field(primary_key=True)
+    number: int = Field(sa_column=Column(BigInteger, nullable=False))
+    hash: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
 
 
 class Span(Table, table=True):

@@ -66,7 +66,14 @@ class Sessions:
                 return None
             secret = token_urlsafe(32)
             await store.open_session(connection, fingerprint(secret), account["id"], now)
-            await store.audit(connection, now, f"user:{account['id']}", "signed_in", str(account["id"]))
+            await store.audit(
+                connection,
+                now,
+                f"user:{account['id']}",
+                "signed_in",
+                str(account["id"]),
+                organisation_id=account["organisation_id"],
+            )
         return secret
 
     async def _fits(self, hash_: str | None, password: str) -> bool:

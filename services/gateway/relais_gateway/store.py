@@ -1,12 +1,14 @@
 """Every query of the gateway."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import date, datetime
 from typing import Any, Final
 from uuid import UUID
 
 import asyncpg
+
+from relais_gateway.domain.audit import START, Entry, digest
 
 Row = asyncpg.Record
 Connection = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy
@@ -267,17 +269,54 @@ def _touched(done: str) -> bool:
 
 
 async def audit(  # noqa: PLR0913 - who changed what
-    connection: Connection, at: datetime, actor: str, action: str, subject: str, facts: Mapping[str, Any] | None = None
+    connection: Connection,
+    at: datetime,
+    actor: str,
+    action: str,
+    subject: str,
+    facts: Mapping[str, Any] | None = None,
+    *,
+    organisation_id: UUID | None = None,
 ) -> None:
-    """Write who changed what."""
-    await connection.execute(
-        "insert into audit (at, actor, action, subject, facts) values ($1, $2, $3, $4, $5)",
-        at,
-        actor,
-        action,
-        subject,
-        json.dumps(facts or {}),
-    )
+    """Write who changed what, as the next entry of the chain.
+
+    Others who write wait until this transaction is over, so that the chain is one line: write it last.
+    """
+    async with connection.transaction():
+        head = await connection.fetchrow("select number, hash from hold_audit_head()")
+        assert head is not None  # noqa: S101 - the one row that no role of ours may remove
+        entry = Entry(head["number"] + 1, at, actor, action, subject, organisation_id, dict(facts or {}), head["hash"])
+        await connection.execute(
+            """
+            insert into audit (id, at, actor, action, subject, organisation_id, facts, previous, hash)
+            values ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+            """,
+            entry.number,
+            at,
+            actor,
+            action,
+            subject,
+            organisation_id,
+            json.dumps(entry.facts),
+            entry.previous,
+            digest(entry),
+        )
+
+
+async def audit_entries(connection: Connection) -> AsyncIterator[Entry]:
+    """Answer the whole audit log by number, a thousand entries in memory at a time; inside a transaction."""
+    async for row in connection.cursor("select * from audit order by id", prefetch=1_000):
+        facts = json.loads(row["facts"])
+        yield Entry(
+            row["id"], row["at"], row["actor"], row["action"], row["subject"], row["organisation_id"], facts,
+            row["previous"], row["hash"],
+        )  # fmt: skip
+
+
+async def audit_head(connection: Connection) -> tuple[int, bytes]:
+    """Answer the number and the hash of the last entry of the audit log, as they are remembered beside it."""
+    row = await connection.fetchrow("select number, hash from audit_head")
+    return (row["number"], row["hash"]) if row else (0, START)
 
 
 SPAN_COLUMNS: Final = (

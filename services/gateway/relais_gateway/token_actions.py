@@ -141,4 +141,12 @@ async def set_authentication(  # noqa: PLR0913 - whose, by whom, how
             fapi=wanted.fapi,
         )
         facts = {"methods": list(wanted.methods), "kids": [one["kid"] for one in jwks], "fapi": wanted.fapi}
-        await store.audit(connection, now, actor, "client_authentication_written", client_id, facts)
+        await store.audit(
+            connection,
+            now,
+            actor,
+            "client_authentication_written",
+            client_id,
+            facts,
+            organisation_id=row["organisation_id"],
+        )

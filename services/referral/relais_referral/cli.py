@@ -4,6 +4,7 @@ import asyncio
 import gc
 import json
 from collections.abc import Awaitable, Callable
+from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Annotated, TypeVar
 
@@ -27,6 +28,9 @@ mail = typer.Typer(help="E-mail that came back.", no_args_is_help=True)
 figures = typer.Typer(help="The figures of past months.", no_args_is_help=True)
 keys = typer.Typer(help="The wrapping keys of sealed data.", no_args_is_help=True)
 console = Console()
+
+AUDITS = "relais.audits"
+"""The entry points of other packages' logs: a function that answers what it read and, line by line, what is wrong."""
 
 BEGIN, END = "<!-- printed from the table -->", "<!-- end of the table -->"
 
@@ -92,7 +96,10 @@ def verify(
         Path | None, typer.Option(help="A head that was handed out earlier, as `audit head` printed it.")
     ] = None,
 ) -> None:
-    """Find changed, removed, added or reordered events over all referrals, and daily heads that do not fit them."""
+    """Find changed, removed, added or reordered events over all referrals, and daily heads that do not fit them.
+
+    What else keeps a log that can be verified is verified with it: the gateway's of who changed what.
+    """
     from relais_referral import auditing
 
     settings = ReferralSettings.load()
@@ -105,7 +112,14 @@ def verify(
     for fault in verdict.faults:
         typer.echo(fault)
     typer.echo(f"{verdict.referrals} referrals and {verdict.heads} daily heads, {len(verdict.faults)} faults.")
-    raise typer.Exit(1 if verdict.faults else 0)
+    wrong = len(verdict.faults)
+    for offer in entry_points(group=AUDITS):
+        said, faults = offer.load()()
+        for fault in faults:
+            typer.echo(fault)
+        typer.echo(f"{said}, {len(faults)} faults.")
+        wrong += len(faults)
+    raise typer.Exit(1 if wrong else 0)
 
 
 def _handed_out(path: Path) -> Head:

@@ -1,7 +1,7 @@
 """For whoever runs the platform: organisations, what they are granted, why a call would fail, who changed what."""
 
 from datetime import date, datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 from uuid import UUID
 
 import orjson
@@ -127,14 +127,23 @@ class Decision(BaseModel):
 
 
 class AuditRow(BaseModel):
-    """One change, and who made it."""
+    """One change, and who made it; each entry carries the hash of the one before it."""
 
-    id: int
+    id: int = Field(description="Its number, from 1 on; none is left out.")
     at: datetime
     actor: str
     action: str
     subject: str
+    organisation_id: UUID | None = Field(description="Inside which organisation it was, or about which.")
     facts: dict[str, Any]
+    previous: str = Field(description="The hash of the entry before, hexadecimal.")
+    hash: str = Field(description="SHA-256 over `previous` and what the entry says.")
+
+    @classmethod
+    def of(cls, row: store.Row) -> Self:
+        """Answer an entry as the database keeps it."""
+        bytes_ = {name: row[name].hex() for name in ("previous", "hash")}
+        return cls(**{**dict(row), "facts": orjson.loads(row["facts"]), **bytes_})
 
 
 class AuditPage(BaseModel):
@@ -218,7 +227,15 @@ async def put_grant(
             raise InvalidInput("This scope cannot be granted.", [Fault("/scope", why)])
         await admin_store.put_grant(connection, organisation_id, scope, limits, body.ends_on)
         facts = {"scope": scope, **body.model_dump(mode="json", exclude_defaults=True)}
-        await store.audit(connection, now, actor.id, "grant_written", str(organisation_id), facts)
+        await store.audit(
+            connection,
+            now,
+            actor.id,
+            "grant_written",
+            str(organisation_id),
+            facts,
+            organisation_id=organisation_id,
+        )
 
 
 @router.delete("/organisations/{organisation_id}/grants/{scope}", status_code=204, responses=_ONE)
@@ -227,7 +244,16 @@ async def remove_grant(request: Request, actor: Operator, organisation_id: UUID,
     async with transaction(request) as connection:
         if not await admin_store.remove_grant(connection, organisation_id, scope):
             raise NotFound("There is no such grant.")
-        await store.audit(connection, now, actor.id, "grant_removed", str(organisation_id), {"scope": scope})
+        facts = {"scope": scope}
+        await store.audit(
+            connection,
+            now,
+            actor.id,
+            "grant_removed",
+            str(organisation_id),
+            facts,
+            organisation_id=organisation_id,
+        )
 
 
 @router.post("/decisions", responses=_READS)
@@ -269,14 +295,22 @@ async def read_audit(
     request: Request,
     _actor: Operator,
     subject: Annotated[str | None, Query(max_length=200, description="Only what is about this id.")] = None,
+    organisation_id: Annotated[UUID | None, Query(description="Only what is of this organisation.")] = None,
     limit: Annotated[int, Query(ge=1, le=100)] = 50,
     cursor: str | None = None,
 ) -> AuditPage:
     """Read who changed what, the latest first."""
-    codec = CursorCodec(request.app.state.settings.secret_bytes(), f"audit:{subject}")
+    return await audit_page(request, subject, organisation_id, limit, cursor)
+
+
+async def audit_page(
+    request: Request, subject: str | None, organisation_id: UUID | None, limit: int, cursor: str | None
+) -> AuditPage:
+    """Answer a page of the audit log: all of it, or what is about a subject, or of an organisation."""
+    codec = CursorCodec(request.app.state.settings.secret_bytes(), f"audit:{organisation_id}:{subject}")
     before = int(codec.decode(cursor)) if cursor else None
     async with transaction(request) as connection:
-        rows = await admin_store.audited(connection, before, subject, limit + 1)
+        rows = await admin_store.audited(connection, before, subject, organisation_id, limit + 1)
     shown = rows[:limit]
-    items = [AuditRow(**{**dict(row), "facts": orjson.loads(row["facts"])}) for row in shown]
-    return AuditPage(items=items, next_cursor=codec.encode(shown[-1]["id"]) if len(rows) > limit else None)
+    next_cursor = codec.encode(shown[-1]["id"]) if len(rows) > limit else None
+    return AuditPage(items=[AuditRow.of(row) for row in shown], next_cursor=next_cursor)
