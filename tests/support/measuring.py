@@ -10,7 +10,8 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from relais_gateway.upstream import Header, Upstream, request_head
+from relais_gateway.exchange import Header, request_head
+from relais_gateway.upstream import Instance
 
 CLIENTS = 16
 """Callers at once, each with one request under way."""
@@ -36,7 +37,7 @@ class Result:
 
 async def rate(url: str, targets: Sequence[bytes], headers: Sequence[Header], seconds: float = SECONDS) -> float:
     """Answer requests a second of a server under `CLIENTS` keep-alive callers; each answer must be 200."""
-    upstream = Upstream("bench", url)
+    server = Instance("bench", url)
     until = time.perf_counter() + seconds
     done = 0
 
@@ -44,10 +45,10 @@ async def rate(url: str, targets: Sequence[bytes], headers: Sequence[Header], se
         nonlocal done
         place = number
         while time.perf_counter() < until:
-            exchange, _ = await upstream.take()
+            exchange = await server.take()
             target = targets[place % len(targets)]
             place += CLIENTS
-            head = request_head("GET", target, [(b"host", upstream.authority), *headers])
+            head = request_head("GET", target, [(b"host", server.authority), *headers])
             await exchange.send(head, None, chunked=False)
             status, _headers = await exchange.head()
             size = 0
@@ -55,12 +56,12 @@ async def rate(url: str, targets: Sequence[bytes], headers: Sequence[Header], se
                 size += len(block)
             assert status == 200, (status, target)
             assert size > 0
-            upstream.give_back(exchange)
+            server.give_back(exchange)
             done += 1
 
     began = time.perf_counter()
     await asyncio.gather(*(calls(number) for number in range(CLIENTS)))
-    upstream.close()
+    server.close()
     return done / (time.perf_counter() - began)
 
 

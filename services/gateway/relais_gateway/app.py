@@ -2,8 +2,9 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from datetime import timedelta
+from itertools import chain
 from typing import Any, Final
 
 import asyncpg
@@ -62,13 +63,13 @@ def create_app(settings: GatewaySettings | None = None) -> Door:  # noqa: C901, 
     """
     settings = settings or GatewaySettings.load()
     keys = SigningKeys(settings.secret_bytes(), settings.public_url)
-    urls = {"directory": settings.directory_url, "referral": settings.referral_url}
+    upstreams = {name: Upstream(name, urls) for name, urls in settings.upstreams.items()}
     callers = Callers(keys)
-    clients: dict[str, Client] = {}
+    clients: dict[str, list[Client]] = {}
 
     @asynccontextmanager
     async def opened(app: FastAPI) -> AsyncIterator[None]:
-        clients.update({name: open_client(url) for name, url in urls.items()})
+        clients.update({name: [open_client(url) for url in urls] for name, urls in settings.upstreams.items()})
         tasks: list[asyncio.Task[None]] = []
         async with asyncpg.create_pool(
             settings.dsn.get_secret_value(),
@@ -87,7 +88,8 @@ def create_app(settings: GatewaySettings | None = None) -> Door:  # noqa: C901, 
             await door.live.look()
             door.lay_out()
             receiver = _receiver(settings, pool)
-            tasks += [asyncio.create_task(door.keep_reading(name)) for name in urls]
+            tasks += [asyncio.create_task(door.keep_reading(name)) for name in upstreams]
+            tasks += [asyncio.create_task(one.keep_checking()) for one in upstreams.values()]
             tasks += [
                 asyncio.create_task(door.live.keep_looking()),
                 asyncio.create_task(_keep_forgetting(pool, settings.traces_kept_days)),
@@ -105,46 +107,56 @@ def create_app(settings: GatewaySettings | None = None) -> Door:  # noqa: C901, 
                 await door.live.close()
                 for upstream in upstreams.values():
                     upstream.close()
-                for client in clients.values():
+                for client in chain.from_iterable(clients.values()):
                     await client.aclose()
 
     async def document(name: str) -> Mapping[str, Any] | None:
-        with suppress_instrumentation():
-            try:
-                answer = await clients[name].get("/openapi.json")
-                return answer.json() if answer.is_success else None
-            except (TransportError, ValueError):
-                return None
+        for client in clients[name]:
+            with suppress(TransportError, ValueError), suppress_instrumentation():
+                answer = await client.get("/openapi.json")
+                if answer.is_success:
+                    found: Mapping[str, Any] = answer.json()
+                    return found
+        return None
 
     async def push(snapshot: Snapshot) -> None:
         await asyncio.gather(*(push_to(name, snapshot) for name in clients))
 
     async def push_to(name: str, snapshot: Snapshot) -> None:
         for pause in PUSH_AGAIN_S:
-            token = app.state.keyring.sign(name, system("gateway"))
-            try:
-                with suppress_instrumentation():
-                    answer = await clients[name].put(
-                        "/internal/registry",
-                        content=snapshot.model_dump_json(),
-                        headers={"Authorization": f"Bearer {token}", "Content-Type": "application/json"},
-                    )
-            except TransportError:
-                get_logger().info("registry not pushed", service=name)
-            else:
-                if answer.is_success:
+            for client in clients[name]:
+                # One of its instances is enough: they share the copy in their database.
+                if await pushed(name, client, snapshot):
                     return
-                get_logger().warning("registry refused", service=name, status=answer.status_code)
             await asyncio.sleep(pause)
+
+    async def pushed(name: str, client: Client, snapshot: Snapshot) -> bool:
+        token = app.state.keyring.sign(name, system("gateway"))
+        try:
+            with suppress_instrumentation():
+                answer = await client.put(
+                    "/internal/registry",
+                    content=snapshot.model_dump_json(),
+                    headers={"Authorization": f"Bearer {token}", "Content-Type": "application/json"},
+                )
+        except TransportError:
+            get_logger().info("registry not pushed", service=name)
+            return False
+        if not answer.is_success:
+            get_logger().warning("registry refused", service=name, status=answer.status_code)
+        return answer.is_success
+
+    async def ready(client: Client) -> bool:
+        try:
+            with suppress_instrumentation():
+                return (await client.get("/readyz")).is_success
+        except TransportError:
+            return False
 
     async def answering(_app: FastAPI) -> Mapping[str, bool]:
         found = {}
-        for name, client in clients.items():
-            try:
-                with suppress_instrumentation():
-                    found[name] = (await client.get("/readyz")).is_success and name in door.documents
-            except TransportError:
-                found[name] = False
+        for name, each in clients.items():
+            found[name] = name in door.documents and any(await asyncio.gather(*map(ready, each)))
         return found
 
     app = service.build_app(
@@ -173,7 +185,6 @@ def create_app(settings: GatewaySettings | None = None) -> Door:  # noqa: C901, 
         inside=False,
     )
     site.install(app)
-    upstreams = {name: Upstream(name, url) for name, url in urls.items()}
     door = Door(app, app.state.keyring, callers, upstreams, document, Calls(settings.public_per_minute))
     app.state.keys = keys
     app.state.door = door

@@ -2,7 +2,8 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from contextvars import ContextVar
 from datetime import datetime
 from typing import Any, Final
@@ -20,9 +21,11 @@ from relais_gateway.callers import ASKED, Callers, fits
 from relais_gateway.domain.limits import Calls
 from relais_gateway.domain.refusals import TooManyCalls
 from relais_gateway.domain.routing import Operation, RouteTable, operations
+from relais_gateway.exchange import Exchange, Header, UpstreamDown
 from relais_gateway.live import LOOK_EVERY_S, Live, State
+from relais_gateway.onward import NEVER_BACK, Answer, CallerLeft, Onward, TooLarge
 from relais_gateway.signing import Claims, unknown
-from relais_gateway.upstream import Exchange, Header, Upstream, UpstreamDown, request_head
+from relais_gateway.upstream import CircuitOpen, Upstream
 from relais_shared import problems
 from relais_shared.auth import ANONYMOUS, Actor, Keyring
 from relais_shared.clock import utc_now
@@ -37,21 +40,6 @@ OWN: Final = "gateway"
 API: Final = ("/v1/", "/hsds/", "/fhir/", "/oauth2/")
 """Below these stand operations alone; elsewhere the gateway's pages may be."""
 
-NEVER_ON: Final = frozenset(
-    {
-        b"authorization", b"baggage", b"connection", b"content-length", b"cookie", b"dpop", b"expect", b"forwarded",
-        b"host", b"keep-alive", b"proxy-authorization", b"proxy-connection", b"relais-on-behalf-of", b"te",
-        b"traceparent", b"tracestate", b"trailer", b"transfer-encoding", b"upgrade",
-    }
-)  # fmt: skip
-"""Headers of a caller that go no further: they speak of this connection, or would speak in our name."""
-
-NEVER_BACK: Final = frozenset(
-    {b"connection", b"date", b"keep-alive", b"proxy-connection", b"server", b"te", b"trailer", b"traceresponse",
-     b"transfer-encoding", b"upgrade"}
-)  # fmt: skip
-"""Headers of a service that do not reach the caller."""
-
 ALWAYS: Final[list[Header]] = [
     (b"x-content-type-options", b"nosniff"),
     (b"referrer-policy", b"no-referrer"),
@@ -63,9 +51,6 @@ ON_BEHALF_OF: Final = b"relais-on-behalf-of"
 """By it a partner's system names the human that it acts for; it goes on inside the assertion alone."""
 LONGEST_REFERENCE: Final = 100
 """Characters of that name: room for any system's own id of a user."""
-
-SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
-"""What may be sent again on a fresh connection: it changes nothing."""
 
 STREAM: Final = b"text/event-stream"
 """An answer that goes on for as long as its reader may read it."""
@@ -96,14 +81,6 @@ class _Headers(Getter[Scope]):
 
 _HEADERS: Final = _Headers()
 _W3C: Final = TraceContextTextMapPropagator()
-
-
-class _TooLarge(Refusal):
-    """The body is larger than allowed."""
-
-
-class _CallerLeft(Exception):  # noqa: N818 - nobody is at fault
-    """Nobody waits for the answer any more."""
 
 
 class Door:
@@ -171,11 +148,16 @@ class Door:
     async def keep_reading(self, name: str) -> None:
         """Read a service's OpenAPI document again and again, and lay the routes out anew when it changed."""
         while True:
+            changed = self._upstreams[name].changed
+            changed.clear()
             document = await self._document(name)
             if document is not None and document != self.documents.get(name):
                 self.documents[name] = document
                 self.lay_out()
-            await asyncio.sleep(TABLE_EVERY_S if name in self.documents else TABLE_AGAIN_S)
+            # At once when an instance comes back: it may serve other operations than before.
+            with suppress(TimeoutError):
+                async with asyncio.timeout(TABLE_EVERY_S if name in self.documents else TABLE_AGAIN_S):
+                    await changed.wait()
 
     # ── one request ────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -269,14 +251,13 @@ class Door:
             except Refusal as no:
                 if not told.begun:
                     await _refuse(told, no)
-            except _CallerLeft:
+            except CallerLeft:
                 pass
             except UpstreamDown as fault:
                 if told.begun:
                     span.set_status(StatusCode.ERROR)
                     raise  # The server closes the connection: a broken answer must not look whole.
-                get_logger().warning("service down", service=operation.upstream, fault=str(fault))
-                await _refuse(told, Unavailable("A part of Relais does not answer. Try again in a moment."))
+                await _refuse(told, _down(operation.upstream, fault))
             finally:
                 status = told.status or CLIENT_CLOSED
                 span.set_attribute("http.response.status_code", status)
@@ -324,7 +305,6 @@ class Door:
 
     async def _forward(self, operation: Operation, actor: Actor, scope: Scope, receive: Receive, send: "_Told") -> None:
         upstream = self._upstreams[operation.upstream]
-        headers, chunked, has_body = _onward(scope, upstream, self._keyring.sign(upstream.name, actor))
         with tracer().start_as_current_span(
             operation.method,
             kind=SpanKind.CLIENT,
@@ -338,37 +318,34 @@ class Door:
         ) as span:
             told: dict[str, str] = {}
             _W3C.inject(told)
-            headers += [(name.encode(), value.encode()) for name, value in told.items()]
-            target = scope["raw_path"] + (b"?" + scope["query_string"] if scope["query_string"] else b"")
-            head = request_head(scope["method"], target, headers)
-            exchange, leaving = await _asked(upstream, scope, head, receive, has_body=has_body, chunked=chunked)
-            status, answered = await exchange.head()
-            span.set_attribute("http.response.status_code", status)
+            assertion = self._keyring.sign(upstream.name, actor)
+            ours = [(b"authorization", b"Bearer " + assertion.encode())]
+            ours += [(name.encode(), value.encode()) for name, value in told.items()]
+            answer = await Onward(scope, receive, operation.body_max or BODY_LIMIT, ours).asked(upstream)
+            span.set_attribute("http.response.status_code", answer.status)
         watching: asyncio.Task[None] | None = None
         try:
-            back = [header for header in answered if header[0] not in NEVER_BACK]
-            there = {name for name, _ in back}
-            back += [header for header in ALWAYS if header[0] not in there]
-            back.append((b"traceresponse", (traceresponse() or "").encode()))
-            await send({"type": "http.response.start", "status": status, "headers": back})
-            if operation.public is None and dict(answered).get(b"content-type", b"").startswith(STREAM):
-                watching = asyncio.create_task(self._watch(operation, actor, scope, exchange))
-            async for block in exchange.body():
+            await send({"type": "http.response.start", "status": answer.status, "headers": _back(answer)})
+            if answer.whole is not None:
+                await send({"type": "http.response.body", "body": answer.whole})
+                return
+            if operation.public is None and answer.kind.startswith(STREAM):
+                watching = asyncio.create_task(self._watch(operation, actor, scope, answer.exchange))
+            async for block in answer.exchange.body():
                 await send({"type": "http.response.body", "body": block, "more_body": True})
             await send({"type": "http.response.body", "body": b""})
         except UpstreamDown:
-            if exchange.left:
-                raise _CallerLeft from None
+            if answer.exchange.left:
+                raise CallerLeft from None
             if watching is not None and watching.done():
                 # Cut by us, at the end of an event: whoever follows comes back, and is then told why not.
                 await send({"type": "http.response.body", "body": b""})
                 return
             raise
         finally:
-            leaving.cancel()
             if watching is not None:
                 watching.cancel()
-            upstream.give_back(exchange)
+            answer.end()
 
     async def _watch(self, operation: Operation, actor: Actor, scope: Scope, exchange: Exchange) -> None:
         """Cut a stream when its token ends or what is granted becomes another (design 3: within a second)."""
@@ -385,94 +362,23 @@ class Door:
             return
 
 
-async def _asked(  # noqa: PLR0913 - the parts of a request
-    upstream: Upstream, scope: Scope, head: bytes, receive: Receive, *, has_body: bool, chunked: bool
-) -> tuple[Exchange, asyncio.Task[None]]:
-    """Send a request and wait for the head of what comes back; a safe one is sent again where the pool was stale.
-
-    Returns:
-        The exchange, whose head has come, and what waits for the caller to leave.
-    """
-    exchange, used = await upstream.take()
-    while True:
-        leaving: asyncio.Task[None] | None = None
-        try:
-            await exchange.send(head, _body(receive) if has_body else None, chunked=chunked)
-            leaving = asyncio.ensure_future(_left(receive, exchange))
-            await exchange.head()
-        except BaseException as fault:
-            if leaving is not None:
-                leaving.cancel()
-            exchange.abort()
-            if exchange.left:
-                raise _CallerLeft from None
-            # A kept connection may have been closed just now; what changes nothing is asked on a fresh one.
-            if isinstance(fault, UpstreamDown) and used and not has_body and scope["method"] in SAFE:
-                exchange, used = await upstream.connect(), False
-                continue
-            if isinstance(fault, TimeoutError):
-                raise UpstreamDown("does not answer in time", sent=True) from None
-            raise
-        return exchange, leaving
+def _down(service: str, fault: UpstreamDown) -> Unavailable:
+    """Answer the refusal of a call whose service does not answer, and log it where it is news."""
+    if isinstance(fault, CircuitOpen):
+        # Said in the log when it opened; each call that meets it would flood the log.
+        wait = {"Retry-After": str(fault.wait_s)}
+        return Unavailable("A part of Relais does not answer at this moment. Try again then.", headers=wait)
+    get_logger().warning("service down", service=service, fault=str(fault))
+    return Unavailable("A part of Relais does not answer. Try again in a moment.")
 
 
-async def _body(receive: Receive) -> AsyncIterator[bytes]:
-    """Answer the caller's body as it comes, counted.
-
-    Raises:
-        _TooLarge: It grows beyond what is allowed.
-        _CallerLeft: No more will come.
-    """
-    size = 0
-    while True:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            raise _CallerLeft
-        block = message.get("body", b"")
-        size += len(block)
-        if size > BODY_LIMIT:
-            raise _TooLarge(f"At most {BODY_LIMIT >> 20} MiB.")
-        if block:
-            yield block
-        if not message.get("more_body", False):
-            return
-
-
-async def _left(receive: Receive, exchange: Exchange) -> None:
-    """Wait until the caller leaves, then let the service know by closing."""
-    while (await receive())["type"] != "http.disconnect":
-        pass
-    exchange.left = True
-    exchange.abort()
-
-
-def _onward(scope: Scope, upstream: Upstream, assertion: str) -> tuple[list[Header], bool, bool]:
-    """Answer the headers that go on, whether the body is sent in chunks, and whether there is one.
-
-    Raises:
-        MalformedRequest: Two ways of saying where the body ends.
-        _TooLarge: The body says that it is larger than allowed.
-    """
-    lengths = [value for name, value in scope["headers"] if name == b"content-length"]
-    codings = [value for name, value in scope["headers"] if name == b"transfer-encoding"]
-    if len(lengths) > 1 or (lengths and codings) or len(codings) > 1:
-        raise MalformedRequest("Say once where the body ends.")
-    if lengths and (not lengths[0].isdigit() or int(lengths[0]) > BODY_LIMIT):
-        raise _TooLarge(f"At most {BODY_LIMIT >> 20} MiB.")
-    named = {
-        part.strip().lower() for name, value in scope["headers"] if name == b"connection" for part in value.split(b",")
-    }
-    headers = [
-        (name, value)
-        for name, value in scope["headers"]
-        if name not in NEVER_ON and name not in named and not name.startswith((b"x-relais-", b"x-forwarded-"))
-    ]
-    headers += [(b"host", upstream.authority), (b"authorization", b"Bearer " + assertion.encode())]
-    if codings:
-        headers.append((b"transfer-encoding", b"chunked"))
-    elif lengths:
-        headers.append((b"content-length", lengths[0]))
-    return headers, bool(codings), bool(codings) or (bool(lengths) and lengths[0] != b"0")
+def _back(answer: Answer) -> list[Header]:
+    """Answer the headers that the caller gets."""
+    back = [header for header in answer.headers if header[0] not in NEVER_BACK]
+    there = {name for name, _ in back}
+    back += [header for header in ALWAYS if header[0] not in there]
+    back.append((b"traceresponse", (traceresponse() or "").encode()))
+    return back
 
 
 def _actor(claims: Claims, state: State, operation: Operation, scope: Scope, now: datetime) -> Actor:
@@ -584,7 +490,7 @@ class _Told:
 
 
 async def _refuse(send: Send, refusal: Refusal) -> None:
-    table = {**COMMON, _TooLarge: LARGE, TooManyCalls: TOO_MANY}
+    table = {**COMMON, TooLarge: LARGE, TooManyCalls: TOO_MANY}
     problem = next(table[kind] for kind in type(refusal).__mro__ if kind in table)
     facts = {name: value for name, value in refusal.facts.items() if name != "headers"}
     headers = refusal.facts.get("headers")

@@ -1,211 +1,96 @@
-"""Toward our own services: a pooled keep-alive HTTP/1.1 client that holds no body in memory.
-
-`docs/decisions/0008` says why this is not httpx.
-"""
+"""One of our services, behind the door: its instances, which of them is asked, and what is remembered of each."""
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Iterable
-from typing import Final, cast
+from collections.abc import Collection, Sequence
+from typing import Final
 from urllib.parse import urlsplit
 
-import httptools
-
-Header = tuple[bytes, bytes]
+from relais_gateway.domain.circuit import OPEN_S, Circuit
+from relais_gateway.exchange import Exchange, UpstreamDown, request_head
+from relais_shared.telemetry import get_logger
 
 CONNECT_WITHIN_S: Final = 1.0
 """Our services are near: one that does not take a connection in a second is down."""
-HEAD_WITHIN_S: Final = 10.0
-"""A service has its own deadlines; this one ends what never would answer."""
-SILENT_S: Final = 30.0
-"""A service that says nothing for so long in the middle of an answer is gone; a stream says something each 15 s."""
 IDLE_S: Final = 30.0
 """An unused connection is closed before the service closes it (75 s)."""
-WAITING: Final = 16
-"""Blocks of a body that may wait for a slow reader before the service is asked to pause."""
+LIFE_S: Final = 600.0
+"""A connection is not used for longer, so that no instance keeps the callers it once had."""
+IDLE_AT_MOST: Final = 64
+"""Unused connections kept to one instance: a burst leaves no more behind."""
+
+CHECK_EVERY_S: Final = 1.0
+"""How often each instance is asked whether it is ready."""
+CHECK_WITHIN_S: Final = 2.0
+"""How long it may take to say so: it asks its database and what else it needs."""
+EJECTED_AFTER: Final = 2
+"""Checks in a row without a yes; the first yes lets it in again."""
+
+OK: Final = 200
 
 
-class UpstreamDown(Exception):  # noqa: N818 - an answer to the forwarder
-    """The service could not be reached, or broke off before it answered."""
-
-    def __init__(self, detail: str, *, sent: bool) -> None:
-        super().__init__(detail)
-        self.sent = sent
-        """Whether something of the request may have reached it."""
-
-
-class Exchange(asyncio.Protocol):
-    """One connection; one request at a time."""
+class CircuitOpen(UpstreamDown):
+    """No instance is asked at this moment: each failed too often just now."""
 
     def __init__(self) -> None:
-        self.transport: asyncio.Transport | None = None
-        self.closed = False
-        self.idle_since = 0.0
-        self.left = False
-        """The caller no longer waits."""
-        self._writable = asyncio.Event()
-        self._writable.set()
-        self._begin()
-
-    def _begin(self) -> None:
-        self._parser = httptools.HttpResponseParser(self)
-        self._headers: list[Header] = []
-        self._head: asyncio.Future[tuple[int, list[Header]]] = asyncio.get_running_loop().create_future()
-        self._blocks: deque[bytes] = deque()
-        self._arrived = asyncio.Event()
-        self._whole = False
-        self._broken = False
-        self._keep = True
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Take the connection."""
-        # uvloop has transports of its own kind.
-        self.transport = cast("asyncio.Transport", transport)
-
-    def data_received(self, data: bytes) -> None:
-        """Read what the service sends."""
-        try:
-            self._parser.feed_data(data)
-        except httptools.HttpParserError:
-            self._fail()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        """Wake whoever waits for an answer."""
-        del exc
-        self.closed = True
-        self._writable.set()
-        if not self._whole:
-            self._broken = True
-        if not self._head.done():
-            self._head.set_exception(UpstreamDown("broke off", sent=True))
-            self._head.exception()
-        self._arrived.set()
-
-    def pause_writing(self) -> None:
-        """Stop sending: the service is slow to read."""
-        self._writable.clear()
-
-    def resume_writing(self) -> None:
-        """Go on sending."""
-        self._writable.set()
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        """Keep a header."""
-        self._headers.append((name.lower(), value))
-
-    def on_headers_complete(self) -> None:
-        """Hand out the head of the answer."""
-        self._keep = self._parser.should_keep_alive()
-        if not self._head.done():
-            self._head.set_result((self._parser.get_status_code(), self._headers))
-
-    def on_body(self, body: bytes) -> None:
-        """Keep a block, and ask the service to pause when many wait."""
-        self._blocks.append(body)
-        if len(self._blocks) > WAITING and self.transport is not None:
-            self.transport.pause_reading()
-        self._arrived.set()
-
-    def on_message_complete(self) -> None:
-        """The answer is whole."""
-        self._whole = True
-        self._arrived.set()
-
-    def _fail(self) -> None:
-        self._broken = True
-        self.abort()
-
-    def abort(self) -> None:
-        """Close the connection at once, whatever is under way."""
-        if self.transport is not None:
-            self.transport.abort()
-
-    async def send(self, head: bytes, body: AsyncIterator[bytes] | None, *, chunked: bool) -> None:
-        """Send a request; its body as it comes, no faster than the service takes it."""
-        assert self.transport is not None  # noqa: S101 - connected before it is handed out
-        self.transport.write(head)
-        if body is None:
-            return
-        async for block in body:
-            if self.closed:
-                raise UpstreamDown("closed while sending", sent=True)
-            self.transport.write(b"%x\r\n%b\r\n" % (len(block), block) if chunked else block)
-            await self._writable.wait()
-        if chunked:
-            self.transport.write(b"0\r\n\r\n")
-
-    async def head(self) -> tuple[int, list[Header]]:
-        """Answer status and headers once they are there."""
-        async with asyncio.timeout(HEAD_WITHIN_S):
-            return await asyncio.shield(self._head)
-
-    async def body(self) -> AsyncIterator[bytes]:
-        """Answer the body as it comes.
-
-        Raises:
-            UpstreamDown: It broke off.
-        """
-        while True:
-            while self._blocks:
-                yield self._blocks.popleft()
-                if len(self._blocks) < WAITING and self.transport is not None and not self.closed:
-                    self.transport.resume_reading()
-            if self._whole:
-                return
-            if self._broken or self.closed:
-                raise UpstreamDown("broke off inside the body", sent=True)
-            self._arrived.clear()
-            try:
-                async with asyncio.timeout(SILENT_S):
-                    await self._arrived.wait()
-            except TimeoutError:
-                self._fail()
-
-    @property
-    def reusable(self) -> bool:
-        """Whether another request may follow."""
-        return self._whole and self._keep and not self.closed and not self._broken
-
-    def rest(self) -> None:
-        """Make ready for the next request."""
-        self._begin()
+        super().__init__("left alone for a moment", sent=False)
+        self.wait_s = max(1, round(OPEN_S))
 
 
-class Upstream:
-    """One of our services, over a pool of kept connections.
+class Instance:
+    """One process of a service, over a pool of kept connections.
 
     Args:
-        name: What it is called.
-        url: Where it listens.
+        name: Of the service.
+        url: Where this one listens.
     """
 
     def __init__(self, name: str, url: str) -> None:
         self.name = name
         parts = urlsplit(url)
         self._host, self._port = parts.hostname or "127.0.0.1", parts.port or 80
-        self.authority = f"{self._host}:{self._port}".encode()
+        host = f"[{self._host}]" if ":" in self._host else self._host
+        self.authority = f"{host}:{self._port}".encode()
+        self.circuit = Circuit()
+        self.ready = True
+        """As the last checks said; before the first one it is believed."""
+        self.under_way = 0
+        """Requests that it works on."""
+        self._missed = 0
         self._idle: deque[Exchange] = deque()
 
-    async def take(self) -> tuple[Exchange, bool]:
-        """Answer a connection, and whether it was used before: an old one may have been closed meanwhile.
+    async def take(self, *, fresh: bool = False) -> Exchange:
+        """Answer a connection for one request, to be given back whatever happens.
+
+        Args:
+            fresh: A new one, not a kept one.
 
         Raises:
-            UpstreamDown: The service takes no connection.
+            UpstreamDown: It takes no connection.
         """
+        self.under_way += 1
+        self.circuit.begin()
+        try:
+            return (None if fresh else self._kept()) or await self._connected()
+        except UpstreamDown:
+            self.under_way -= 1
+            self.failed()
+            raise
+        except BaseException:
+            self.under_way -= 1
+            self.circuit.let_go()
+            raise
+
+    def _kept(self) -> Exchange | None:
         now = asyncio.get_running_loop().time()
         while self._idle:
             kept = self._idle.pop()
             if not kept.closed and now - kept.idle_since < IDLE_S:
-                return kept, True
+                return kept
             kept.abort()
-        return await self.connect(), False
+        return None
 
-    async def connect(self) -> Exchange:
-        """Open a new connection.
-
-        Raises:
-            UpstreamDown: The service takes none.
-        """
+    async def _connected(self) -> Exchange:
         loop = asyncio.get_running_loop()
         try:
             async with asyncio.timeout(CONNECT_WITHIN_S):
@@ -216,12 +101,59 @@ class Upstream:
 
     def give_back(self, exchange: Exchange) -> None:
         """Keep a connection for the next request, or close it."""
-        if exchange.reusable:
+        self.under_way -= 1
+        now = asyncio.get_running_loop().time()
+        if exchange.reusable and now - exchange.born_at < LIFE_S and len(self._idle) < IDLE_AT_MOST:
             exchange.rest()
-            exchange.idle_since = asyncio.get_running_loop().time()
+            exchange.idle_since = now
             self._idle.append(exchange)
         else:
             exchange.abort()
+
+    def failed(self) -> None:
+        """Note that it did not answer a request."""
+        if self.circuit.failed(asyncio.get_running_loop().time()):
+            get_logger().warning("circuit open", service=self.name, instance=self.authority.decode())
+
+    async def check(self) -> bool:
+        """Ask whether it is ready, on a connection of its own; remember what it says, and answer whether it is back."""
+        was = self.ready
+        if await self._says_ready():
+            self._missed, self.ready = 0, True
+        else:
+            self._missed += 1
+            self.ready = self.ready and self._missed < EJECTED_AFTER
+        if self.ready is not was:
+            word = "instance readmitted" if self.ready else "instance ejected"
+            get_logger().warning(word, service=self.name, instance=self.authority.decode())
+        return self._missed == 0
+
+    async def _says_ready(self) -> bool:
+        exchange: Exchange | None = None
+        try:
+            async with asyncio.timeout(CHECK_WITHIN_S):
+                exchange = await self._connected()
+                head = request_head("GET", b"/readyz", [(b"host", self.authority), (b"connection", b"close")])
+                await exchange.send(head, None, chunked=False)
+                status, _ = await exchange.head()
+                return status == OK
+        except (UpstreamDown, TimeoutError):
+            return False
+        finally:
+            if exchange is not None:
+                exchange.abort()
+
+    def sweep(self) -> None:
+        """Close the connections that nobody used for too long."""
+        now = asyncio.get_running_loop().time()
+        # Given back at the right end and taken from it: the oldest stand at the left.
+        while self._idle and (self._idle[0].closed or now - self._idle[0].idle_since >= IDLE_S):
+            self._idle.popleft().abort()
+
+    @property
+    def idle(self) -> int:
+        """How many connections wait for a request."""
+        return len(self._idle)
 
     def close(self) -> None:
         """Close every kept connection."""
@@ -229,8 +161,67 @@ class Upstream:
             self._idle.pop().abort()
 
 
-def request_head(method: str, target: bytes, headers: Iterable[Header]) -> bytes:
-    """Answer the head of a request, built anew: nothing that a caller sent stands in it unread."""
-    lines = [b"%b %b HTTP/1.1" % (method.encode(), target)]
-    lines += [b"%b: %b" % header for header in headers]
-    return b"\r\n".join(lines) + b"\r\n\r\n"
+class Upstream:
+    """One of our services: the instances of it that there are.
+
+    Args:
+        name: What it is called.
+        urls: Where its instances listen.
+    """
+
+    def __init__(self, name: str, urls: Sequence[str]) -> None:
+        self.name = name
+        self.instances = [Instance(name, url) for url in urls]
+        self.changed = asyncio.Event()
+        """An instance came (back): what it serves may be another than before."""
+        self._turn = 0
+
+    async def take(self, but: Collection[Instance] = ()) -> tuple[Instance, Exchange]:
+        """Answer a connection to the instance that has least to do, and that instance.
+
+        Nothing is sent here: one that takes no connection is passed over, whatever the request will be.
+
+        Args:
+            but: Instances that have failed this request already.
+
+        Raises:
+            UpstreamDown: None takes a connection.
+            CircuitOpen: None is asked at this moment.
+        """
+        passed, fault = list(but), UpstreamDown("takes no connection", sent=False)
+        while (instance := self._choose(passed)) is not None:
+            try:
+                return instance, await instance.take()
+            except UpstreamDown as down:
+                fault = down
+                passed.append(instance)
+        raise fault if passed else CircuitOpen
+
+    def _choose(self, passed: Collection[Instance]) -> Instance | None:
+        now = asyncio.get_running_loop().time()
+        there = [one for one in self.instances if one not in passed and one.circuit.lets(now)]
+        if not there:
+            return None
+        self._turn += 1
+        place = self._turn % len(there)
+        # Where none is ready, the one that can answer something says better than we why not.
+        turn = [one for one in (*there[place:], *there[:place]) if one.ready] or there
+        return min(turn, key=lambda one: one.under_way)
+
+    async def keep_checking(self) -> None:
+        """Ask every instance again and again whether it is ready; close what nobody uses."""
+        missing: set[Instance] = set()
+        while True:
+            answers = await asyncio.gather(*(one.check() for one in self.instances))
+            gone = {one for one, yes in zip(self.instances, answers, strict=True) if not yes}
+            if missing - gone:
+                self.changed.set()
+            missing = gone
+            for one in self.instances:
+                one.sweep()
+            await asyncio.sleep(CHECK_EVERY_S)
+
+    def close(self) -> None:
+        """Close every kept connection."""
+        for one in self.instances:
+            one.close()

@@ -12,7 +12,8 @@ import asyncpg
 import httpx
 import orjson
 
-from relais_gateway.upstream import Exchange, Header, Upstream, request_head
+from relais_gateway.exchange import Exchange, Header, request_head
+from relais_gateway.upstream import Instance
 from relais_shared.auth import Actor, Keyring
 
 Rows = dict[tuple[Any, ...], dict[str, Any]]
@@ -175,7 +176,7 @@ class Caller:
     """
 
     def __init__(self, url: str, parties: Parties | None, taken: Sequence[Seen]) -> None:
-        self._upstream = Upstream("bench", url)
+        self._server = Instance("bench", url)
         self._parties = parties
         self._bodies = [orjson.dumps(one.step.body) if one.step.body is not None else b"" for one in taken]
         self._taken = taken
@@ -184,7 +185,7 @@ class Caller:
         """Take a step; answer its seconds and the referral."""
         one = self._taken[number]
         step, body = one.step, self._bodies[number]
-        headers: list[Header] = [(b"host", self._upstream.authority), (b"content-length", b"%d" % len(body))]
+        headers: list[Header] = [(b"host", self._server.authority), (b"content-length", b"%d" % len(body))]
         if body:
             headers.append((b"content-type", b"application/json"))
         if self._parties is not None:
@@ -200,16 +201,16 @@ class Caller:
         else:
             target = f"/v1/referrals{step.path.format(id=id_)}"
         began = time.perf_counter()
-        exchange, _ = await self._upstream.take()
+        exchange = await self._server.take()
         status, answer = await _call(exchange, request_head(step.method, target.encode(), headers) + body)
         seconds = time.perf_counter() - began
         assert status == step.status, (status, step.name, answer)
-        self._upstream.give_back(exchange)
+        self._server.give_back(exchange)
         return seconds, id_ or str(orjson.loads(answer)["id"])
 
     def close(self) -> None:
         """Close the connections."""
-        self._upstream.close()
+        self._server.close()
 
 
 async def _call(exchange: Exchange, request: bytes) -> tuple[int, bytes]:

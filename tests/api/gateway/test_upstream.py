@@ -9,7 +9,8 @@ import httpx
 import pytest
 from api.gateway.world import BIG, Door
 
-from relais_gateway import upstream
+from relais_gateway import exchange
+from relais_gateway.domain import circuit
 
 pytestmark = pytest.mark.anyio
 
@@ -95,7 +96,7 @@ async def test_a_stale_connection_is_replaced_for_what_changes_nothing(door: Doo
 
 
 async def test_a_service_that_says_nothing_is_given_up(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(upstream, "HEAD_WITHIN_S", 0.1)
+    monkeypatch.setattr(exchange, "HEAD_WITHIN_S", 0.1)
     async with instead(door, say_nothing) as service:
         await unavailable(door, "GET", "/v1/directory/big")
         await service.gone.wait()
@@ -104,7 +105,7 @@ async def test_a_service_that_says_nothing_is_given_up(door: Door, monkeypatch: 
 @pytest.mark.parametrize(
     "answer",
     [
-        b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\nhalf",
+        b"HTTP/1.1 200 OK\r\ncontent-length: 100000\r\n\r\nhalf",
         b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n4\r\nhalf\r\n",
         b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n4\r\nhalf\r\nrubbish\r\n",
     ],
@@ -122,11 +123,23 @@ async def test_a_broken_answer_never_looks_whole(door: Door, answer: bytes) -> N
             await door.ask("GET", "/v1/directory/big", headers=headers)
 
 
+async def test_a_small_answer_that_breaks_is_no_answer(door: Door) -> None:
+    """It was waited for as a whole: nothing of it has left, so that the caller is told what happened."""
+
+    async def half(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\nhalf")
+        await writer.drain()
+        writer.close()
+
+    async with instead(door, half):
+        await unavailable(door, "GET", "/v1/directory/big")
+
+
 async def test_an_answer_that_falls_silent_is_cut(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(upstream, "SILENT_S", 0.1)
+    monkeypatch.setattr(exchange, "SILENT_S", 0.1)
 
     async def half(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\nhalf")
+        writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 100000\r\n\r\nhalf")
         await reader.readexactly(1)
 
     headers = await door.bearer()
@@ -134,6 +147,14 @@ async def test_an_answer_that_falls_silent_is_cut(door: Door, monkeypatch: pytes
         with pytest.raises(httpx.RemoteProtocolError):
             await door.ask("GET", "/v1/directory/big", headers=headers)
         await service.gone.wait()
+
+
+async def test_a_service_that_failed_too_often_is_not_asked(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(circuit, "OPEN_S", 60.0)
+    async with instead(door, hang_up) as service:
+        for _ in range(circuit.OPENS_AFTER + 3):
+            await unavailable(door, "POST", "/v1/directory/echo")
+        assert len(service.heads) == circuit.OPENS_AFTER
 
 
 async def test_what_is_no_http_is_unavailable(door: Door) -> None:

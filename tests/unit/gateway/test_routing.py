@@ -70,3 +70,10 @@ def test_no_address_finds_what_was_not_declared(path: str) -> None:
     if isinstance(found, Operation):
         assert len(path.removeprefix("/").split("/")) == len(found.template.removeprefix("/").split("/"))
         assert found.template in DOCUMENT["paths"]
+
+
+@pytest.mark.parametrize(("said", "most"), [(5 << 20, 5 << 20), (0, 0), (-1, None), (True, None), ("5 MB", None)])
+def test_an_operation_says_how_large_a_body_it_takes(said: Any, most: int | None) -> None:
+    operation = {"security": [{"oauth2": ["a"]}], "x-relais-body-max": said}
+    ((found,), _) = operations("referral", {"paths": {"/v1/files": {"post": operation}}})
+    assert found.body_max == most

@@ -17,6 +17,7 @@ class Operation:
         template: The path with its parameters in braces.
         scopes: Any one of them opens it.
         public: Why it is open to all; None where it is not, and wherever a scope is declared.
+        body_max: Bytes of a body, where it takes more (or less) than others do.
     """
 
     upstream: str
@@ -24,6 +25,7 @@ class Operation:
     template: str
     scopes: frozenset[str]
     public: str | None
+    body_max: int | None = None
 
     @property
     def name(self) -> str:
@@ -90,7 +92,13 @@ def operations(upstream: str, document: Mapping[str, Any]) -> tuple[list[Operati
             # Whoever declares both meant the stricter one.
             public = None if scopes else said.get("x-relais-public")
             if scopes or public:
-                found.append(Operation(upstream, method.upper(), template, scopes, public))
+                found.append(Operation(upstream, method.upper(), template, scopes, public, _body_max(said)))
             else:
                 undeclared.append(f"{method.upper()} {template}")
     return found, undeclared
+
+
+def _body_max(said: Mapping[str, Any]) -> int | None:
+    """Answer how large a body an operation says that it takes; what is no number of bytes says nothing."""
+    given = said.get("x-relais-body-max")
+    return given if isinstance(given, int) and not isinstance(given, bool) and given >= 0 else None

@@ -1,0 +1,237 @@
+"""One request on its way to a service: its head built anew, its body passed on, sent again where it may be."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Final
+
+from starlette.types import Receive, Scope
+
+from relais_gateway.exchange import SMALL, Exchange, Header, UpstreamDown, request_head
+from relais_gateway.upstream import Instance, Upstream
+from relais_shared.refusals import MalformedRequest, Refusal
+
+NEVER_ON: Final = frozenset(
+    {
+        b"authorization", b"baggage", b"connection", b"content-length", b"cookie", b"dpop", b"expect", b"forwarded",
+        b"host", b"keep-alive", b"proxy-authorization", b"proxy-connection", b"relais-on-behalf-of", b"te",
+        b"traceparent", b"tracestate", b"trailer", b"transfer-encoding", b"upgrade",
+    }
+)  # fmt: skip
+"""Headers of a caller that go no further: they speak of this connection, or would speak in our name."""
+
+NEVER_BACK: Final = frozenset(
+    {b"connection", b"date", b"keep-alive", b"proxy-connection", b"server", b"te", b"trailer", b"traceresponse",
+     b"transfer-encoding", b"upgrade"}
+)  # fmt: skip
+"""Headers of a service that do not reach the caller."""
+
+SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
+"""What may be sent again: it changes nothing."""
+
+ELSEWHERE: Final = 2
+"""Other instances that a safe request may be sent to when one broke off: where three fall, a fourth does not help."""
+
+WATCH_AFTER_S: Final = 0.02
+"""Before that nobody looks whether the caller left: it costs more than the answer that comes meanwhile."""
+
+
+class TooLarge(Refusal):
+    """The body is larger than allowed."""
+
+
+class CallerLeft(Exception):  # noqa: N818 - nobody is at fault
+    """Nobody waits for the answer any more."""
+
+
+class Onward:
+    """A request that goes on to a service.
+
+    Args:
+        scope: As the caller asked.
+        receive: Gives the caller's body, and tells when the caller leaves.
+        body_max: Bytes of a body that this operation takes.
+        headers: Ours, added to what goes on of the caller's.
+
+    Raises:
+        MalformedRequest: Two ways of saying where the body ends.
+        TooLarge: The body says that it is larger than allowed.
+    """
+
+    def __init__(self, scope: Scope, receive: Receive, body_max: int, headers: list[Header]) -> None:
+        self._receive = receive
+        self._body_max = body_max
+        self._safe = scope["method"] in SAFE
+        kept, self._chunked, self._has_body = _kept(scope, body_max)
+        self._headers = kept + headers
+        self._method = scope["method"]
+        self._target = scope["raw_path"] + (b"?" + scope["query_string"] if scope["query_string"] else b"")
+
+    async def asked(self, upstream: Upstream) -> "Answer":
+        """Send it, and answer what comes back: the whole of a small answer, the head of another.
+
+        A safe one that broke off is sent again: on a fresh connection where the kept one was stale, else to another
+        instance. Nothing else is ever sent twice: it may have been done.
+
+        Raises:
+            UpstreamDown: No instance answered.
+            CallerLeft: The caller went meanwhile.
+        """
+        again = self._safe and not self._has_body
+        failed: list[Instance] = []
+        instance, exchange = await upstream.take()
+        while True:
+            try:
+                return await self._once(instance, exchange)
+            except UpstreamDown as fault:
+                stale = again and exchange.used and fault.sent and not exchange.answered
+                instance.give_back(exchange)
+                if stale:
+                    # It may have been closed while nobody used it: that says nothing of the instance.
+                    instance.circuit.let_go()
+                    try:
+                        exchange = await instance.take(fresh=True)
+                        continue
+                    except UpstreamDown:
+                        pass
+                else:
+                    instance.failed()
+                failed.append(instance)
+                if not again or fault.waited or len(failed) > min(ELSEWHERE, len(upstream.instances) - 1):
+                    raise
+                instance, exchange = await upstream.take(but=failed)
+            except BaseException:
+                instance.circuit.let_go()
+                instance.give_back(exchange)
+                raise
+
+    async def _once(self, instance: Instance, exchange: Exchange) -> "Answer":
+        leaving = _Leaving(self._receive, exchange)
+        try:
+            head = request_head(self._method, self._target, [(b"host", instance.authority), *self._headers])
+            await exchange.send(head, self._body() if self._has_body else None, chunked=self._chunked)
+            leaving.watch()
+            status, headers = await exchange.head()
+            instance.circuit.worked()
+            named = dict(headers)
+            length = named.get(b"content-length", b"")
+            # What breaks inside a small answer was not passed on yet, and may be asked of another instance.
+            small = self._safe and length.isdigit() and int(length) <= SMALL
+            whole = await exchange.whole() if small else None
+        except BaseException:
+            leaving.stop()
+            exchange.abort()
+            if exchange.left:
+                raise CallerLeft from None
+            raise
+        return Answer(instance, exchange, leaving, status, headers, named.get(b"content-type", b""), whole)
+
+    async def _body(self) -> AsyncIterator[bytes]:
+        """Answer the caller's body as it comes, counted.
+
+        Raises:
+            TooLarge: It grows beyond what is allowed.
+            CallerLeft: No more will come.
+        """
+        size = 0
+        while True:
+            message = await self._receive()
+            if message["type"] == "http.disconnect":
+                raise CallerLeft
+            block = message.get("body", b"")
+            size += len(block)
+            if size > self._body_max:
+                raise too_large(self._body_max)
+            if block:
+                yield block
+            if not message.get("more_body", False):
+                return
+
+
+@dataclass(slots=True)
+class Answer:
+    """What a service answered; to be ended whatever happens.
+
+    Attributes:
+        kind: Its content type; empty where it has none.
+        whole: Its body, where that was small.
+    """
+
+    _instance: Instance
+    exchange: Exchange
+    _leaving: "_Leaving"
+    status: int
+    headers: list[Header]
+    kind: bytes
+    whole: bytes | None
+
+    def end(self) -> None:
+        """Give the connection back."""
+        self._leaving.stop()
+        self._instance.give_back(self.exchange)
+
+
+class _Leaving:
+    """Waits for the caller to leave, then lets the service know by closing.
+
+    Most answers are there within a few milliseconds: only later does a task of its own wait.
+    """
+
+    def __init__(self, receive: Receive, exchange: Exchange) -> None:
+        self._receive = receive
+        self._exchange = exchange
+        self._soon: asyncio.TimerHandle | None = None
+        self._task: asyncio.Task[None] | None = None
+
+    def watch(self) -> None:
+        """Begin, in a moment."""
+        self._soon = asyncio.get_running_loop().call_later(WATCH_AFTER_S, self._begin)
+
+    def _begin(self) -> None:
+        self._task = asyncio.ensure_future(self._wait())
+
+    async def _wait(self) -> None:
+        while (await self._receive())["type"] != "http.disconnect":
+            pass
+        self._exchange.left = True
+        self._exchange.abort()
+
+    def stop(self) -> None:
+        """Wait no longer."""
+        if self._soon is not None:
+            self._soon.cancel()
+        if self._task is not None:
+            self._task.cancel()
+
+
+def too_large(most: int) -> TooLarge:
+    """Answer the refusal of a body beyond what an operation takes."""
+    return TooLarge(f"At most {most >> 20} MiB.")
+
+
+def _kept(scope: Scope, body_max: int) -> tuple[list[Header], bool, bool]:
+    """Answer the caller's headers that go on, whether the body is sent in chunks, and whether there is one.
+
+    Raises:
+        MalformedRequest: Two ways of saying where the body ends.
+        TooLarge: The body says that it is larger than allowed.
+    """
+    lengths = [value for name, value in scope["headers"] if name == b"content-length"]
+    codings = [value for name, value in scope["headers"] if name == b"transfer-encoding"]
+    if len(lengths) > 1 or (lengths and codings) or len(codings) > 1:
+        raise MalformedRequest("Say once where the body ends.")
+    if lengths and (not lengths[0].isdigit() or int(lengths[0]) > body_max):
+        raise too_large(body_max)
+    named = {
+        part.strip().lower() for name, value in scope["headers"] if name == b"connection" for part in value.split(b",")
+    }
+    headers = [
+        (name, value)
+        for name, value in scope["headers"]
+        if name not in NEVER_ON and name not in named and not name.startswith((b"x-relais-", b"x-forwarded-"))
+    ]
+    if codings:
+        headers.append((b"transfer-encoding", b"chunked"))
+    elif lengths:
+        headers.append((b"content-length", lengths[0]))
+    return headers, bool(codings), bool(codings) or (bool(lengths) and lengths[0] != b"0")
