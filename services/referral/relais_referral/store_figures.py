@@ -47,19 +47,32 @@ async def bounds(tx: AsyncSession) -> tuple[date | None, datetime | None]:
     return last, first
 
 
-async def steps_of(tx: AsyncSession, month: date) -> AsyncIterator[list[Any]]:
+def steps_of(tx: AsyncSession, month: date) -> AsyncIterator[list[Any]]:
     """Answer the steps of every hand-over that was proposed in a month, until it is counted, one hand-over at a time.
 
     Args:
         tx: As the worker: nobody else finds anything.
         month: Its first day.
     """
-    proposed = select(_STEP.c.referral_id).where(
-        _STEP.c.type == PROPOSED, _STEP.c.at >= first_of(month), _STEP.c.at < first_of(next_month(month))
-    )
+    return steps_with(tx, PROPOSED, first_of(month), first_of(next_month(month)), until=counted_at(month))
+
+
+async def steps_with(
+    tx: AsyncSession, type_: str, since: datetime, before: datetime, *, until: datetime
+) -> AsyncIterator[list[Any]]:
+    """Answer the steps of every hand-over that took one of a type between two instants, one hand-over at a time.
+
+    Args:
+        tx: As the worker: nobody else finds anything.
+        type_: Of which event.
+        since: The first instant.
+        before: The first that is too late.
+        until: Steps that were taken later are left out.
+    """
+    taken = select(_STEP.c.referral_id).where(_STEP.c.type == type_, _STEP.c.at >= since, _STEP.c.at < before)
     rows = await tx.stream(
         select(_STEP)
-        .where(_STEP.c.referral_id.in_(proposed), _STEP.c.at < counted_at(month))
+        .where(_STEP.c.referral_id.in_(taken), _STEP.c.at < until)
         .order_by(_STEP.c.referral_id, _STEP.c.number),
         execution_options={"yield_per": AT_ONCE},
     )

@@ -89,7 +89,7 @@ async def count(tx: AsyncSession, month: date) -> tuple[dict[str, Any] | None, O
     async for rows in store_figures.steps_of(tx, month):
         about = rows[0]
         before[about.referral_id] = about.redirected_from
-        course = course_of((_step(row) for row in rows), counted_at(month))
+        course = course_of((step_of(row) for row in rows), counted_at(month))
         if course is not None:
             one = Counted(
                 person=about.referral_id,
@@ -113,7 +113,8 @@ async def count(tx: AsyncSession, month: date) -> tuple[dict[str, Any] | None, O
     return whole.told() if whole else None, {key: figures.told() for key, figures in told.items()}
 
 
-def _step(row: Any) -> Step:  # noqa: ANN401 - a row of the view
+def step_of(row: Any) -> Step:  # noqa: ANN401 - a row of the view
+    """Answer a step as it is counted."""
     return Step(row.at, row.type, row.state, row.consent_id, row.statistics, row.valid_until)
 
 

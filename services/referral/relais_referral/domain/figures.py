@@ -5,7 +5,7 @@ from collections.abc import Callable, Container, Hashable, Iterable, Mapping, Se
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta
 from math import ceil
-from typing import Any, Final
+from typing import Any, Final, Protocol
 from uuid import UUID
 
 from relais_referral.domain.handshake import EVENTS, HANDED_OVER, WAITING, Action
@@ -91,6 +91,18 @@ class Counted:
     course: Course
 
 
+class Known(Protocol):
+    """What is counted of a person, and the organisations that know it."""
+
+    @property
+    def person(self) -> Hashable:
+        """The same in everything that is counted of a person."""
+
+    @property
+    def parties(self) -> frozenset[UUID]:
+        """The organisations that can take it off."""
+
+
 @dataclass(frozen=True, slots=True)
 class Row:
     """What is told of a group of hand-overs; a median is in whole days, rounded up."""
@@ -125,7 +137,7 @@ def course_of(steps: Iterable[Step], until: datetime) -> Course | None:
     """
     past = [step for step in steps if step.at < until]
     proposed = next((step.at for step in past if step.type == PROPOSED), None)
-    if proposed is None or not _agreed(past, until):
+    if proposed is None or not agreed(past, until):
         return None
     answered = said = None
     met = False
@@ -144,7 +156,7 @@ def course_of(steps: Iterable[Step], until: datetime) -> Course | None:
     )
 
 
-def _agreed(steps: Iterable[Step], at: datetime) -> bool:
+def agreed(steps: Iterable[Step], at: datetime) -> bool:
     """Answer whether the agreement in force at an instant has the purpose `statistics`."""
     agreement: Step | None = None
     for step in steps:
@@ -235,7 +247,7 @@ def _blurred(hidden: Sequence[Sequence[Counted]]) -> bool:
     return len(hidden) > 1 and enough(together) and not most
 
 
-def enough(group: Iterable[Counted]) -> bool:
+def enough(group: Iterable[Known]) -> bool:
     """Answer whether a group may be told of: five persons at least, also to an organisation that takes off its own.
 
     Where nobody is left then, nobody is told of.
@@ -248,7 +260,7 @@ def enough(group: Iterable[Counted]) -> bool:
     return len(known) >= LEAST and all(count == 0 or count >= LEAST for count in left)
 
 
-def persons(group: Iterable[Counted]) -> int:
+def persons(group: Iterable[Known]) -> int:
     """Answer of how many persons a group is, as far as can be known: Relais matches nobody."""
     return len({one.person for one in group})
 
