@@ -189,6 +189,7 @@ class EventRow(Table, table=True):
         Index("event_by_time", "at"),
         Index("event_by_writing", "written_in"),
         Index("event_of_proposal", "at", postgresql_where=text("type = 'referral.proposed'")),
+        Index("event_of_closing", "at", postgresql_where=text("type = 'referral.closed'")),
     )
     # Nobody reads `written_in` back after writing: it costs no second look at the row.
     __mapper_args__: ClassVar[dict[str, Any]] = {"eager_defaults": False}
@@ -563,6 +564,31 @@ class FigureOwn(Table, table=True):
     organisation_id: UUID = Field(primary_key=True)
     role: str = Field(primary_key=True, description="sender or recipient.")
     told: dict[str, Any] = Field(sa_column=Column(JSONB, nullable=False))
+
+
+class ReflectionBallot(Table, table=True):
+    """What one side noted of a hand-over that was closed in a quarter; of which one stands nowhere any more."""
+
+    __tablename__ = "reflection_ballot"
+
+    id: UUID = Field(primary_key=True, description="By chance: it follows no order.")
+    quarter: date = Field(index=True, description="Its first day.")
+    person: UUID = Field(description="By chance: the same in the notes of both sides.")
+    organisation_id: UUID
+    criteria: str
+    held: list[str] = _words()
+    others: list[str] = _words()
+
+
+class ReflectionPeriod(Table, table=True):
+    """A quarter whose notes were counted, or a year of what was too few in its quarters; with what may be told."""
+
+    __tablename__ = "reflection_period"
+
+    since: date = Field(primary_key=True)
+    before: date = Field(primary_key=True, description="The first day that is too late.")
+    counted_at: datetime = _instant()
+    told: dict[str, Any] | None = _document()
 
 
 class Idempotency(IdempotencyColumns, Table, table=True):
