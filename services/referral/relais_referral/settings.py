@@ -40,6 +40,10 @@ class ReferralSettings(ServiceSettings):
     )
     smtp_timezone: str = Field(default="Europe/Brussels", description="Whose clocks quiet hours are read from.")
 
+    criteria_file: Path | None = Field(
+        default=None, description="A territory's own quality criteria (TOML, docs/figures.md); none: those of Relais."
+    )
+
     @model_validator(mode="after")
     def _sealed_on_the_way(self) -> Self:
         if self.smtp_host and self.smtp_security == "none" and self.smtp_host not in {"localhost", "127.0.0.1", "::1"}:
