@@ -8,6 +8,7 @@ from typing import Final
 
 from fastapi import FastAPI
 
+from relais_referral import criteria
 from relais_referral.colleagues import Colleagues
 from relais_referral.directory import Directory
 from relais_referral.models import OrganisationCopy
@@ -23,6 +24,7 @@ from relais_referral.routes import (
     mailboxes,
     person,
     referrals,
+    reflections,
     steps,
     webhooks,
 )
@@ -95,6 +97,7 @@ def create_app(
             fhir.router,
             mailboxes.door,
             figures.router,
+            reflections.router,
             registry.router(OrganisationCopy),
         ],
         migrations=MIGRATIONS,
@@ -103,6 +106,7 @@ def create_app(
         scopes=SCOPES,
     )
     app.state.sealer = Sealer.load(settings.home)
+    app.state.criteria = criteria.read(settings.criteria_file)
     app.state.streams = Counter()
     app.state.bell = Bell(settings.dsn.get_secret_value(), FEED_CHANNEL)
     app.state.outside = Outside(resolving or resolve)

@@ -161,8 +161,8 @@ def _figures() -> None:
 def rebuild(
     *, check: Annotated[bool, typer.Option(help="Only say which months are not as the event log says.")] = False
 ) -> None:
-    """Count every month anew out of the event log, and keep what it says."""
-    from relais_referral.actions import counting
+    """Count every month anew out of the event log, and the quality criteria of the last year out of its notes."""
+    from relais_referral.actions import counting, reflecting
 
     months, differing = asyncio.run(
         _with_database(ReferralSettings.load(), lambda database: counting.rebuild(database, keep=not check))
@@ -170,7 +170,14 @@ def rebuild(
     for month in differing:
         typer.echo(f"{month:%Y-%m}: something else was kept than the event log says")
     typer.echo(f"{months} months, {len(differing)} {'differ' if check else 'put right'}.")
-    raise typer.Exit(1 if check and differing else 0)
+    periods, others = asyncio.run(
+        _with_database(ReferralSettings.load(), lambda database: reflecting.rebuild(database, keep=not check))
+    )
+    for period in others:
+        typer.echo(f"{period}: something else was kept than the notes on quality say")
+    if periods:
+        typer.echo(f"{periods} periods of notes, {len(others)} {'differ' if check else 'put right'}.")
+    raise typer.Exit(1 if check and (differing or others) else 0)
 
 
 @keys.command()

@@ -15,16 +15,20 @@ from api.referral.her import herself
 from api.referral.world import BEN, RECIPIENT, SENDER, Handover, World, if_match, key
 
 from relais_local import programs
+from relais_referral.criteria import Criteria
 
 pytestmark = pytest.mark.anyio
 
 NAME, WORDS = "Zyrqueline", "vobrantïe"
 """Stand in every name and in every text of hers; whatever is found of them says which."""
+CODE = WORDS.replace("ï", "i")
+"""Stands in what was noted of her hand-over."""
 PHONE, BORN = "0470 98 76 54", "1913-02-07"
 ALL = ("identity", "contact", "needs", "situation", "notes", "documents")
 PARTS = {
     *("identity", "contact", "needs", "goal_words", "resources", "concerned", "situation", "notes", "constraints"),
     *("external_ids.sender", "external_ids.recipient", "meeting", "meeting_options", "decline", "outcome", "basis"),
+    *("reflection.sender", "reflection.recipient"),
 }
 """Every sealed part that a hand-over can have."""
 PICTURE = b"\x89PNG\r\n\x1a\n" + f"{WORDS} image".encode() + b"\x00\x00\x00\x00IEND\xaeB`\x82"
@@ -104,7 +108,7 @@ async def everything(world: World) -> list[Handover]:
     head = if_match(await first.sender.get(first.place))
     again = good(await first.sender.post(f"{first.place}/redirect", headers={**head, **key()}, json={"recipient": to}))
     second = Handover(first.sender, first.recipient, RECIPIENT, id=again["id"])
-    await second.agree(*ALL)
+    await second.agree(*ALL, purposes=["referral", "statistics"])
     await second.walk("propose")
     option = {"starts_at": "2027-01-04T09:00:00Z", "place": of("offered place")}
     good(await second.step(second.recipient, "accept", **BEN, meeting_options=[option]))
@@ -123,6 +127,11 @@ async def everything(world: World) -> list[Handover]:
     good(await she.patch(hers, json={"identity": {"called": f"{NAME} corrected", "birth_date": BORN}}))
     await second.walk("confirm_handover", "r.confirm_handover")
     good(await second.step(second.recipient, "close", words=of("outcome")))
+    told = {"code": CODE, "text": dict.fromkeys(("fr", "nl", "de", "en"), "Cela a tenu.")}
+    world.app.state.criteria = Criteria.model_validate({"version": "essai", "criteria": [told]})
+    for side in (second.sender, second.recipient):
+        note = {"criteria": "essai", "held": [CODE]}
+        good(await side.put(f"{second.place}/reflection", headers={"If-Match": '"0"'}, json=note))
     good(await second.step(second.sender, "withdraw"))
     tasks = good(await second.recipient.get(f"{second.place}/tasks"))["items"]
     [copy] = [task["id"] for task in tasks if task["kind"] == "local_copy"]

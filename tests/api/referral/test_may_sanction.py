@@ -170,6 +170,7 @@ _NOBODYS = "00000000-0000-4000-8000-000000000000"
 WRITES: dict[str, Any] = {
     "PATCH /v1/referrals/{referral_id}": {"urgency": "none"},
     "PUT /v1/referrals/{referral_id}/external_ids": {"dossier": "A-1"},
+    "PUT /v1/referrals/{referral_id}/reflection": {"criteria": "2026-1", "held": ["own_pace"]},
     "POST /v1/referrals/{referral_id}/assign": {},
     "POST /v1/referrals/{referral_id}/redirect": {
         "recipient": {"organisation_id": str(RECIPIENT.id), "service_id": str(RECIPIENT.service_id)}
@@ -209,6 +210,7 @@ BESIDE = {
     "POST /v1/assisted_sessions": "she shows her own card there",
     "POST /v1/cards": "prints her link as it was made",
     "GET /v1/notices/{version}/{language}": "reads the same to all",
+    "GET /v1/reflections/criteria": "reads the same to all",
     "GET /v1/referrals": "listed under every filter",
     "GET /v1/referrals/counts": "compared as it moves",
     "GET /v1/tasks": "listed for this referral alone",

@@ -63,6 +63,8 @@ def operations(referral_id: str, consent_id: str) -> dict[str, tuple[str, str, d
         "list_tasks": ("GET", f"{place}/tasks", None),
         "read_meetings_as_calendar": ("GET", f"{place}/meetings.ics", None),
         "open_conference": ("POST", f"{place}/conferences", dict(BODIES["receive"])),
+        "read_reflection": ("GET", f"{place}/reflection", None),
+        "note_reflection": ("PUT", f"{place}/reflection", {"criteria": "2026-1", "held": []}),
         "read_outline": ("GET", f"{place}/pathway", None),
         "withdraw_consent": ("POST", f"/v1/consents/{consent_id}/withdraw", {}),
         "read_receipt": ("GET", f"/v1/consents/{consent_id}/receipt", None),
@@ -98,6 +100,7 @@ OF_NO_REFERRAL = {
     ("POST", "/v1/webhooks/{webhook_id}/deliveries/{event_id}/replay"),
     ("GET", "/fhir/Task"), ("GET", "/v1/mailboxes/mine"), ("PUT", "/v1/mailboxes/mine"),
     ("GET", "/v1/figures"), ("GET", "/v1/figures/sent"), ("GET", "/v1/figures/received"),
+    ("GET", "/v1/figures/reflections"), ("GET", "/v1/reflections/criteria"),
 }  # fmt: skip
 """What is guarded and names no referral; what is open to all is judged in the files of its doors."""
 

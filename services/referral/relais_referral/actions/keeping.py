@@ -12,6 +12,7 @@ from sqlmodel import col
 from relais_referral import auditing, rewrapping, store
 from relais_referral.actions.common import Asked, event, moved, open_task, stands
 from relais_referral.actions.counting import count_months
+from relais_referral.actions.reflecting import count_quarters
 from relais_referral.actions.sequencing import forget_events
 from relais_referral.actions.stepping import ask_about_copy, leave_conference
 from relais_referral.domain import retention
@@ -269,5 +270,6 @@ JOBS: Final[tuple[Job, ...]] = (
     sign_days,
     forget_events,
     count_months,
+    count_quarters,
 )
 """All that the worker does in a round, in this order."""

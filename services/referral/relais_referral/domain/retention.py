@@ -30,6 +30,8 @@ ROWS: Final[Mapping[str, str]] = {
     "declined, cancelled, withdrawn": f"{ENDED_FOR.days} days after that step",
     "closed": f"{CLOSED_FOR.days} days after closing",
     "open, untouched": f"the sender is asked after {IDLE.days} days, and {ASKED.days} days later it goes",
+    "what a side noted of a closed hand-over": "with it, and once its quarter is counted at the latest",
+    "the same for the count, of no hand-over any more": "when the first quarter of the next year is counted",
     "practice": f"{PRACTICE.days} days after it was opened",
     "erased at her word": f"{TAKEN_BACK.total_seconds() / 3600:.0f} hours later, unless she took it back in person",
     "her card": "ends with the last hand-over that it shows",
