@@ -1,7 +1,8 @@
 """What several pages look up: themes, places of the gazetteer, what a service page names."""
 
+import asyncio
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from fastapi import Request
@@ -64,3 +65,13 @@ async def area_said(api: Api, referral: Mapping[str, Any]) -> str:
         if area_of(place)["municipality"] == area.get("municipality"):
             return f"{postcode} {place['municipality']}"
     return postcode
+
+
+async def notices_of(request: Request, api: Api, version: str, languages: Sequence[str]) -> dict[str, Json]:
+    """Answer the notice that is read aloud, by language: the same for all, so asked for once and kept."""
+    state = request.app.state
+    if not hasattr(state, "notices"):
+        found = await asyncio.gather(*(api.get(f"/v1/notices/{version}/{language}") for language in languages))
+        state.notices = {each.body["language"]: each.body for each in found}
+    kept: dict[str, Json] = state.notices
+    return kept

@@ -1,19 +1,28 @@
-"""Passing the relay: from the form to the proposed referral."""
+"""Passing the relay: one page, its draft kept at each step, from the form to the proposed referral."""
 
 import asyncio
 from dataclasses import replace
 from datetime import datetime
-from typing import Annotated
-from uuid import UUID, uuid4
+from typing import Annotated, Final
+from uuid import UUID
 
 from fastapi import APIRouter, Query, Request
 from starlette.datastructures import FormData
-from starlette.responses import Response
+from starlette.responses import RedirectResponse, Response
 
-from relais_gateway.web import phrases, relay, vocabulary
-from relais_gateway.web.api import Api, ApiProblem, Json, segment
+from relais_gateway.web import drafts, phrases, relay, vocabulary
+from relais_gateway.web.api import Answer, Api, ApiProblem, Json
+from relais_gateway.web.drafts import Unfinished, Writing
 from relais_gateway.web.languages import _
-from relais_gateway.web.lookups import area_of, offered_id, offered_themes, place_of, themes_of
+from relais_gateway.web.lookups import (
+    area_of,
+    area_said,
+    notices_of,
+    offered_id,
+    offered_themes,
+    place_of,
+    themes_of,
+)
 from relais_gateway.web.relay import RelayForm
 from relais_gateway.web.session import AsVisitor, OurForm, SignedIn, Visitor, text, texts
 from relais_gateway.web.site import FORBIDDEN, NOT_FOUND, UNKNOWN, PageRoute, go, show, trouble
@@ -22,6 +31,8 @@ from relais_shared.clock import Now
 router = APIRouter(route_class=PageRoute, include_in_schema=False)
 
 CONFLICT, INVALID = 409, 422
+KEEP: Final = "keep"
+"""The start of the value of a button that keeps the draft; the step to come back to stands behind it."""
 
 
 @router.get("/relais/nouveau")
@@ -37,9 +48,24 @@ async def relay_page(
     return await show_relay(request, api, offered, RelayForm.new(place=place.strip(), theme=theme))
 
 
+@router.get("/relais/{referral_id}/brouillon")
+async def draft_page(request: Request, api: AsVisitor, referral_id: UUID) -> Response:
+    """Go on with a draft where it was left, here or in a partner's own tool; one that has left shows its thread."""
+    draft = (await api.get(f"/v1/referrals/{referral_id}")).body
+    if draft["state"] != drafts.DRAFT:
+        return go(f"/relais/{referral_id}")
+    offered, place, asked = await asyncio.gather(
+        api.get(f"/v1/directory/services/{draft['recipient']['service_id']}"),
+        area_said(api, draft),
+        api.get(f"/v1/referrals/{referral_id}/consents"),
+    )
+    consent = next(iter(asked.body["items"]), None)
+    return await show_relay(request, api, offered.body, RelayForm.of_draft(draft, place), draft=draft, consent=consent)
+
+
 @router.post("/relais/nouveau")
 async def pass_relay(request: Request, api: AsVisitor, visitor: SignedIn, form: OurForm, now: Now) -> Response:
-    """Open the referral, record what she agreed to, propose it; what was typed is never lost on the way."""
+    """Keep the draft; or record what she agreed to and propose it. What was typed is never lost on the way."""
     try:
         return await _passed(request, api, visitor, form, now)
     except ApiProblem as problem:
@@ -57,81 +83,68 @@ async def _passed(request: Request, api: Api, visitor: Visitor, form: FormData, 
     """
     sent = {name: value for name, value in form.items() if isinstance(value, str)}
     written = RelayForm.of(sent, {name: texts(form, name) for name in ("categories", "safety")})
+    keeping = text(form, "do").startswith(KEEP)
     try:
         offered = (await api.get(f"/v1/directory/services/{UUID(text(form, 'service'))}")).body
     except ValueError:
         return trouble(request, NOT_FOUND)
-    if written.answer == relay.NO:
+    if written.answer == relay.NO and not keeping:
+        if written.referral:
+            await drafts.throw_away(api, written.referral)
         return show(request, "not_agreed.html", service=offered)
     themes = await themes_of(request, api)
     sensitive = bool(themes.get(written.theme, {}).get("sensitive"))
-    faults = written.missing(sensitive=sensitive)
+    faults = written.unkept() if keeping else written.missing(sensitive=sensitive)
     here = await place_of(api, written.place)
     if written.place and here is None:
         faults["place"] = relay.FAULTS["place"]
     if faults or here is None:
-        return await show_relay(request, api, offered, replace(written, faults=faults), INVALID)
-    counsellor = {"name": visitor.name, "email": visitor.email}
-    if visitor.function:
-        counsellor["function"] = visitor.function
-    recipient = {"organisation_id": offered["organisation"]["id"], "service_id": str(offered_id(offered))}
-    draft = written.draft(recipient, counsellor, area_of(here))
+        return await _again(request, api, offered, replace(written, faults=faults), form)
+    beside = Writing(
+        {"organisation_id": offered["organisation"]["id"], "service_id": str(offered_id(offered))},
+        {"name": visitor.name, "email": visitor.email} | ({"function": visitor.function} if visitor.function else {}),
+        area_of(here),
+    )
     try:
-        written, place = await propose(api, written, draft, visitor, now)
-    except _Unfinished as stopped:
+        if keeping:
+            written, there = await drafts.keep(api, written, beside)
+            return await _kept(request, api, written, there, form)
+        return _passed_on(await drafts.propose(api, written, beside, visitor.name, now))
+    except Unfinished as stopped:
         problem = stopped.problem
         found = relay.faults_of(problem.slug, problem.faults)
         if not found and problem.status not in {FORBIDDEN, CONFLICT, INVALID}:
             raise problem from None
         again = replace(stopped.written, faults=found or {"": unexplained(problem)})
-        return await show_relay(request, api, offered, again, INVALID)
-    return go(place, fait="propose")
+        return await _again(request, api, offered, again, form)
 
 
-class _Unfinished(Exception):  # noqa: N818 - the form is shown again
-    """The API said no on the way; the form as it now stands comes back with it."""
+def _passed_on(there: Answer) -> Response:
+    """Answer where to go on: the thread, or what is still to be done where nobody answers on the screen."""
+    referral, page = there.body, f"/relais/{there.body['id']}"
+    if referral["state"] == drafts.DRAFT:
+        return go(f"/cartes/{referral['id']}", fait="asked")
+    return go(page, fait="agree_by_phone" if referral.get("agreed_by_phone") else "propose")
 
-    def __init__(self, problem: ApiProblem, written: RelayForm) -> None:
-        super().__init__(problem.slug)
-        self.problem = problem
-        self.written = written
+
+async def _kept(request: Request, api: Api, written: RelayForm, there: Answer, form: FormData) -> Response:
+    """Answer that the draft is kept: to a script what changes in its page, else the page at the step it was left at."""
+    page = f"/relais/{there.body['id']}"
+    if text(form, "part"):
+        seen = await drafts.previews(api, written)
+        return show(request, "relay_kept.html", form=written, previews=seen, themes=await themes_of(request, api))
+    if there.body["state"] != drafts.DRAFT:
+        return go(page)
+    step = text(form, "do").removeprefix(f"{KEEP}-")
+    # Behind the `#` it names the place on the page: nothing of it travels.
+    return RedirectResponse(f"{page}/brouillon?fait=saved" + (f"#pas-{step}" if step.isdigit() else ""), 303)
 
 
-async def propose(api: Api, written: RelayForm, draft: Json, visitor: Visitor, now: datetime) -> tuple[RelayForm, str]:
-    """Walk from the form to the proposed referral; a second press, or one after a fault, goes on where it stands.
-
-    Raises:
-        _Unfinished: The API said no; what exists by then is remembered in the form.
-    """
-    try:
-        if written.referral:
-            path = f"/v1/referrals/{segment(written.referral)}"
-            there = await api.get(path)
-            if there.body["state"] == "draft":
-                # To whom it goes was said when it was opened.
-                change = {name: value for name, value in draft.items() if name != "recipient"}
-                there = await api.patch(path, change, version=there.version)
-            agreed = False
-        else:
-            there = await api.post("/v1/referrals", draft, key=written.key)
-            path = f"/v1/referrals/{there.body['id']}"
-            agreed = "propose" in there.body["allowed_actions"]
-        page = f"/relais/{there.body['id']}"
-        if there.body["state"] != "draft":
-            return written, page
-        # From here on the draft exists: a fault below changes it instead of making another.
-        written = replace(written, referral=there.body["id"])
-        if not agreed:
-            consent = written.consent(visitor.name, now)
-            await api.post(f"{path}/consents", consent, key=str(uuid4()))
-            there = await api.get(path)
-        await api.post(f"{path}/propose", {}, version=there.version)
-    except ApiProblem as problem:
-        if problem.slug == "idempotency-key-reused":
-            # The browser went back to a form that had left already, and something in it was changed.
-            written = replace(written, key=str(uuid4()), referral="")
-        raise _Unfinished(problem, written) from None
-    return written, page
+async def _again(request: Request, api: Api, offered: Json, written: RelayForm, form: FormData) -> Response:
+    """Show the form again with its faults; to a script only what is wrong."""
+    if text(form, "part"):
+        return show(request, "relay_kept.html", INVALID, form=written, previews=[], themes={})
+    return await show_relay(request, api, offered, written, INVALID)
 
 
 def unexplained(problem: ApiProblem) -> str:
@@ -145,6 +158,7 @@ def unexplained(problem: ApiProblem) -> str:
             "Cette demande est en train de partir. Attendez un instant, puis voyez dans « Relais en cours »."
         ),
         "no-agreement": _("Votre structure n'a pas encore signé la convention Relais."),
+        "consent-missing": _("Son accord n'est pas encore donné, ou il a été retiré. Demandez-lui à nouveau."),
     }
     usual = _("Nous n'avons pas pu enregistrer. Rien n'est perdu de ce que vous avez écrit : réessayez.")
     if problem.trace_id:
@@ -152,19 +166,35 @@ def unexplained(problem: ApiProblem) -> str:
     return said.get(problem.slug, usual)
 
 
-async def show_relay(request: Request, api: Api, offered: Json, written: RelayForm, status: int = 200) -> Response:
-    """Show the relay page with what stands in its form."""
-    version, language = relay.NOTICE
-    themes, notice = await asyncio.gather(themes_of(request, api), api.get(f"/v1/notices/{version}/{language}"))
+async def show_relay(  # noqa: PLR0913 - what the page is made of
+    request: Request,
+    api: Api,
+    offered: Json,
+    written: RelayForm,
+    status: int = 200,
+    draft: Json | None = None,
+    consent: Json | None = None,
+) -> Response:
+    """Show the relay page with what stands in its form.
+
+    Args:
+        request: For whom.
+        api: With the visitor's rights.
+        offered: The service that it goes to.
+        written: What stands in the form.
+        status: Of the answer.
+        draft: As it is kept, where it is.
+        consent: The last one of that draft: asked for, given, refused.
+    """
+    themes, notices, previews = await asyncio.gather(
+        themes_of(request, api), notices_of(request, api, relay.NOTICE, relay.READ_IN), drafts.previews(api, written)
+    )
     slugs = offered_themes(offered)
     choices = [themes[slug] for slug in (slugs or tuple(vocabulary.THEMES)) if slug in themes]
-    if not written.theme or written.theme not in themes:
-        asked = [each for each in choices if phrases.theme_root(each["slug"]) == written.theme]
-        known = asked or choices
-        written = replace(written, theme=known[0]["slug"] if len(known) == 1 else "")
-    elif written.theme not in {each["slug"] for each in choices}:
-        below = [each["slug"] for each in choices if phrases.theme_root(each["slug"]) == written.theme]
-        written = replace(written, theme=below[0] if len(below) == 1 else "")
+    if written.referral and written.theme in themes and written.theme not in {each["slug"] for each in choices}:
+        # A partner's own tool named it: its word stands.
+        choices.append(themes[written.theme])
+    written = replace(written, theme=_theme(written.theme, choices))
     return show(
         request,
         "relay.html",
@@ -173,6 +203,28 @@ async def show_relay(request: Request, api: Api, offered: Json, written: RelayFo
         form=written,
         faults=written.faults,
         choices=choices,
-        notice=notice.body,
+        notices=notices,
+        themes=themes,
+        previews=previews,
+        draft=draft,
+        consent=consent,
+        asking=_asking(offered, draft),
         sensitive=[each["slug"] for each in choices if each.get("sensitive")],
     )
+
+
+def _asking(offered: Json, draft: Json | None) -> list[str]:
+    """Answer what she is asked about, one by one: what can be written here, and go to such a recipient."""
+    # Nobody who is only called is bound by secrecy, so what the counsellor adds stays here.
+    called = offered.get("can_receive") == "phone_only"
+    told = {"situation": bool(draft and draft.get("situation")) and not called, "notes": not called}
+    return [name for name in relay.CATEGORIES if told.get(name, True)]
+
+
+def _theme(asked: str, choices: list[Json]) -> str:
+    """Answer the theme to tick: the one asked for, or the only one that fits; else none."""
+    slugs = [str(each["slug"]) for each in choices]
+    if asked in slugs:
+        return asked
+    fitting = [slug for slug in slugs if phrases.theme_root(slug) == asked] or (slugs if "--" not in asked else [])
+    return fitting[0] if len(fitting) == 1 else ""

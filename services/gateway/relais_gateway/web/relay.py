@@ -9,16 +9,22 @@ from uuid import uuid4
 from relais_gateway.web.languages import _, later
 from relais_gateway.web.vocabulary import Words
 
-NOTICE: Final = ("2026-1", "fr")
-"""The text that this page shows to be read aloud: version and language."""
+NOTICE: Final = "2026-1"
+"""Version of the text that is read aloud."""
+READ_IN: Final = ("fr", "nl", "de", "en")
+"""The languages that this text is written in; in any other somebody translates it."""
 
-CATEGORIES: Final = ("identity", "contact", "needs", "notes")
-"""What this page can write, and so what it asks her about."""
+CATEGORIES: Final = ("needs", "identity", "contact", "situation", "notes")
+"""What a draft can hold, and so what she is asked about, one by one."""
 
 HOW: Final = {"in_person_oral": "spoken", "in_person_written": "signature", "phone": "spoken"}
 """How she said yes, with the way in which the consent record tells it."""
 
 NO: Final = "no"
+BY_LINK: Final = "private_link"
+"""She answers by her own link, later."""
+GIVEN: Final = "given"
+"""She has answered already: her agreement stands in the draft."""
 
 FIELDS: Final = {
     "/recipient": "service",
@@ -35,6 +41,8 @@ FIELDS: Final = {
     "/notes": "notes",
     "/constraints": "constraints",
     "/urgency": "urgency",
+    "/notice_version": "interpreter",
+    "/colleague": "colleague",
     "/data_categories": "categories",
     "/purposes": "feedback",
     "/given_at": "answer",
@@ -63,6 +71,8 @@ FAULTS: Final = Words(
         "feedback": later("Votre structure ne peut pas demander ce retour : décochez cette case."),
         "answer": later("Notez comment elle a répondu. Sans son accord, rien ne part."),
         "sensitive": later("Ce besoin touche à sa vie intime : il faut son accord exprès."),
+        "interpreter": later("Le texte n'existe pas dans cette langue : dites qui l'a traduit."),
+        "colleague": later("Écrivez le nom de votre collègue, sur une ligne."),
     }
 )
 """What is said beside a field."""
@@ -107,6 +117,8 @@ class RelayForm:
     feedback: bool = False
     answer: str = ""
     interpreter: str = "none"
+    seen_alone: str = "unknown"
+    colleague: str = ""
     sensitive: bool = False
     faults: Mapping[str, str] = field(default_factory=dict)
 
@@ -131,6 +143,7 @@ class RelayForm:
         plain["urgency"] = plain["urgency"] or "days"
         plain["language"] = plain["language"] or "fr"
         plain["interpreter"] = plain["interpreter"] or "none"
+        plain["seen_alone"] = plain["seen_alone"] or "unknown"
         return cls(
             **plain,
             safety=tuple(several.get("safety", ())),
@@ -139,82 +152,131 @@ class RelayForm:
             sensitive="sensitive" in sent,
         )
 
+    @classmethod
+    def of_draft(cls, draft: Mapping[str, Any], place: str) -> "RelayForm":
+        """Fill the form from a draft as its sender reads it; what she agreed to is asked again, never ticked before.
+
+        Args:
+            draft: Of the API.
+            place: Her municipality, as one writes it in the field.
+        """
+        person = draft.get("person") or {}
+        identity, contact = person.get("identity") or {}, person.get("contact") or {}
+        safety, need = contact.get("safety") or {}, next(iter(draft.get("needs") or ()), {})
+        return cls(
+            key=str(uuid4()),
+            referral=str(draft["id"]),
+            theme=need.get("theme", ""),
+            words=need.get("words") or "",
+            urgency=draft.get("urgency") or "days",
+            constraints="\n".join(draft.get("constraints") or ()),
+            called=identity.get("called") or identity.get("given_name") or identity.get("family_name") or "",
+            given_name=identity.get("given_name") or "",
+            family_name=identity.get("family_name") or "",
+            reach=contact.get("reach") or "",
+            phone=contact.get("phone") or "",
+            address=contact.get("address") or "",
+            safety=tuple(name for name, said in safety.items() if said is True),
+            times=safety.get("times") or "",
+            place=place,
+            language=next(iter(person.get("languages") or ()), "fr"),
+            notes=draft.get("notes") or "",
+            counsellor_phone=(draft.get("counsellor") or {}).get("phone") or "",
+        )
+
+    def unkept(self) -> dict[str, str]:
+        """Answer what a draft cannot be kept without, by field: whom, where, and what it is about."""
+        absent = {"theme": not self.theme, "called": not self.called, "place": not self.place}
+        return {name: FAULTS[name] for name, missing in absent.items() if missing}
+
     def missing(self, *, sensitive: bool) -> dict[str, str]:
-        """Answer what must be there and is not, by field.
+        """Answer what must be there before the relay is passed and is not, by field.
 
         Args:
             sensitive: The theme needs her express agreement.
         """
+        asked = self.answer != GIVEN
+        spoken = self.answer in HOW
         absent = {
-            "theme": not self.theme,
-            "called": not self.called,
             "reach": not self.reach,
             "phone": self.reach == "phone" and not self.phone,
             "address": self.reach == "address" and not self.address,
-            "place": not self.place,
-            "categories": not self.categories,
-            "answer": self.answer not in HOW,
-            "sensitive": sensitive and not self.sensitive,
+            "categories": asked and not self.categories,
+            "answer": asked and not spoken and self.answer != BY_LINK,
+            "sensitive": asked and sensitive and not self.sensitive,
+            "interpreter": spoken and self.language not in READ_IN and self.interpreter == "none",
         }
-        return {name: FAULTS[name] for name, missing in absent.items() if missing}
+        return self.unkept() | {name: FAULTS[name] for name, missing in absent.items() if missing}
 
     def draft(
-        self, recipient: Mapping[str, str], counsellor: Mapping[str, str], area: Mapping[str, str]
+        self,
+        counsellor: Mapping[str, str],
+        area: Mapping[str, str],
+        before: Mapping[str, Any] | None = None,
     ) -> dict[str, Any]:
-        """Answer the body that opens the referral.
+        """Answer what a draft holds, but for whom it goes to.
 
         Args:
-            recipient: The organisation's and the service's id.
             counsellor: Who answers for the person here.
             area: Her municipality's code, and a postcode where one is known.
+            before: The draft as it stands; what this page does not ask stays as it was.
         """
-        identity = {"called": self.called, "given_name": self.given_name, "family_name": self.family_name}
-        contact: dict[str, Any] = {
-            "reach": self.reach,
-            "safety": dict.fromkeys(self.safety, True) | ({"times": self.times} if self.times else {}),
-        }
-        # What belongs to another way of reaching her stays here: she did not ask for it to be sent.
-        if self.reach in {"phone", "address"}:
-            contact[self.reach] = getattr(self, self.reach)
-        body: dict[str, Any] = {
-            "recipient": dict(recipient),
-            "counsellor": {
-                **counsellor,
-                **({"phone": self.counsellor_phone} if self.counsellor_phone else {}),
-            },
+        person = (before or {}).get("person") or {}
+        needs = list((before or {}).get("needs") or ({},))
+        spoken = [each for each in person.get("languages") or () if each != self.language]
+        # What this page does not write came with the draft, from a partner's own tool: it stays.
+        need = {**needs[0], "theme": self.theme, "words": self.words}
+        return {
+            "counsellor": {**counsellor, **({"phone": self.counsellor_phone} if self.counsellor_phone else {})},
             "person": {
-                "identity": {name: value for name, value in identity.items() if value},
-                "contact": contact,
+                "identity": self._identity(person.get("identity") or {}),
+                "contact": self._contact(person.get("contact") or {}),
                 "area": dict(area),
-                "languages": [self.language],
+                "languages": [self.language, *spoken],
             },
-            "needs": [{"theme": self.theme, **({"words": self.words} if self.words else {})}],
+            "needs": [{name: value for name, value in need.items() if value}, *needs[1:]],
             "urgency": self.urgency,
+            "constraints": [line.strip() for line in self.constraints.splitlines() if line.strip()],
+            "notes": self.notes or None,
         }
-        constraints = [line.strip() for line in self.constraints.splitlines() if line.strip()]
-        if constraints:
-            body["constraints"] = constraints
-        if self.notes:
-            body["notes"] = self.notes
-        return body
+
+    def _identity(self, before: Mapping[str, Any]) -> dict[str, Any]:
+        written = {"called": self.called, "given_name": self.given_name, "family_name": self.family_name}
+        return {name: value for name, value in {**before, **written}.items() if value}
+
+    def _contact(self, before: Mapping[str, Any]) -> dict[str, Any]:
+        kept = {name: before[name] for name in ("email",) if before.get(name)}
+        safety = dict.fromkeys(self.safety, True) | ({"times": self.times} if self.times else {})
+        # What belongs to another way of reaching her stays here: she did not ask for it to be sent.
+        way = {"phone": self.phone, "address": self.address}.get(self.reach)
+        if way:
+            kept[self.reach] = way
+        # A way without its number yet is no way: the draft then says what shows least of her.
+        return kept | {"safety": safety, "reach": "via_sender" if way == "" else self.reach or "via_sender"}
 
     def consent(self, collected_by: str, now: datetime) -> dict[str, Any]:
         """Answer the body that records what she agreed to, just now."""
-        version, language = NOTICE
-        body: dict[str, Any] = {
-            "purposes": ["referral", *(["feedback"] if self.feedback else [])],
-            "data_categories": list(self.categories),
+        return self._terms(collected_by, self.language) | {
             "method": self.answer,
             "expressed_by": HOW[self.answer],
             "interpreter": self.interpreter,
-            "language": language,
-            "notice_version": version,
-            "collected_by": collected_by,
+            "seen_alone": self.seen_alone,
             "given_at": now.isoformat(),
         }
-        if self.sensitive:
-            body["article_9_basis"] = "explicit_consent"
-        return body
+
+    def request(self, collected_by: str) -> dict[str, Any]:
+        """Answer the body that asks for her agreement by her own link, in a language that her page speaks."""
+        return self._terms(collected_by, self.language if self.language in READ_IN else READ_IN[0])
+
+    def _terms(self, collected_by: str, language: str) -> dict[str, Any]:
+        return {
+            "purposes": ["referral", *(["feedback"] if self.feedback else [])],
+            "data_categories": list(self.categories),
+            "language": language,
+            "notice_version": NOTICE,
+            "collected_by": collected_by,
+            **({"article_9_basis": "explicit_consent"} if self.sensitive else {}),
+        }
 
 
 def faults_of(slug: str, pointers: Iterable[tuple[str, str]]) -> dict[str, str]:

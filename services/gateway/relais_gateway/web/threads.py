@@ -19,6 +19,7 @@ from relais_shared.clock import Now
 router = APIRouter(route_class=PageRoute, include_in_schema=False)
 
 STALE, CONFLICT, INVALID = 412, 409, 422
+DRAFT = "draft"
 
 
 @router.get("/relais/{referral_id}")
@@ -86,6 +87,9 @@ async def show_thread(  # noqa: PLR0913 - what the page is made of
     path = f"/v1/referrals/{referral_id}"
     # The reading comes first: the list of who looked then tells of it too.
     read = await api.get(path)
+    if read.body["state"] == DRAFT:
+        # The relay page goes on with it; `launch_url` of the API leads here.
+        return go(f"/relais/{referral_id}/brouillon")
     events, looks, consents = await asyncio.gather(
         api.get(f"{path}/events"), api.get(f"{path}/disclosures"), api.get(f"{path}/consents")
     )

@@ -37,24 +37,65 @@
     card.addEventListener("focusout", () => mark.classList.remove("lit"));
   }
 
-  // What they will read, as it is typed; it stays on this page.
-  const preview = document.querySelector("[data-preview]");
-  if (preview) {
-    const form = preview.closest("form");
-    const said = (name) => [...form.querySelectorAll(`[name="${name}"]`)]
-      .filter((field) => !["radio", "checkbox"].includes(field.type) || field.checked)
-      .map((field) => field.value.trim()).filter(Boolean).join(", ");
-    const show = () => {
-      for (const cell of preview.querySelectorAll("[data-shows]")) {
-        const agreed = !cell.dataset.category
-          || form.querySelector(`[name="categories"][value="${cell.dataset.category}"]`).checked;
-        const text = cell.dataset.shows.split(" ").map(said).filter(Boolean).join(" · ");
-        cell.textContent = agreed ? text || cell.dataset.empty : cell.dataset.kept;
-      }
+  // The relay page keeps its draft by itself, and shows what the other side would read of it.
+  const relay = document.querySelector("form[data-draft]");
+  if (relay) {
+    const preview = relay.querySelector("[data-preview]");
+    const fields = relay.elements;
+    let waiting = 0;
+    let going = null;
+    let again = false;
+    // What a draft needs; and where she said no, nothing is written.
+    const ready = () => fields.place.value.trim() && fields.called.value.trim()
+      && relay.querySelector("[name=theme]:checked") && !relay.querySelector("[name=answer][value=no]:checked");
+    const keep = async () => {
+      const sent = new URLSearchParams(new FormData(relay));
+      sent.set("do", "keep");
+      sent.set("part", "1");
+      const answer = await fetch(relay.action, { method: "POST", body: sent, redirect: "manual" });
+      const kept = new DOMParser().parseFromString(await answer.text(), "text/html").getElementById("tenu");
+      if (!kept) return;
+      for (const line of relay.querySelectorAll("[data-saved]")) line.textContent = kept.dataset.said;
+      fields.key.value = kept.dataset.key;
+      if (!answer.ok) return;
+      fields.referral.value = kept.dataset.referral;
+      preview.replaceChildren(...kept.childNodes);
+      // From now on a reload finds it again.
+      history.replaceState(null, "", `/relais/${kept.dataset.referral}/brouillon`);
     };
-    form.addEventListener("input", show);
-    form.addEventListener("change", show);
-    show();
+    const save = () => {
+      clearTimeout(waiting);
+      if (going) {
+        again = true;
+        return;
+      }
+      if (!ready()) return;
+      going = keep().catch(() => {}).finally(() => {
+        going = null;
+        if (again) {
+          again = false;
+          later();
+        }
+      });
+    };
+    const later = () => {
+      clearTimeout(waiting);
+      waiting = setTimeout(save, 700);
+    };
+    relay.addEventListener("input", later);
+    relay.addEventListener("submit", (event) => {
+      clearTimeout(waiting);
+      again = false;
+      if (!going) return;
+      // What is on its way must be known first: or the same person would be written down twice.
+      event.preventDefault();
+      event.stopImmediatePropagation();
+      const patience = new Promise((enough) => setTimeout(enough, 2000));
+      Promise.race([going, patience]).then(() => {
+        going = null;
+        relay.requestSubmit(event.submitter);
+      });
+    });
   }
 
   // A form leaves once.
