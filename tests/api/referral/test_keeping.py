@@ -196,6 +196,14 @@ async def test_what_she_refuses_goes_at_once_and_a_question_without_answer_after
     assert (await left(fresh, handover)).keys() <= {"session"}
 
 
+async def test_a_draft_that_is_thrown_away_before_she_agreed_goes_at_once(fresh: World, time: Time) -> None:
+    handover = fresh.between(SENDER, RECIPIENT)
+    await filled(handover, time)
+    await handover.walk("cancel")
+    assert (await time.round())["erase_past_term"] == 1
+    assert (await left(fresh, handover)).keys() <= {"session"}
+
+
 async def test_a_worker_killed_in_its_round_is_followed_by_one_that_ends_it(
     fresh: World, time: Time, databases: Any
 ) -> None:

@@ -184,6 +184,7 @@ async def erase_past_term(database: Database, sealer: Sealer, clock: Clock) -> i
     now = clock()
     agreed = _has_consent(Status.GIVEN, Status.WITHDRAWN, Status.EXPIRED, Status.SUPERSEDED)
     draft = col(Referral.state) == State.DRAFT
+    ended = col(Referral.state).in_([str(state) for state in ENDED])
     which = and_(
         col(Referral.shredded_at).is_(None),
         or_(
@@ -191,10 +192,8 @@ async def erase_past_term(database: Database, sealer: Sealer, clock: Clock) -> i
             and_(col(Referral.practice), col(Referral.created_at) <= now - retention.PRACTICE),
             and_(draft, ~agreed, _has_consent(Status.REFUSED)),
             and_(draft, ~agreed, col(Referral.created_at) <= now - retention.DRAFT),
-            and_(
-                col(Referral.state).in_([str(state) for state in ENDED]),
-                col(Referral.state_at) <= now - retention.ENDED_FOR,
-            ),
+            and_(ended, ~agreed),
+            and_(ended, col(Referral.state_at) <= now - retention.ENDED_FOR),
             and_(col(Referral.state) == State.CLOSED, col(Referral.state_at) <= now - retention.CLOSED_FOR),
             and_(
                 col(Referral.state).in_(OPEN),

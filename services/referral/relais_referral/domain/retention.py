@@ -27,6 +27,7 @@ REPEATED: Final = timedelta(hours=24)
 ROWS: Final[Mapping[str, str]] = {
     "her refusal": "at once",
     "draft without her agreement": f"{DRAFT.days} days after it was opened",
+    "draft that was cancelled before she ever agreed": "at once",
     "declined, cancelled, withdrawn": f"{ENDED_FOR.days} days after that step",
     "closed": f"{CLOSED_FOR.days} days after closing",
     "open, untouched": f"the sender is asked after {IDLE.days} days, and {ASKED.days} days later it goes",
@@ -81,7 +82,8 @@ def goes_at(age: Age) -> datetime | None:
     elif age.state is State.DRAFT and not age.agreed:
         terms.append(age.created_at + DRAFT)
     if age.state in ENDED:
-        terms.append(age.state_at + ENDED_FOR)
+        # She never said yes: nobody but its sender ever read it, and there is nothing to come back to.
+        terms.append(age.state_at + (ENDED_FOR if age.agreed else timedelta()))
     elif age.state is State.CLOSED:
         terms.append(age.state_at + CLOSED_FOR)
     elif age.idle_asked_at is not None:
