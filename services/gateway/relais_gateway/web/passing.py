@@ -10,7 +10,7 @@ from fastapi import APIRouter, Query, Request
 from starlette.datastructures import FormData
 from starlette.responses import RedirectResponse, Response
 
-from relais_gateway.web import drafts, phrases, relay, vocabulary
+from relais_gateway.web import drafts, phrases, reaching, relay, vocabulary
 from relais_gateway.web.api import Answer, Api, ApiProblem, Json
 from relais_gateway.web.drafts import Unfinished, Writing
 from relais_gateway.web.languages import _
@@ -124,6 +124,9 @@ def _passed_on(there: Answer) -> Response:
     referral, page = there.body, f"/relais/{there.body['id']}"
     if referral["state"] == drafts.DRAFT:
         return go(f"/cartes/{referral['id']}", fait="asked")
+    if referral.get("via") in reaching.PAGES:
+        step, said = reaching.PAGES[referral["via"]]
+        return go(f"{page}/{step}", fait=said)
     return go(page, fait="agree_by_phone" if referral.get("agreed_by_phone") else "propose")
 
 

@@ -71,7 +71,7 @@ FAULTS: Final = Words(
         "feedback": later("Votre structure ne peut pas demander ce retour : décochez cette case."),
         "answer": later("Notez comment elle a répondu. Sans son accord, rien ne part."),
         "sensitive": later("Ce besoin touche à sa vie intime : il faut son accord exprès."),
-        "interpreter": later("Le texte n'existe pas dans cette langue : dites qui l'a traduit."),
+        "interpreter": later("Le texte n'existe pas dans cette langue : dites qui l'a traduit."),
         "colleague": later("Écrivez le nom de votre collègue, sur une ligne."),
     }
 )

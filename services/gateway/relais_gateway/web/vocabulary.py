@@ -268,6 +268,8 @@ DONE: Final = Words(
         "document": later("Le document est ajouté."),
         "task": later("C'est noté."),
         "assign": later("C'est confié."),
+        "to_invite": later("Son accord est noté. Il reste à inviter la structure."),
+        "to_call": later("Son accord est noté. Il reste à appeler la structure."),
         "saved": later("Le brouillon est enregistré. Rien n'est encore parti."),
         "asked": later("Sa carte est prête. Le relais partira quand elle aura dit oui."),
         "confirmed": later("Merci. Cette fiche est confirmée d'aujourd'hui."),
