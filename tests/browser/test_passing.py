@@ -119,7 +119,14 @@ def test_a_draft_of_a_partners_tool_opens_without_retyping(open_desk: Open, cast
         page.get_by_role("textbox", name="Avec ses mots").fill("plutôt le matin")
         expect(page.get_by_text(KEPT).first).to_be_visible()
         written = api.get(f"/v1/referrals/{draft['id']}").json()
-    # What the page does not ask stays as the tool wrote it.
+    # What the page does not ask stays as the tool wrote it; and what is not hers to see is not there for a stranger.
+    eve = open_desk(cast.stranger)
+    eve.sign_in()
+    for page_of_it in ("brouillon", "inviter", "telephone", "fiche"):
+        answer = eve.page.goto(f"{eve.base_url}/relais/{draft['id']}/{page_of_it}")
+        assert answer is not None
+        assert answer.status == 404, page_of_it
+        assert not [hers for hers in (CALLED, WORDS) if hers in eve.page.content()]
     assert written["needs"] == [
         {"theme": "childcare", "words": "plutôt le matin", "said_by": "counsellor", "hidden_from": []},
         {"theme": "mobility", "words": "un bus direct", "said_by": "person", "hidden_from": []},

@@ -50,3 +50,32 @@ def test_a_page_speaks_one_language(open_desk: Open, cast: Cast) -> None:
         expect(page.locator("main h1")).to_be_visible()
         assert "Pourquoi" not in page.get_by_role("main").inner_text()
         page.goto(f"{desk.base_url}/recherche?place=6000+Charleroi&theme=childcare")
+
+
+def test_what_is_missing_is_signalled_and_counted_without_her(open_desk: Open, cast: Cast) -> None:
+    desk = open_desk(cast.sender, java_script_enabled=False)
+    desk.sign_in()
+    page = desk.page
+    page.goto(f"{desk.base_url}/recherche?place=6000+Charleroi&theme=childcare&q=trottinette+volante&radius_km=2")
+    page.get_by_label("À quel moment ?").select_option(label="La nuit")
+    page.get_by_role("button", name="Signaler ce manque").click()
+    expect(page.get_by_role("status")).to_contain_text("Ce manque est compté")
+    expect(page.get_by_label("Où ?")).to_have_value("6000 Charleroi")
+    assert page.url.count("fait=") == 1
+    # Where much was found there is no lack.
+    page.goto(f"{desk.base_url}/recherche?place=6000+Charleroi&theme=childcare&radius_km=25")
+    expect(page.get_by_role("button", name="Signaler ce manque")).to_have_count(0)
+
+
+def test_the_list_is_printed_for_her_to_take_along(open_desk: Open, cast: Cast) -> None:
+    desk = open_desk(cast.sender)
+    desk.sign_in()
+    page = desk.page
+    page.goto(f"{desk.base_url}/recherche?place=6000+Charleroi&theme=childcare")
+    contacts = page.get_by_text("Contact relais :")
+    expect(contacts.first).to_be_visible()
+    page.emulate_media(media="print")
+    expect(page.get_by_text("Recherche du").first).to_contain_text("6000 Charleroi")
+    for gone in (page.get_by_role("search"), contacts.first, page.get_by_role("button", name="Imprimer cette liste")):
+        expect(gone).to_be_hidden()
+    expect(page.locator(".card h3").first).to_be_visible()

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from relais_gateway.web import drawing, phrases, relay, steps
 from relais_gateway.web.assets import asset_url, assets
+from relais_gateway.web.languages import speaking
 from relais_gateway.web.relay import RelayForm
 from relais_gateway.web.session import inside
 
@@ -95,6 +96,15 @@ def test_why_a_card_is_there_is_said_with_the_word_that_was_typed() -> None:
     assert phrases.why(card, "le Permis") == "« Permis » → mobilité"
     assert phrases.why({"why": {"words": [], "themes": ["support"]}}, "") == "soutien"
     assert phrases.why({}, "") == ""
+
+
+@pytest.mark.parametrize(
+    ("code", "said", "inside"),
+    [("fr", "Sur place", "sur place"), ("de", "Vor Ort", "vor Ort"), ("de", "Mobilität", "Mobilität")],
+)
+def test_a_german_noun_keeps_its_capital_within_a_sentence(code: str, said: str, inside: str) -> None:
+    with speaking(code):
+        assert phrases.within(said) == inside
 
 
 def test_where_things_stand_names_the_day_or_the_hour() -> None:

@@ -38,6 +38,15 @@ async def themes_of(request: Request, api: Api) -> dict[str, Json]:
     return kept
 
 
+async def audiences_of(request: Request, api: Api) -> dict[str, Json]:
+    """Answer for whom a service can be, by slug: the same for all, so asked for once and kept."""
+    state = request.app.state
+    if not hasattr(state, "audiences"):
+        state.audiences = {each["slug"]: each for each in (await api.get("/v1/directory/audiences")).body["items"]}
+    kept: dict[str, Json] = state.audiences
+    return kept
+
+
 def offered_id(offered: Mapping[str, Any]) -> str:
     """Answer the id of a service page's service."""
     return str((offered.get("service") or offered)["id"])

@@ -17,6 +17,7 @@ from relais_gateway.web.languages import _
 from relais_gateway.web.lookups import (
     area_of,
     area_said,
+    audiences_of,
     notices_of,
     offered_id,
     offered_themes,
@@ -24,6 +25,7 @@ from relais_gateway.web.lookups import (
     themes_of,
 )
 from relais_gateway.web.relay import RelayForm
+from relais_gateway.web.service import LEVELS
 from relais_gateway.web.session import AsVisitor, OurForm, SignedIn, Visitor, text, texts
 from relais_gateway.web.site import FORBIDDEN, NOT_FOUND, UNKNOWN, PageRoute, go, show, trouble
 from relais_shared.clock import Now
@@ -189,8 +191,11 @@ async def show_relay(  # noqa: PLR0913 - what the page is made of
         draft: As it is kept, where it is.
         consent: The last one of that draft: asked for, given, refused.
     """
-    themes, notices, previews = await asyncio.gather(
-        themes_of(request, api), notices_of(request, api, relay.NOTICE, relay.READ_IN), drafts.previews(api, written)
+    themes, audiences, notices, previews = await asyncio.gather(
+        themes_of(request, api),
+        audiences_of(request, api),
+        notices_of(request, api, relay.NOTICE, relay.READ_IN),
+        drafts.previews(api, written),
     )
     slugs = offered_themes(offered)
     choices = [themes[slug] for slug in (slugs or tuple(vocabulary.THEMES)) if slug in themes]
@@ -208,6 +213,8 @@ async def show_relay(  # noqa: PLR0913 - what the page is made of
         choices=choices,
         notices=notices,
         themes=themes,
+        audiences=audiences,
+        levels=LEVELS,
         previews=previews,
         draft=draft,
         consent=consent,

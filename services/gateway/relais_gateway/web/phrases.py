@@ -51,6 +51,11 @@ def day(at: date, today: date) -> str:
     return format_date(at, "EEEE d MMMM" if at.year == today.year else "d MMMM y", locale=language())
 
 
+def weekday(at: date) -> str:
+    """Answer a day of the coming week by its name alone: mardi."""
+    return format_date(at, "EEEE", locale=language())
+
+
 def when(text: str | None, now: datetime) -> str:
     """Answer an instant with its day and time: mardi à 16 h 30."""
     at = moment(text)
@@ -196,7 +201,7 @@ def why(item: Mapping[str, Any], typed: str) -> str:
     ]
     words = [_("« %(word)s »") % {"word": word} for word in dict.fromkeys(shown)]
     families = dict.fromkeys(theme_root(slug) for slug in said.get("themes") or ())
-    labels = [_lower(THEMES[family]) for family in families if family in THEMES]
+    labels = [within(THEMES[family]) for family in families if family in THEMES]
     if words:
         parts.append(", ".join(words) + (f" → {', '.join(labels)}" if labels else ""))
     elif labels:
@@ -204,9 +209,18 @@ def why(item: Mapping[str, Any], typed: str) -> str:
     return "; ".join(parts)
 
 
-def _lower(said: str) -> str:
-    """Answer words as they stand within a sentence; German keeps its nouns as they are."""
-    return said if language() == "de" else said.lower()
+_SMALL_WORDS: Final = frozenset(
+    {"am", "an", "auf", "aus", "bei", "das", "der", "die", "durch", "im", "in", "mit", "nach", "nur", "per", "über",
+     "unsere", "unser", "vor", "von", "was", "wie", "zu", "zum", "zur", "ihr", "ihre"}
+)  # fmt: skip
+"""German words that begin a label and are no nouns."""
+
+
+def within(said: str) -> str:
+    """Answer words as they stand within a sentence: without their capital, but for a German noun's."""
+    if language() == "de" and said.partition(" ")[0].lower() not in _SMALL_WORDS:
+        return said
+    return said[:1].lower() + said[1:]
 
 
 def _plain(word: str) -> str:

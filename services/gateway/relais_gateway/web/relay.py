@@ -162,7 +162,8 @@ class RelayForm:
         """
         person = draft.get("person") or {}
         identity, contact = person.get("identity") or {}, person.get("contact") or {}
-        safety, need = contact.get("safety") or {}, next(iter(draft.get("needs") or ()), {})
+        safety = contact.get("safety") or {}
+        need: Mapping[str, Any] = next(iter(draft.get("needs") or ()), {})
         return cls(
             key=str(uuid4()),
             referral=str(draft["id"]),

@@ -1,9 +1,9 @@
-"""Search and the page of a service."""
+"""Search: near a place, for a need, in words; a list and a map."""
 
 import asyncio
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Final
-from uuid import UUID
+from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from fastapi import APIRouter, Query, Request
 from starlette.responses import JSONResponse, Response
@@ -12,9 +12,9 @@ from relais_gateway.web import phrases, vocabulary
 from relais_gateway.web.api import Api, ApiProblem
 from relais_gateway.web.drawing import Outline, Position, draw, outlines_of
 from relais_gateway.web.languages import _, later
-from relais_gateway.web.lookups import place_label, place_of, themes_of
-from relais_gateway.web.session import AsVisitor
-from relais_gateway.web.site import PageRoute, show
+from relais_gateway.web.lookups import area_of, place_label, place_of
+from relais_gateway.web.session import AsVisitor, OurForm, inside, text
+from relais_gateway.web.site import PageRoute, go, show
 from relais_shared.clock import Now
 from relais_shared.telemetry import get_logger
 
@@ -39,6 +39,18 @@ FILTERS: Final = vocabulary.Words(
     }
 )
 """What narrows a search, each a box to tick."""
+MOMENTS: Final = vocabulary.Words(
+    {
+        "daytime": later("En journée"),
+        "early": later("Tôt le matin"),
+        "late": later("Le soir"),
+        "night": later("La nuit"),
+        "weekend": later("Le week-end"),
+    }
+)
+"""When a place was missing."""
+FEW: Final = 3
+"""Fewer answers than this may be signalled as a lack."""
 MODES: Final = vocabulary.SERVICE_MODES
 SPOKEN: Final = vocabulary.LANGUAGES
 INVALID, GONE = 422, 404
@@ -118,17 +130,25 @@ async def search(  # noqa: PLR0913 - the fields of the form
         shapes={number: root_of(item, chosen) for number, item in cards},
         drawing=draw(outlines, spots, (here["latitude"], here["longitude"]) if here else None),
         wider=wider,
+        lacking=here is not None and found["total"] < FEW,
+        moments=MOMENTS,
         more=numero + len(cards),
         faults={},
         started=True,
     )
 
 
-@router.get("/services/{service_id}")
-async def service(request: Request, api: AsVisitor, service_id: UUID) -> Response:
-    """Show one service: who, what, how one is received, whom to call."""
-    answer = await api.get(f"/v1/directory/services/{service_id}")
-    return show(request, "service.html", service=answer.body, themes=await themes_of(request, api))
+@router.post("/recherche/manque")
+async def signal(api: AsVisitor, form: OurForm) -> Response:
+    """Signal that a need found too few places here: what, where and when, and nothing about the person."""
+    onward, here = urlsplit(inside(text(form, "vers"))), await place_of(api, text(form, "place"))
+    theme, moment = text(form, "theme"), text(form, "hours")
+    if here is None or theme not in vocabulary.THEMES:
+        return go("/recherche")
+    told = {"theme": theme, "municipality": area_of(here)["municipality"], "reason": "no_result"}
+    await api.post("/v1/directory/unmet-needs", told | ({"hours": moment} if moment in MOMENTS else {}))
+    asked = [(name, value) for name, value in parse_qsl(onward.query) if name != "fait"]
+    return go(f"/recherche?{urlencode([*asked, ('fait', 'unmet')])}")
 
 
 def spot_of(item: Mapping[str, Any]) -> Position | None:

@@ -96,6 +96,7 @@ def _environment() -> Environment:
     environment.globals["say"] = SimpleNamespace(**(_public(phrases) | _public(vocabulary)))
     environment.filters["distance"] = phrases.distance
     environment.filters["exact"] = phrases.exact
+    environment.filters["within"] = phrases.within
     environment.filters["root"] = phrases.theme_root
     # Last: the components ask for all that stands above.
     environment.globals["ui"] = environment.get_template("macros.html").module

@@ -89,7 +89,8 @@ async def show_thread(  # noqa: PLR0913 - what the page is made of
     read = await api.get(path)
     if read.body["state"] == DRAFT:
         # The relay page goes on with it; `launch_url` of the API leads here.
-        return go(f"/relais/{referral_id}/brouillon")
+        said = request.query_params.get("fait")
+        return go(f"/relais/{referral_id}/brouillon", **({"fait": said} if said else {}))
     events, looks, consents = await asyncio.gather(
         api.get(f"{path}/events"), api.get(f"{path}/disclosures"), api.get(f"{path}/consents")
     )

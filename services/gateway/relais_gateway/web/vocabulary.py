@@ -304,6 +304,23 @@ ROLES: Final = Words(
     }
 )
 
+NUMBERS: Final = Words(
+    {
+        "112": later("ambulance et pompiers"),
+        "101": later("police"),
+        "0800 30 030": later("violences conjugales, en français, jour et nuit"),
+        "1712": later("violences, en néerlandais"),
+        "103": later("écoute-enfants, en français"),
+        "102": later("écoute des jeunes, en néerlandais"),
+        "116 000": later("enfant disparu ou exploité, jour et nuit"),
+        "107": later("télé-accueil en français, jour et nuit"),
+        "106": later("télé-accueil en néerlandais, jour et nuit"),
+        "108": later("télé-accueil en allemand"),
+        "0800 32 123": later("prévention du suicide, en français, jour et nuit"),
+    }
+)
+"""Belgian numbers that anybody may call, free of charge: emergencies, violence, the protection of the young."""
+
 CAN_RECEIVE: Final = Words(
     {
         "relais": later("Relais dans cette page"),

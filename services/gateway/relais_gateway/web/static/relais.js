@@ -98,6 +98,37 @@
     });
   }
 
+  // What a page asks and shows in its own place: nothing typed above it is lost.
+  for (const form of document.querySelectorAll("form[data-check]")) {
+    form.addEventListener("submit", async (event) => {
+      event.preventDefault();
+      event.stopImmediatePropagation();
+      const sent = new URLSearchParams(new FormData(form));
+      sent.set("part", "1");
+      try {
+        const answer = await fetch(form.action, { method: "POST", body: sent, redirect: "manual" });
+        const found = new DOMParser().parseFromString(await answer.text(), "text/html").getElementById("verifie");
+        if (found) form.querySelector("[data-checked]").replaceChildren(...found.childNodes);
+      } catch {
+        // Nothing was asked for but an answer: the button is still there.
+      }
+    });
+  }
+
+  document.documentElement.classList.add("scripted");
+  for (const button of document.querySelectorAll("[data-print]")) button.addEventListener("click", () => print());
+
+  // Out at once: this page is gone before the session has ended behind it, and going back finds nothing.
+  for (const form of document.querySelectorAll("form[data-leave]")) {
+    form.addEventListener("submit", (event) => {
+      event.preventDefault();
+      event.stopImmediatePropagation();
+      document.documentElement.hidden = true;
+      fetch(form.action, { method: "POST", redirect: "manual", keepalive: true })
+        .finally(() => location.replace("/p/calendrier"));
+    });
+  }
+
   // A form leaves once.
   for (const form of document.querySelectorAll("form[method=post]")) {
     form.addEventListener("submit", (event) => {
