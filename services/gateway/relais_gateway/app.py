@@ -12,12 +12,14 @@ import uvicorn
 from fastapi import FastAPI
 from opentelemetry.instrumentation.utils import suppress_instrumentation
 
-from relais_gateway import problems, sessions, store, store_tokens, token_actions
+from relais_gateway import problems, sessions, store, store_sign_in, store_tokens, token_actions
 from relais_gateway.callers import Callers
+from relais_gateway.codes import Codes
 from relais_gateway.domain.limits import Calls
 from relais_gateway.domain.scopes import MEANINGS
 from relais_gateway.forwarder import Door
 from relais_gateway.live import Live
+from relais_gateway.own_account import OwnAccount
 from relais_gateway.proofs import Proofs
 from relais_gateway.receiver import create_receiver
 from relais_gateway.routes import admin, fhir, internal, metadata, oauth, organisation, reference, traces
@@ -25,6 +27,7 @@ from relais_gateway.routes import keys as key_routes
 from relais_gateway.routes.clients import router as own_clients
 from relais_gateway.settings import MIGRATIONS, GatewaySettings
 from relais_gateway.signing import SigningKeys
+from relais_gateway.tries import TRIES_WITHIN, Tries
 from relais_gateway.upstream import Upstream
 from relais_gateway.web import pages, site
 from relais_shared import service
@@ -82,9 +85,11 @@ def create_app(settings: GatewaySettings | None = None) -> Door:  # noqa: C901, 
             async with pool.acquire() as connection:
                 await token_actions.ensure_keys(connection, keys, utc_now())
             app.state.live = door.live = Live(pool, keys, push)
+            codes, tries = Codes(settings.secret_bytes()), Tries(pool, settings.secret_bytes())
             app.state.sessions = sessions.Sessions(
-                pool, door.live, keys, settings.secret_bytes(), asyncio.Semaphore(sessions.AT_ONCE)
+                pool, door.live, keys, codes, tries, asyncio.Semaphore(sessions.AT_ONCE), settings.second_step_for
             )
+            app.state.own_account = OwnAccount(pool, app.state.sessions)
             await door.live.look()
             door.lay_out()
             receiver = _receiver(settings, pool)
@@ -205,8 +210,9 @@ async def _keep_forgetting(pool: asyncpg.Pool, days: int) -> None:
                 async with pool.acquire() as connection:
                     await store.forget_spans(connection, now - timedelta(days=days))
                     await store.forget_visits(
-                        connection, now - sessions.WHOLE_DAY, now - sessions.IDLE, now - sessions.TRIES_WITHIN
+                        connection, now - sessions.WHOLE_DAY, now - sessions.IDLE, now - TRIES_WITHIN
                     )
+                    await store_sign_in.forget_steps(connection, now - sessions.STEP_LIFE)
         except store.DOWN:
             get_logger().warning("nothing forgotten: the database is away")
         await asyncio.sleep(FORGET_EVERY_S)

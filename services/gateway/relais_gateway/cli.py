@@ -12,7 +12,7 @@ import asyncpg
 import typer
 from rich.console import Console
 
-from relais_gateway import actions, passwords, store, store_tokens, token_actions
+from relais_gateway import actions, passwords, store, store_sign_in, store_tokens, token_actions
 from relais_gateway.settings import MIGRATIONS, GatewaySettings
 from relais_gateway.signing import OVERLAP, SigningKeys
 from relais_shared.auth import write_private
@@ -120,6 +120,25 @@ def new_password(email: str) -> None:
     if not asyncio.run(_connected(GatewaySettings.load(), run)):
         raise typer.BadParameter("There is no such account.")
     console.print(f"{email}: {password}")
+
+
+@users.command("reset-second-step")
+def reset_second_step(email: str) -> None:
+    """Take away an account's app and recovery codes, as when the telephone is lost; its sessions end."""
+
+    async def run(connection: asyncpg.Connection) -> bool:
+        async with connection.transaction():
+            row = await connection.fetchrow("select * from account where email = $1", email.casefold())
+            if row is not None:
+                await store_sign_in.reset(connection, row["id"])
+                house = row["organisation_id"]
+                by, subject = actions.OPERATOR, str(row["id"])
+                await store.audit(connection, utc_now(), by, "second_step_reset", subject, organisation_id=house)
+        return row is not None
+
+    if not asyncio.run(_connected(GatewaySettings.load(), run)):
+        raise typer.BadParameter("There is no such account.")
+    console.print(f"{email} signs in with the password alone.")
 
 
 @keys.command("list")

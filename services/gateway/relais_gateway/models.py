@@ -151,10 +151,53 @@ class Absence(Table, table=True):
 class Session(Table, table=True):
     """A browser's session; the cookie holds the secret, this row its hash."""
 
+    __table_args__ = (UniqueConstraint("id", name="session_by_id"),)
+
     secret_hash: bytes = Field(sa_column=Column(LargeBinary, primary_key=True))
     account_id: UUID = Field(sa_column=Column(ForeignKey("account.id"), index=True, nullable=False))
     created_at: datetime = _instant()
     seen_at: datetime = _instant()
+    id: UUID = Field(description="By which its owner ends it from another browser.")
+    device: str = Field(description="Browser and system, without versions.")
+    how: str = Field(description="By what it was opened, as `domain.second_steps.How` has it.")
+
+
+def _of_account(*, primary: bool = False) -> Any:  # noqa: ANN401 - SQLModel's field marker
+    key = ForeignKey("account.id", ondelete="CASCADE")
+    return Field(sa_column=Column(key, primary_key=primary, index=not primary, nullable=not primary))
+
+
+class Totp(Table, table=True):
+    """The app that shows an account's codes; what it shares with us is sealed."""
+
+    account_id: UUID = _of_account(primary=True)
+    sealed_secret: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+    created_at: datetime = _instant()
+    confirmed_at: datetime | None = _instant(nullable=True)
+    last_step: int = Field(
+        sa_column=Column(BigInteger, nullable=False), description="The last period whose code was used."
+    )
+
+
+class RecoveryCode(Table, table=True):
+    """A code that opens once where the app or the key is lost, by its keyed hash."""
+
+    __tablename__ = "recovery_code"
+
+    account_id: UUID = _of_account(primary=True)
+    hash: bytes = Field(sa_column=Column(LargeBinary, primary_key=True))
+
+
+class SignInStep(Table, table=True):
+    """Somebody halfway through signing in; the cookie holds the secret, this row its hash."""
+
+    __tablename__ = "sign_in_step"
+
+    secret_hash: bytes = Field(sa_column=Column(LargeBinary, primary_key=True))
+    account_id: UUID | None = _of_account()
+    purpose: str
+    facts: dict[str, Any] = _json()
+    created_at: datetime = Field(sa_column=Column(DateTime(timezone=True), index=True, nullable=False))
 
 
 class SignInAttempt(Table, table=True):

@@ -1,22 +1,24 @@
 """Counsellors and administrators in a browser: signing in, the session, and the token that its pages call with."""
 
 import asyncio
-import hmac
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from hashlib import sha256
 from secrets import token_urlsafe
 from typing import Final
 from uuid import UUID
 
 import asyncpg
 
-from relais_gateway import passwords, store
+from relais_gateway import passwords, store, store_sign_in
+from relais_gateway.codes import Codes, from_app
 from relais_gateway.domain.refusals import InvalidScope
 from relais_gateway.domain.scopes import narrowed
+from relais_gateway.domain.second_steps import For, How, has_to_have_one
 from relais_gateway.live import Live, fingerprint
 from relais_gateway.signing import SigningKeys
-from relais_gateway.web.session import Visitor
+from relais_gateway.store import Connection
+from relais_gateway.tries import Tries
+from relais_gateway.web.session import Halfway, Refused, Visitor
 
 IDLE: Final = timedelta(minutes=30)
 """A session that nobody uses ends: counters are shared."""
@@ -24,13 +26,14 @@ WHOLE_DAY: Final = timedelta(hours=12)
 """No session outlives a working day."""
 TOUCH_AFTER: Final = timedelta(minutes=1)
 """A session's use is noted once a minute at most."""
-TRIES: Final = 10
-"""Failed sign-ins for one e-mail within `TRIES_WITHIN`, before it has to wait."""
-TRIES_WITHIN: Final = timedelta(minutes=15)
+STEP_LIFE: Final = timedelta(minutes=10)
+"""After the password, time to find the telephone or the paper with the recovery codes."""
 AT_ONCE: Final = 2
 """Password hashes at once: each takes 64 MiB and a quarter of a second of one core."""
 TOKEN_LIFE_S: Final = 60
 """A page's token lives for the page."""
+CODE: Final = "code"
+"""The purpose of a step that waits for a code."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,44 +44,82 @@ class Sessions:
         pool: Of the gateway's database.
         live: Who may do what.
         keys: Sign the pages' tokens.
-        secret: Hides which e-mails were tried.
+        codes: Judges what is typed in the second step.
+        tries: Slows guessing down.
         hashing: Lets only so many hashes run at once.
+        required: Who has to have a second step.
     """
 
     pool: asyncpg.Pool
     live: Live
     keys: SigningKeys
-    secret: bytes
+    codes: Codes
+    tries: Tries
     hashing: asyncio.Semaphore
+    required: For = For.NOBODY
 
-    async def sign_in(self, email: str, password: str, now: datetime) -> str | None:
-        """Open a session and answer its secret; nothing where e-mail and password do not fit, or too many tries."""
+    async def sign_in(self, email: str, password: str, now: datetime, device: str = "") -> str | Halfway | None:
+        """Open a session and answer its secret, or who is halfway where a second step follows.
+
+        Answers nothing where e-mail and password do not fit, or after too many tries.
+        """
         email = email.strip().casefold()
-        who = hmac.digest(self.secret, b"attempt:" + email.encode(), sha256)
+        number = await self.tries.take_of_email(email, now)
         async with self.pool.acquire() as connection:
-            tries = await store.failed_attempts(connection, who, now - TRIES_WITHIN)
             account = await store.account_by_email(connection, email)
         # No connection waits while the hash is computed, and an unknown e-mail takes as long as a known one.
-        fits = await self._fits(account["password_hash"] if account else None, password)
-        async with self.pool.acquire() as connection:
-            if account is None or not fits or tries >= TRIES:
-                await store.note_attempt(connection, who, now)
-                return None
-            secret = token_urlsafe(32)
-            await store.open_session(connection, fingerprint(secret), account["id"], now)
-            await store.audit(
-                connection,
-                now,
-                f"user:{account['id']}",
-                "signed_in",
-                str(account["id"]),
-                organisation_id=account["organisation_id"],
-            )
-        return secret
+        fits = await self.password_fits(account["password_hash"] if account else None, password)
+        if account is None or not fits or number is None:
+            return None
+        async with self.pool.acquire() as connection, connection.transaction():
+            await store.forgive_attempt(connection, number)
+            if (await store_sign_in.factors(connection, account["id"]))["totp_at"] is None:
+                return await self.open(connection, account, How.PASSWORD, device, now)
+            halfway = Halfway(token_urlsafe(32))
+            await store_sign_in.open_step(connection, fingerprint(halfway.secret), account["id"], CODE, {}, now)
+        return halfway
 
-    async def _fits(self, hash_: str | None, password: str) -> bool:
+    async def second_step(self, halfway: str, typed: str, now: datetime, device: str = "") -> str | Refused:
+        """Open the session of somebody halfway whose code fits; answer its secret, or what is wrong."""
+        hash_ = fingerprint(halfway)
+        async with self.pool.acquire() as connection:
+            step = await store_sign_in.step(connection, hash_, CODE, now - STEP_LIFE)
+            account = await store_sign_in.account(connection, step["account_id"]) if step else None
+        if account is None:
+            return Refused.ENDED
+        number = await self.tries.take_of_code(account["id"], now)
+        if number is None:
+            return Refused.WRONG
+        async with self.pool.acquire() as connection, connection.transaction():
+            # One code opens one session, however many bring it at once: used up and opened in one transaction.
+            how = How.APP if from_app(typed) else How.RECOVERY_CODE
+            if not await self._used(connection, account["id"], typed, now):
+                return Refused.WRONG
+            if not await store_sign_in.end_step(connection, hash_):
+                return Refused.ENDED
+            await store.forgive_attempt(connection, number)
+            return await self.open(connection, account, how, device, now)
+
+    async def _used(self, connection: Connection, account_id: UUID, typed: str, now: datetime) -> bool:
+        if not from_app(typed):
+            return await store_sign_in.use_recovery_code(connection, account_id, self.codes.hash(account_id, typed))
+        sealed = await store_sign_in.totp(connection, account_id, confirmed=True)
+        period = self.codes.period(account_id, sealed, typed, now) if sealed else None
+        return period is not None and await store_sign_in.use_period(connection, account_id, period)
+
+    async def password_fits(self, hash_: str | None, password: str) -> bool:
+        """Answer whether a password is the one kept, without more hashes at once than this machine bears."""
         async with self.hashing:
             return await asyncio.to_thread(passwords.fits, hash_, password)
+
+    @staticmethod
+    async def open(connection: Connection, account: asyncpg.Record, how: How, device: str, now: datetime) -> str:
+        """Open a session of an account; answer its secret."""
+        secret, id_ = token_urlsafe(32), account["id"]
+        await store.open_session(connection, fingerprint(secret), id_, now, how=how, device=device)
+        house = account["organisation_id"]
+        await store.audit(connection, now, f"user:{id_}", "signed_in", str(id_), {"how": how}, organisation_id=house)
+        return secret
 
     async def visitor(self, secret: str, now: datetime) -> Visitor | None:
         """Answer whose session this is, with a token of their own; nothing where it has ended."""
@@ -89,7 +130,9 @@ class Sessions:
                 return None
             if now - row["seen_at"] > TOUCH_AFTER:
                 await store.touch_session(connection, hash_, now)
-        scopes = await self._scopes(row["id"], row["organisation_id"], now)
+        must_enrol = not row["second_step"] and has_to_have_one(self.required, row["roles"])
+        # Until then it may do nothing but set one up: that holds at the API, whatever a page would let through.
+        scopes = [] if must_enrol else await self._scopes(row["id"], row["organisation_id"], now)
         token = self.keys.issue(
             subject=f"user:{row['id']}",
             client_id="web",
@@ -109,6 +152,10 @@ class Sessions:
             secret=secret,
             scopes=frozenset(scopes),
             practice=member is not None and member.practice,
+            account_id=row["id"],
+            session_id=row["session_id"],
+            since=row["created_at"],
+            must_enrol=must_enrol,
         )
 
     async def _scopes(self, account_id: UUID, organisation_id: UUID, now: datetime) -> list[str]:

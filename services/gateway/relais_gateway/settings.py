@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, Field
 from pydantic_settings import SettingsConfigDict
 
+from relais_gateway.domain.second_steps import For
 from relais_shared.settings import ServiceSettings
 
 MIGRATIONS: Final = Path(__file__).with_name("migrations")
@@ -48,6 +49,10 @@ class GatewaySettings(ServiceSettings):
     token_life_s: int = Field(default=600, ge=60, le=900, description="Life of an access token, in seconds.")
     public_per_minute: int = Field(
         default=120, ge=1, le=100_000, description="Calls a minute from one address to what our services open to all."
+    )
+    second_step_for: For = Field(
+        default=For.NOBODY,
+        description="Who has to have a second step to sign in with a password: nobody, administrators or everybody.",
     )
     traces_kept_days: int = Field(default=7, ge=1, le=90, description="Days that spans are kept.")
 

@@ -58,21 +58,40 @@ async def failed_attempts(connection: Connection, who: bytes, since: datetime) -
     return found
 
 
-async def note_attempt(connection: Connection, who: bytes, now: datetime) -> None:
-    """Note a failed sign-in."""
-    await connection.execute("insert into sign_in_attempt (who, at) values ($1, $2)", who, now)
+async def note_attempt(connection: Connection, who: bytes, now: datetime) -> int:
+    """Note a try of signing in, which counts as failed until it is forgiven; answer its number."""
+    number: int = await connection.fetchval(
+        "insert into sign_in_attempt (who, at) values ($1, $2) returning id", who, now
+    )
+    return number
 
 
-async def open_session(connection: Connection, hash_: bytes, account_id: UUID, now: datetime) -> None:
+async def forgive_attempt(connection: Connection, number: int) -> None:
+    """Forget a try that went well."""
+    await connection.execute("delete from sign_in_attempt where id = $1", number)
+
+
+async def open_session(  # noqa: PLR0913 - all that a session is
+    connection: Connection, hash_: bytes, account_id: UUID, now: datetime, *, how: str, device: str
+) -> None:
     """Keep a new session."""
-    await connection.execute("insert into session values ($1, $2, $3, $3)", hash_, account_id, now)
+    await connection.execute(
+        "insert into session (secret_hash, account_id, created_at, seen_at, how, device)"
+        " values ($1, $2, $3, $3, $4, $5)",
+        hash_,
+        account_id,
+        now,
+        how,
+        device,
+    )
 
 
 async def session(connection: Connection, hash_: bytes, seen_after: datetime, opened_after: datetime) -> Any:  # noqa: ANN401 - a record or nothing
     """Answer whose session this is, while it lives."""
     return await connection.fetchrow(
         """
-        select a.*, o.name as organisation_name, s.seen_at
+        select a.*, o.name as organisation_name, s.seen_at, s.created_at, s.id as session_id, s.how,
+            exists (select from totp t where t.account_id = a.id and t.confirmed_at is not null) as second_step
         from session s join account a on a.id = s.account_id join organisation o on o.id = a.organisation_id
         where s.secret_hash = $1 and s.seen_at > $2 and s.created_at > $3 and a.active and o.active
         """,

@@ -7,6 +7,7 @@ import pytest
 from api.gateway.world import Door
 
 from relais_gateway import sessions
+from relais_gateway.tries import TRIES, TRIES_WITHIN
 
 pytestmark = pytest.mark.anyio
 
@@ -38,10 +39,10 @@ async def test_only_the_password_opens_a_session(door: Door) -> None:
 async def test_guessing_is_slowed_down_and_waiting_helps(door: Door) -> None:
     at: sessions.Sessions = door.state.sessions
     email, password = ana(door)
-    for _ in range(sessions.TRIES):
+    for _ in range(TRIES):
         assert await at.sign_in(email, "wrong", NOON) is None
     assert await at.sign_in(email, password, NOON) is None
-    later = NOON + sessions.TRIES_WITHIN + timedelta(seconds=1)
+    later = NOON + TRIES_WITHIN + timedelta(seconds=1)
     assert await at.sign_in(email, password, later) is not None
 
 

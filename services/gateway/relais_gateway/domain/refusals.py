@@ -25,3 +25,11 @@ class GrantImpossible(Refusal):
 
 class LastKey(Refusal):
     """The only signing key of its kind cannot go: another has to be there first."""
+
+
+class WrongPassword(Refusal):
+    """The password shown is not the account's, or was tried too often: which one is not told."""
+
+
+class Weak(Refusal):
+    """A password that cannot be taken; its text is one of `choosing.Weakness`."""

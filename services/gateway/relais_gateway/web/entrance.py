@@ -9,10 +9,14 @@ from relais_gateway.web import languages
 from relais_gateway.web.assets import assets
 from relais_gateway.web.session import (
     COOKIE,
-    FORM_COOKIE,
+    STEP_COOKIE,
+    Halfway,
     MaybeVisitor,
     OurForm,
+    Refused,
     SignedIn,
+    come_in,
+    device,
     inside,
     keep,
     sessions,
@@ -26,6 +30,8 @@ router = APIRouter(route_class=PageRoute, include_in_schema=False)
 KEPT: Final = "public, max-age=31536000, immutable"
 """For files whose address changes with their content."""
 INVALID = 422
+CODE_LENGTH: Final = 100
+"""Far more than any code has, however it is typed."""
 
 
 @router.get("/static/{name:path}")
@@ -65,13 +71,39 @@ async def sign_in(request: Request, form: OurForm, now: Now) -> Response:
     """Open a session; a wrong e-mail and a wrong password are answered alike."""
     email, onward = text(form, "email"), inside(text(form, "vers") or "/")
     # A password is taken as typed: blanks may be part of it.
-    secret = await sessions(request).sign_in(email, str(form.get("password", "")), now)
-    if secret is None:
+    found = await sessions(request).sign_in(email, str(form.get("password", "")), now, device(request))
+    if found is None:
         return show(request, "sign_in.html", INVALID, vers=onward, email=email, refused=True)
-    response = go(onward)
-    keep(request, response, COOKIE, secret)
-    response.delete_cookie(FORM_COOKIE, path="/")
-    return response
+    if isinstance(found, Halfway):
+        response = go("/connexion/code", vers=onward)
+        keep(request, response, STEP_COOKIE, found.secret)
+        return response
+    return come_in(request, found, onward)
+
+
+@router.get("/connexion/code")
+async def second_step_page(request: Request, visitor: MaybeVisitor, vers: str = "/") -> Response:
+    """Ask for the code of the second step."""
+    if visitor is not None:
+        return go(inside(vers))
+    if STEP_COOKIE not in request.cookies:
+        return go("/connexion", vers=inside(vers))
+    return show(request, "account/second_step.html", vers=inside(vers), refused=False)
+
+
+@router.post("/connexion/code")
+async def second_step(request: Request, form: OurForm, now: Now) -> Response:
+    """Open a session for whoever has the code too; a wrong one and one too many are answered alike."""
+    onward = inside(text(form, "vers") or "/")
+    halfway = request.cookies.get(STEP_COOKIE, "")
+    found = await sessions(request).second_step(halfway, text(form, "code")[:CODE_LENGTH], now, device(request))
+    if found is Refused.WRONG:
+        return show(request, "account/second_step.html", INVALID, vers=onward, refused=True)
+    if found is Refused.ENDED:
+        response: Response = go("/connexion", vers=onward)
+        response.delete_cookie(STEP_COOKIE, path="/")
+        return response
+    return come_in(request, found, onward)
 
 
 @router.post("/deconnexion")

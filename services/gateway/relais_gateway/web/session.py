@@ -3,7 +3,8 @@
 import hmac
 from base64 import urlsafe_b64encode
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
 from hashlib import sha256
 from secrets import token_urlsafe
 from typing import Annotated, Final, Protocol
@@ -12,8 +13,9 @@ from uuid import UUID
 
 from fastapi import Depends, Request
 from starlette.datastructures import FormData, UploadFile
-from starlette.responses import Response
+from starlette.responses import RedirectResponse, Response
 
+from relais_gateway.domain.devices import named
 from relais_gateway.web.api import Api
 from relais_shared.client import ASGITransport, Client, open_client
 from relais_shared.clock import Now
@@ -24,8 +26,14 @@ FORM_COOKIE: Final = "relais_form"
 """Binds the sign-in form to a browser that has no session yet."""
 API_TIMEOUT_S: Final = 12.0
 """The door answers for its services well before; this only ends what never would."""
+STEP_COOKIE: Final = "relais_step"
+"""Holds the secret of somebody halfway through signing in."""
 FORM_FIELDS: Final = 100
 """More than the longest of our forms has."""
+FRESH: Final = timedelta(minutes=15)
+"""A sign-in this young may change how one signs in: whoever finds a browser left open may not."""
+NOBODY: Final = UUID(int=0)
+LONG_AGO: Final = datetime.min.replace(tzinfo=UTC)
 
 
 LOOKING_AFTER: Final = frozenset(
@@ -34,8 +42,32 @@ LOOKING_AFTER: Final = frozenset(
 """Scopes that open a part of the console."""
 
 
+class Refused(StrEnum):
+    """Why somebody halfway does not come in."""
+
+    WRONG = "wrong"
+    """The code fits nothing, was used already, or there were too many tries: which one is not told."""
+    ENDED = "ended"
+    """Nobody is halfway, or no longer: it begins again with the password."""
+
+
+@dataclass(frozen=True, slots=True)
+class Halfway:
+    """Somebody whose password fitted and who has a second step to go; the cookie holds the secret."""
+
+    secret: str = field(repr=False)
+
+
 class SignInNeeded(Exception):  # noqa: N818 - not an error: the page asks who it is
     """Nobody is signed in in this browser."""
+
+
+class SecondStepNeeded(Exception):  # noqa: N818 - not an error: the page shows how
+    """Whoever is signed in has to set up a second step first."""
+
+
+class SignInOld(Exception):  # noqa: N818 - not an error: the page asks to sign in again
+    """What is asked for takes a fresh sign-in."""
 
 
 class FormRefused(Exception):  # noqa: N818 - a refusal is an answer
@@ -44,7 +76,12 @@ class FormRefused(Exception):  # noqa: N818 - a refusal is an answer
 
 @dataclass(frozen=True, slots=True)
 class Visitor:
-    """The person signed in: who, of which organisation, the access token of the session and what it lets her do."""
+    """The person signed in: who, of which organisation, the access token of the session and what it lets her do.
+
+    Attributes:
+        since: When she signed in.
+        must_enrol: She has to set up a second step before anything else.
+    """
 
     name: str
     email: str
@@ -55,6 +92,10 @@ class Visitor:
     secret: str = field(repr=False)
     scopes: frozenset[str] = frozenset()
     practice: bool = False
+    account_id: UUID = NOBODY
+    session_id: UUID = NOBODY
+    since: datetime = LONG_AGO
+    must_enrol: bool = False
 
     @property
     def looks_after(self) -> bool:
@@ -70,8 +111,11 @@ class Visitor:
 class Sessions(Protocol):
     """What the pages ask of the gateway's sessions."""
 
-    async def sign_in(self, email: str, password: str, now: datetime) -> str | None:
-        """Open a session and answer its secret; nothing where e-mail and password do not fit."""
+    async def sign_in(self, email: str, password: str, now: datetime, device: str = "") -> str | Halfway | None:
+        """Open a session and answer its secret, or who is halfway; nothing where e-mail and password do not fit."""
+
+    async def second_step(self, halfway: str, typed: str, now: datetime, device: str = "") -> str | Refused:
+        """Open the session of somebody halfway whose code fits; answer its secret, or what is wrong."""
 
     async def visitor(self, secret: str, now: datetime) -> Visitor | None:
         """Answer whose session this is, or nothing where it has ended."""
@@ -95,9 +139,21 @@ async def visitor_or_none(request: Request, now: Now) -> Visitor | None:
     return found
 
 
-async def _visitor(visitor: Annotated[Visitor | None, Depends(visitor_or_none)]) -> Visitor:
+async def _known(visitor: Annotated[Visitor | None, Depends(visitor_or_none)]) -> Visitor:
     if visitor is None:
         raise SignInNeeded
+    return visitor
+
+
+async def _visitor(visitor: Annotated[Visitor, Depends(_known)]) -> Visitor:
+    if visitor.must_enrol:
+        raise SecondStepNeeded
+    return visitor
+
+
+async def _fresh(visitor: Annotated[Visitor, Depends(_known)], now: Now) -> Visitor:
+    if now - visitor.since > FRESH:
+        raise SignInOld
     return visitor
 
 
@@ -105,6 +161,10 @@ MaybeVisitor = Annotated[Visitor | None, Depends(visitor_or_none)]
 """The person signed in, if anybody."""
 SignedIn = Annotated[Visitor, Depends(_visitor)]
 """The person signed in; anybody else is asked to sign in first."""
+Known = Annotated[Visitor, Depends(_known)]
+"""The same, also where a second step is still to be set up."""
+JustIn = Annotated[Visitor, Depends(_fresh)]
+"""The same, signed in a moment ago: whoever may change how one signs in."""
 
 
 async def _api(request: Request, visitor: SignedIn) -> Api:
@@ -190,3 +250,17 @@ def inside(path: str) -> str:
     parts = urlsplit(path)
     ours = path.startswith("/") and not path.startswith(("//", "/\\")) and not parts.netloc and not parts.scheme
     return path if ours else "/"
+
+
+def device(request: Request) -> str:
+    """Answer what the browser says it is, in the few words by which its owner knows it again."""
+    return named(request.headers.get("user-agent", ""))
+
+
+def come_in(request: Request, secret: str, path: str) -> Response:
+    """Answer that the session is open, and where to go on to."""
+    response = RedirectResponse(path, 303)
+    keep(request, response, COOKIE, secret)
+    for left in (FORM_COOKIE, STEP_COOKIE):
+        response.delete_cookie(left, path="/")
+    return response

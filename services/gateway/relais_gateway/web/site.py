@@ -18,7 +18,15 @@ from relais_gateway.web import phrases, vocabulary
 from relais_gateway.web.api import ApiProblem
 from relais_gateway.web.assets import asset_url
 from relais_gateway.web.languages import LANGUAGES, _, language, later, ngettext, speaking, wanted
-from relais_gateway.web.session import FORM_COOKIE, FormRefused, SignInNeeded, keep, proof
+from relais_gateway.web.session import (
+    FORM_COOKIE,
+    FormRefused,
+    SecondStepNeeded,
+    SignInNeeded,
+    SignInOld,
+    keep,
+    proof,
+)
 from relais_shared.clock import utc_now
 from relais_shared.problems import COMMON
 from relais_shared.refusals import Refusal
@@ -178,6 +186,9 @@ def _no(request: Request, fault: Exception) -> Response:
     match fault:
         case SignInNeeded() | ApiProblem(status=401):
             page = _to_sign_in(request)
+        case SecondStepNeeded() | SignInOld():
+            # There it is said what is missing, and how to go on.
+            page = go("/compte")
         case FormRefused():
             page = trouble(request, FORBIDDEN, said=REFUSED)
         case ApiProblem():

@@ -1,0 +1,182 @@
+"""What people change of their own account: the password, second steps, and which browsers are signed in."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Protocol
+from uuid import UUID
+
+import asyncpg
+
+from relais_gateway import passwords, sessions, store, store_sign_in
+from relais_gateway.domain.choosing import weakness
+from relais_gateway.domain.refusals import Weak, WrongPassword
+from relais_gateway.store import Connection
+from relais_shared.refusals import NotFound
+
+
+class Who(Protocol):
+    """Whose account it is, by the session that asks."""
+
+    @property
+    def account_id(self) -> UUID:
+        """The account."""
+
+    @property
+    def organisation_id(self) -> UUID:
+        """Whose account it is too."""
+
+    @property
+    def session_id(self) -> UUID:
+        """The session that asks, which stays."""
+
+    @property
+    def email(self) -> str:
+        """By which the account signs in."""
+
+    @property
+    def name(self) -> str:
+        """As colleagues see it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Own:
+    """An account as its owner sees it.
+
+    Attributes:
+        sessions: Living ones (id, device, created_at, seen_at), the last used first.
+        app_since: When the app was confirmed that shows the codes; None where there is none.
+        codes: Recovery codes left.
+    """
+
+    sessions: list[dict[str, Any]]
+    app_since: datetime | None
+    codes: int
+
+
+@dataclass(frozen=True, slots=True)
+class OwnAccount:
+    """The verbs of one's own account.
+
+    Attributes:
+        pool: Of the gateway's database.
+        at: The sessions, with what judges passwords and codes.
+    """
+
+    pool: asyncpg.Pool
+    at: sessions.Sessions
+
+    async def look(self, who: Who, now: datetime) -> Own:
+        """Answer the account as its owner sees it."""
+        async with self.pool.acquire() as connection:
+            living = await store_sign_in.sessions_of(
+                connection, who.account_id, now - sessions.IDLE, now - sessions.WHOLE_DAY
+            )
+            factors = await store_sign_in.factors(connection, who.account_id)
+        return Own([dict(each) for each in living], factors["totp_at"], factors["codes"])
+
+    async def change_password(self, who: Who, current: str, wanted: str, now: datetime) -> None:
+        """Give the account another password; every other session ends.
+
+        Raises:
+            WrongPassword: The current one does not fit, or there were too many tries.
+            Weak: The new one cannot be taken.
+        """
+        # The same count as at the door: whoever finds a browser left open guesses no more often than there.
+        number = await self.at.tries.take_of_email(who.email, now)
+        async with self.pool.acquire() as connection:
+            account = await store_sign_in.account(connection, who.account_id)
+        fits = await self.at.password_fits(account["password_hash"] if account else None, current)
+        if number is None or not fits:
+            raise WrongPassword("This is not the current password.")
+        if (why := weakness(wanted, email=who.email, name=who.name)) is not None:
+            async with self.pool.acquire() as connection:
+                await store.forgive_attempt(connection, number)
+            raise Weak(why)
+        async with self.at.hashing:
+            hash_ = await asyncio.to_thread(passwords.CHOSEN.hash, wanted)
+        async with self._change(who, "password_changed", now) as connection:
+            await store.forgive_attempt(connection, number)
+            await store_sign_in.write_password(connection, who.account_id, hash_)
+            await store_sign_in.end_other_sessions(connection, who.account_id, who.session_id)
+
+    async def end_session(self, who: Who, session_id: UUID, now: datetime) -> None:
+        """End one session of the account; does nothing where it is none of its own."""
+        async with self._change(who, "session_ended", now) as connection:
+            await store_sign_in.end_session(connection, who.account_id, session_id)
+
+    async def end_other_sessions(self, who: Who, now: datetime) -> None:
+        """End every session of the account but this one."""
+        async with self._change(who, "sessions_ended", now) as connection:
+            await store_sign_in.end_other_sessions(connection, who.account_id, who.session_id)
+
+    async def begin_app(self, who: Who, now: datetime) -> None:
+        """Begin to set up an app; does nothing where one is in use."""
+        async with self.pool.acquire() as connection:
+            await store_sign_in.begin_totp(connection, who.account_id, self.at.codes.new(who.account_id), now)
+
+    async def app_to_confirm(self, who: Who) -> tuple[str, str]:
+        """Answer the address that the app reads from a drawing, and what it shares with us as one types it.
+
+        Raises:
+            NotFound: No app is being set up.
+        """
+        async with self.pool.acquire() as connection:
+            sealed = await store_sign_in.totp(connection, who.account_id, confirmed=False)
+        if sealed is None:
+            raise NotFound("No app is being set up.")
+        codes = self.at.codes
+        return codes.address(who.account_id, sealed, who.email), codes.written(who.account_id, sealed)
+
+    async def confirm_app(self, who: Who, typed: str, now: datetime) -> list[str] | None:
+        """Put the app to use whose code fits; answer new recovery codes, nothing where the code is wrong.
+
+        Every other session of the account ends: they were opened without it.
+
+        Raises:
+            NotFound: No app is being set up.
+        """
+        async with self.pool.acquire() as connection:
+            sealed = await store_sign_in.totp(connection, who.account_id, confirmed=False)
+        if sealed is None:
+            raise NotFound("No app is being set up.")
+        period = self.at.codes.period(who.account_id, sealed, typed, now)
+        if period is None:
+            return None
+        async with self._change(who, "app_set_up", now) as connection:
+            if not await store_sign_in.confirm_totp(connection, who.account_id, sealed, period, now):
+                raise NotFound("Another app was set up meanwhile.")
+            await store_sign_in.end_other_sessions(connection, who.account_id, who.session_id)
+            return await self._new_codes(connection, who)
+
+    async def remove_app(self, who: Who, now: datetime) -> None:
+        """Remove the app, and the recovery codes, which open nothing without it; does nothing where there is none."""
+        async with self._change(who, "app_removed", now) as connection:
+            if await store_sign_in.remove_totp(connection, who.account_id):
+                await store_sign_in.write_recovery_codes(connection, who.account_id, ())
+
+    async def renew_codes(self, who: Who, now: datetime) -> list[str]:
+        """Draw new recovery codes in place of all others; they are shown this once.
+
+        Raises:
+            NotFound: There is no second step that they would stand in for.
+        """
+        async with self._change(who, "recovery_codes_renewed", now) as connection:
+            if (await store_sign_in.factors(connection, who.account_id))["totp_at"] is None:
+                raise NotFound("There is no second step.")
+            return await self._new_codes(connection, who)
+
+    async def _new_codes(self, connection: Connection, who: Who) -> list[str]:
+        drawn = self.at.codes.recovery()
+        hashes = [self.at.codes.hash(who.account_id, each) for each in drawn]
+        await store_sign_in.write_recovery_codes(connection, who.account_id, hashes)
+        return drawn
+
+    @asynccontextmanager
+    async def _change(self, who: Who, action: str, now: datetime) -> AsyncIterator[Connection]:
+        async with self.pool.acquire() as connection, connection.transaction():
+            yield connection
+            id_, house = who.account_id, who.organisation_id
+            await store.audit(connection, now, f"user:{id_}", action, str(id_), organisation_id=house)
