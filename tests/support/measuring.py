@@ -35,6 +35,19 @@ class Result:
     rounds: int
 
 
+async def call(server: Instance, method: str, target: bytes, headers: Sequence[Header], body: bytes = b"") -> bytes:
+    """Answer the body of one answer, which must be 200; the caller costs as little as the gateway's own does."""
+    length = [(b"content-length", str(len(body)).encode())] if body else []
+    head = request_head(method, target, [(b"host", server.authority), *headers, *length])
+    exchange = await server.take()
+    await exchange.send(head + body, None, chunked=False)
+    status, _headers = await exchange.head()
+    answer = b"".join([block async for block in exchange.body()])
+    assert status == 200, (status, target, answer)
+    server.give_back(exchange)
+    return answer
+
+
 async def rate(url: str, targets: Sequence[bytes], headers: Sequence[Header], seconds: float = SECONDS) -> float:
     """Answer requests a second of a server under `CLIENTS` keep-alive callers; each answer must be 200."""
     server = Instance("bench", url)
@@ -45,18 +58,8 @@ async def rate(url: str, targets: Sequence[bytes], headers: Sequence[Header], se
         nonlocal done
         place = number
         while time.perf_counter() < until:
-            exchange = await server.take()
-            target = targets[place % len(targets)]
+            assert await call(server, "GET", targets[place % len(targets)], headers)
             place += CLIENTS
-            head = request_head("GET", target, [(b"host", server.authority), *headers])
-            await exchange.send(head, None, chunked=False)
-            status, _headers = await exchange.head()
-            size = 0
-            async for block in exchange.body():
-                size += len(block)
-            assert status == 200, (status, target)
-            assert size > 0
-            server.give_back(exchange)
             done += 1
 
     began = time.perf_counter()

@@ -30,16 +30,17 @@ from generate import CHARLEROI, COUNTRY, drawn, write
 from joserfc.jwk import OKPKey
 
 from relais_directory import store
-from relais_directory.app import READING
+from relais_directory.app import SEARCHING
 from relais_directory.domain.geo import geodesic_m, position
 from relais_directory.domain.words import stems
+from relais_gateway.upstream import Instance
 from relais_shared.auth import Actor, Keyring
 from relais_shared.client import open_client
 from relais_shared.service import DeadlineProtocol
 
 sys.path.insert(0, str(Path(__file__).parents[3] / "tests"))
 
-from support.measuring import Result, compare, rate, report
+from support.measuring import Result, call, compare, rate, report
 from support.stack import Stack, free_ports
 
 QUERIES = 400
@@ -60,7 +61,7 @@ def bare(dsn: str, asked: dict[bytes, store.Asked]) -> Any:  # noqa: ANN401 - an
     async def app(scope: dict[str, Any], receive: Any, send: Any) -> None:  # noqa: ANN401 - ASGI's callables
         if scope["type"] == "lifespan":
             await receive()
-            pool.append(await asyncpg.create_pool(dsn, min_size=2, max_size=10, server_settings=READING))
+            pool.append(await asyncpg.create_pool(dsn, min_size=2, max_size=10, server_settings=SEARCHING))
             await send({"type": "lifespan.startup.complete"})
             await receive()
             await pool[0].close()
@@ -261,7 +262,7 @@ class Bench:
     async def statement(self) -> None:
         """Measure the SQL of one search against `select 1` on one connection."""
         asked = list((await self.questions(10, self.points)).values())
-        connection = await asyncpg.connect(self.dsn, server_settings=READING)
+        connection = await asyncpg.connect(self.dsn, server_settings=SEARCHING)
         ours, theirs = [], []
         for one in [*asked[:20], *asked]:
             began = time.perf_counter()
@@ -287,20 +288,22 @@ class Bench:
         await connection.execute("insert into bench_commit values (1, 0) on conflict do nothing")
         token = self.token("directory:read", "directory:capacity", organisation=row["organisation_id"])
         ours, theirs = [], []
-        find = f"/v1/directory/search?organisation_id={row['organisation_id']}&has_capacity=true&limit=100"
-        async with open_client(f"http://127.0.0.1:{self.stack.ports['directory']}") as client:
-            client.headers["Authorization"] = f"Bearer {token}"
-            for number in range(60):
-                began = time.perf_counter()
-                told = await client.put(f"/v1/directory/services/{row['id']}/capacity", json={"available": number + 1})
-                assert told.status_code == 200, told.text
-                page = (await client.get(find)).json()
-                ours.append(time.perf_counter() - began)
-                seen = [one for one in page["items"] if one["id"] == str(row["id"])]
-                assert seen[0]["capacity"]["available"] == number + 1
-                began = time.perf_counter()
-                await connection.execute("update bench_commit set n = n + 1 where id = 1")
-                theirs.append(time.perf_counter() - began)
+        find = f"/v1/directory/search?organisation_id={row['organisation_id']}&has_capacity=true&limit=100".encode()
+        tell = f"/v1/directory/services/{row['id']}/capacity".encode()
+        headers = [(b"authorization", f"Bearer {token}".encode())]
+        directory = Instance("directory", f"http://127.0.0.1:{self.stack.ports['directory']}")
+        for number in range(60):
+            said = json.dumps({"available": number + 1}).encode()
+            began = time.perf_counter()
+            await call(directory, "PUT", tell, [*headers, (b"content-type", b"application/json")], said)
+            page = await call(directory, "GET", find, headers)
+            ours.append(time.perf_counter() - began)
+            seen = [one for one in json.loads(page)["items"] if one["id"] == str(row["id"])]
+            assert seen[0]["capacity"]["available"] == number + 1
+            began = time.perf_counter()
+            await connection.execute("update bench_commit set n = n + 1 where id = 1")
+            theirs.append(time.perf_counter() - began)
+        directory.close()
         await connection.execute("drop table bench_commit")
         await connection.close()
         commit = _ms(_p50(theirs))

@@ -1,7 +1,7 @@
 """Assembly of the directory."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Final
 
@@ -34,6 +34,9 @@ from relais_shared.service import build_app
 READING: Final = {"jit": "off", "max_parallel_workers_per_gather": "0"}
 """A search takes a millisecond: compiling it or parting it among workers would cost more than it."""
 
+SEARCHING: Final = {**READING, "plan_cache_mode": "force_generic_plan"}
+"""Its plan is the same whatever is asked for: making it anew for every search took as long as the search."""
+
 SCOPES: Final = {
     "directory:read": "search and read the directory, export it",
     "directory:write": "write its own organisations, services and locations; run imports under its own source name",
@@ -43,6 +46,16 @@ SCOPES: Final = {
 
 async def _as_it_is(connection: asyncpg.Connection) -> None:
     """Leave a connection as it is: a search changes nothing on it, and undoing nothing costs a round trip."""
+
+
+def _pool(settings: DirectorySettings, options: Mapping[str, str]) -> asyncpg.Pool:
+    return asyncpg.create_pool(
+        settings.dsn.get_secret_value(),
+        min_size=2,
+        max_size=settings.database_connections,
+        reset=_as_it_is,
+        server_settings={"application_name": "relais-directory", "statement_timeout": "10000", **options},
+    )
 
 
 def create_app(settings: DirectorySettings | None = None) -> FastAPI:
@@ -59,15 +72,10 @@ def create_app(settings: DirectorySettings | None = None) -> FastAPI:
     async def opened(app: FastAPI) -> AsyncIterator[None]:
         async with (
             open_client(settings.gateway_url) as gateway,
-            asyncpg.create_pool(
-                settings.dsn.get_secret_value(),
-                min_size=2,
-                max_size=settings.database_connections,
-                reset=_as_it_is,
-                server_settings={"application_name": "relais-directory", "statement_timeout": "10000", **READING},
-            ) as pool,
+            _pool(settings, READING) as pool,
+            _pool(settings, SEARCHING) as searching,
         ):
-            app.state.pool = pool
+            app.state.pool, app.state.searching = pool, searching
             app.state.uploads = settings.home / "uploads"
             async with pool.acquire() as connection:
                 await actions.load_vocabularies(connection)

@@ -38,15 +38,17 @@ class SearchQuery(BaseModel):
     )
     place: Short | None = Field(default=None, description="Free text: a name, or a postcode and a name.")
     radius_km: float = Field(default=15, gt=0, le=100)
-    theme: list[str] = Field(default=[], description="Repeat for several; a parent takes its children.")
+    theme: list[str] = Field(default_factory=list, description="Repeat for several; a parent takes its children.")
     q: Short | None = Field(default=None, description="What people say: accents, case and small errors do not matter.")
-    audience: list[str] = Field(default=[], description="Repeat for several; a service for everybody is for each.")
-    mode: list[Literal["on_site", "remote", "at_home"]] = Field(default=[], description="Repeat for several.")
+    audience: list[str] = Field(
+        default_factory=list, description="Repeat for several; a service for everybody is for each."
+    )
+    mode: list[Literal["on_site", "remote", "at_home"]] = Field(default_factory=list, description="Repeat for several.")
     language: list[Annotated[str, StringConstraints(to_lower=True, pattern=r"^[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*$")]] = (
-        Field(default=[], description="BCP 47, as in `fr`; repeat for several.")
+        Field(default_factory=list, description="BCP 47, as in `fr`; repeat for several.")
     )
     reception: list[Literal["private_room", "children_welcome", "may_come_accompanied", "calm"]] = Field(
-        default=[], description="How one is received; repeat for several, each has to be so."
+        default_factory=list, description="How one is received; repeat for several, each has to be so."
     )
     residence: Annotated[str, StringConstraints(pattern=r"^([a-z]{2}:)?[0-9A-Z]{4,6}$")] | None = Field(
         default=None, description="Municipality where the person lives: only what is for its inhabitants."
@@ -75,7 +77,9 @@ class SearchQuery(BaseModel):
             "has_capacity",
             "organisation_id",
         ]
-    ] = Field(default=[], description="Also answer how many services each value would find; repeat for several.")
+    ] = Field(
+        default_factory=list, description="Also answer how many services each value would find; repeat for several."
+    )
     sort: Literal["relevance", "distance", "freshness"] | None = Field(
         default=None, description="Where absent: relevance with words, else distance with a place, else freshness."
     )

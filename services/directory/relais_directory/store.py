@@ -149,10 +149,10 @@ async def search(connection: Connection, asked: Asked) -> Sequence[asyncpg.Recor
         more = f"where (k.key, k.service_id) > ({place[0]}, {place[1]})"
     limit = query.bind(asked.limit, "int")
     found = " union all ".join((*near, *coming))
-    first = ""
+    first = _meant(query, asked)
     if walks and coming and not asked.of_places:
         # What comes stands behind what is near: where that fills the page, nobody looks further.
-        first = f"near as materialized ({' union all '.join(near)}),"
+        first += f"near as materialized ({' union all '.join(near)}),"
         full = f"(select count(distinct service_id) from near) >= {limit}"
         found = " union all ".join(
             ("select * from near", *(f"select * from {one} b where not {full}" for one in coming))
@@ -228,7 +228,7 @@ def _branch(query: _Query, asked: Asked, theme: int, *, walks: bool) -> str:
     """Answer the candidates of one theme (0 is any), walking the index outwards from the place."""
     wanted = query.bind(theme, "smallint")
     filters = _filters(query, asked)
-    join = "join card c on c.id = e.card_id" if filters else ""
+    join = "join card c on c.id = e.card_id" if " c." in filters else ""
     if asked.where is None:
         return f"""(
             select e.card_id, e.service_id, null::float8 as chord from search_entry e {join}
@@ -293,7 +293,7 @@ def _coming(query: _Query, asked: Asked, theme: int, *, walks: bool) -> list[str
             place = query.bind(asked.after[0], "float8"), query.bind(asked.after[1], "uuid")
             after = f"and ('infinity'::float8, e.service_id) > ({place[0]}, {place[1]})"
         order = f"{after} order by e.service_id limit {query.bind(asked.limit, 'int')}"
-    join = "join card c on c.id = e.card_id" if filters else ""
+    join = "join card c on c.id = e.card_id" if " c." in filters else ""
     return [
         f"""(
             select e.card_id, e.service_id, null::float8 as chord from search_entry e {join}
@@ -312,12 +312,8 @@ def _filters(query: _Query, asked: Asked) -> str:  # noqa: C901, PLR0912 - one l
     found = ""
     if asked.organisation_id is not None:
         found += f" and c.organisation_id = {query.bind(asked.organisation_id, 'uuid')}"
-    if asked.said:
-        found += (
-            f" and (c.themes && {query.bind(list(asked.said), 'smallint[]')} or c.document @@ {_words(query, asked)})"
-        )
-    elif asked.words:
-        found += f" and c.document @@ {_words(query, asked)}"
+    if asked.said or asked.words:
+        found += " and e.card_id = any(array(select card_id from meant))"
     if asked.audiences:
         # A service for everybody is never hidden: it names no audience.
         found += f" and (c.audiences = '{{}}' or c.audiences && {query.bind(list(asked.audiences), 'smallint[]')})"
@@ -345,6 +341,20 @@ def _filters(query: _Query, asked: Asked) -> str:  # noqa: C901, PLR0912 - one l
     if asked.only is not None:
         found += f" and c.service_id = any({query.bind(list(asked.only), 'uuid[]')})"
     return found
+
+
+def _meant(query: _Query, asked: Asked) -> str:
+    """Answer the beginning of a statement: the cards of the words and themes that were said, found once by their index.
+
+    Asked card by card around a place, reading the cards is most of what a search costs: there are thousands.
+    """
+    if not asked.said and not asked.words:
+        return ""
+    found = f"select id as card_id from card where document @@ {_words(query, asked)}"
+    if asked.said:
+        themes = query.bind(list(asked.said), "smallint[]")
+        found += f" union select card_id from search_entry where theme = any({themes})"
+    return f"meant as materialized ({found}),"
 
 
 def _words(query: _Query, asked: Asked) -> str:
@@ -413,7 +423,7 @@ def _fitting(query: _Query, asked: Asked, limit: str) -> tuple[list[str], list[s
     for theme in asked.themes or (0,):
         wanted = query.bind(theme, "smallint")
         filters = _filters(query, asked)
-        join = "join card c on c.id = e.card_id" if filters else ""
+        join = "join card c on c.id = e.card_id" if " c." in filters else ""
         fits = f"e.theme = {wanted}" + ("" if asked.of_places else " and e.lead")
         if asked.where is not None:
             point = f"cube({query.bind(list(asked.where.position), 'float8[]')})"
@@ -456,8 +466,9 @@ async def facet(connection: Connection, asked: Asked, name: str) -> dict[str, in
     near, coming = _fitting(query, asked, "")
     rows = await connection.fetch(
         f"""
+        with {_meant(query, asked)} f as ({" union all ".join((*near, *coming))})
         select v.value::text as value, count(distinct f.service_id) as services
-        from ({" union all ".join((*near, *coming))}) f join card c on c.id = f.card_id
+        from f join card c on c.id = f.card_id
         cross join lateral (select {values} as value) v
         where v.value is not null group by v.value order by services desc, value limit {FACET_VALUES}
         """,
@@ -471,8 +482,8 @@ async def openings_around(connection: Connection, asked: Asked) -> list[int]:
     query = _Query()
     near, coming = _fitting(query, replace(asked, open_ids=None, every_place=True), "")
     rows = await connection.fetch(
-        f"select distinct c.opening_id from ({' union all '.join((*near, *coming))}) f join card c on c.id = f.card_id"
-        " where c.opening_id is not null",
+        f"with {_meant(query, asked)} f as ({' union all '.join((*near, *coming))})"
+        " select distinct c.opening_id from f join card c on c.id = f.card_id where c.opening_id is not null",
         *query.values,
     )
     return [row["opening_id"] for row in rows]
@@ -544,7 +555,7 @@ async def municipalities(connection: Connection) -> list[tuple[str, float, float
 
 
 async def nearest_municipality(connection: Connection, position: Position) -> asyncpg.Record | None:
-    """Answer the municipality whose point is nearest: by reading all, for the few points that `nearby` is not sure of."""
+    """Answer the municipality whose point is nearest: by reading all, for points far from any (see `nearby`)."""
     return await connection.fetchrow(
         """
         select * from place where kind = 'municipality' order by position <-> cube($1::float8[]) limit 1

@@ -40,8 +40,25 @@ async def reading(request: Request) -> AsyncIterator[asyncpg.pool.PoolConnection
     Raises:
         Unavailable: The database does not answer.
     """
+    async with _of(request.app.state.pool) as connection:
+        yield connection
+
+
+@asynccontextmanager
+async def searching(request: Request) -> AsyncIterator[asyncpg.pool.PoolConnectionProxy]:
+    """Open a connection to search with: one that plans a search once (`app.SEARCHING`).
+
+    Raises:
+        Unavailable: The database does not answer.
+    """
+    async with _of(request.app.state.searching) as connection:
+        yield connection
+
+
+@asynccontextmanager
+async def _of(pool: asyncpg.Pool) -> AsyncIterator[asyncpg.pool.PoolConnectionProxy]:
     try:
-        async with request.app.state.pool.acquire() as connection:
+        async with pool.acquire() as connection:
             yield connection
     except DOWN as fault:
         raise Unavailable("The database does not answer. Try again.") from fault

@@ -24,7 +24,7 @@ from relais_directory.domain.geo import geodesic_m, position
 from relais_directory.domain.words import Lexicon, Meaning, plain, stem
 from relais_directory.nearby import Municipalities
 from relais_directory.openings import Judge
-from relais_directory.routes.dependencies import reading
+from relais_directory.routes.dependencies import searching
 from relais_directory.schemas import SearchPage, SearchQuery
 from relais_shared import problems
 from relais_shared.auth import Actor, requires
@@ -70,7 +70,7 @@ async def search(request: Request, _actor: Annotated[Actor, requires("directory:
     """
     # FastAPI's own reading of so many parameters costs more than finding the services.
     query = read_parameters(request, SearchQuery)
-    async with reading(request) as connection:
+    async with searching(request) as connection:
         return await answer(request, connection, query, now_of(request))
 
 
