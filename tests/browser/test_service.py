@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 import pytest
 from browser.desks import Cast, Open
 from browser.sound import grammar, violations
-from browser.test_handover import write
+from browser.test_handover import PHONE, write
 from browser.test_passing import client_of, opened
 from playwright.sync_api import Page, expect
 from support.stack import Stack
@@ -67,6 +67,9 @@ def test_a_structure_that_is_only_called_is_called_from_a_sheet(open_desk: Open,
     # Nobody who is only called is bound by secrecy: there is no place for the counsellor's own words.
     expect(page.get_by_label("Nos précisions")).to_have_count(0)
     write(desk)
+    said = page.get_by_role("region", name="Ce que nous dirons")
+    expect(said.locator(".sides > div")).to_have_count(1)
+    expect(said).to_contain_text(PHONE)
     page.get_by_role("button", name="Passer le relais").click()
     expect(page.get_by_role("status")).to_contain_text("Il reste à appeler la structure")
     sound(page)

@@ -118,6 +118,7 @@ def test_where_things_stand_names_the_day_or_the_hour() -> None:
     [
         ("Mo-Fr 07:00-18:30; PH off", ["Du lundi au vendredi : 7\xa0h à 18\xa0h\xa030", "Fermé les jours fériés"]),
         ("Mo,We 09:00-12:00,13:00-16:00", ["Lundi, mercredi : 9\xa0h à 12\xa0h, 13\xa0h à 16\xa0h"]),
+        ("SH off", ["Fermé pendant les vacances scolaires"]),
         ("sunrise-sunset", ["Sunrise-sunset"]),
     ],
 )

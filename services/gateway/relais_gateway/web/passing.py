@@ -137,7 +137,9 @@ async def _kept(request: Request, api: Api, written: RelayForm, there: Answer, f
     page = f"/relais/{there.body['id']}"
     if text(form, "part"):
         seen = await drafts.previews(api, written)
-        return show(request, "relay_kept.html", form=written, previews=seen, themes=await themes_of(request, api))
+        calling = there.body.get("via") == reaching.PHONE_ONLY
+        themes = await themes_of(request, api)
+        return show(request, "relay_kept.html", form=written, previews=seen, themes=themes, calling=calling)
     if there.body["state"] != drafts.DRAFT:
         return go(page)
     step = text(form, "do").removeprefix(f"{KEEP}-")
@@ -148,7 +150,7 @@ async def _kept(request: Request, api: Api, written: RelayForm, there: Answer, f
 async def _again(request: Request, api: Api, offered: Json, written: RelayForm, form: FormData) -> Response:
     """Show the form again with its faults; to a script only what is wrong."""
     if text(form, "part"):
-        return show(request, "relay_kept.html", INVALID, form=written, previews=[], themes={})
+        return show(request, "relay_kept.html", INVALID, form=written, previews=[], themes={}, calling=False)
     return await show_relay(request, api, offered, written, INVALID)
 
 
@@ -218,6 +220,7 @@ async def show_relay(  # noqa: PLR0913 - what the page is made of
         previews=previews,
         draft=draft,
         consent=consent,
+        calling=(draft or {}).get("via", offered.get("can_receive")) == reaching.PHONE_ONLY,
         asking=_asking(offered, draft),
         sensitive=[each["slug"] for each in choices if each.get("sensitive")],
     )

@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 from babel.dates import format_date, format_datetime, format_timedelta, get_day_names
 from babel.numbers import format_decimal
 
-from relais_gateway.web.languages import FRENCH, _, language, ngettext
+from relais_gateway.web.languages import FRENCH, _, language, later, ngettext
 from relais_gateway.web.vocabulary import LANGUAGES, RECEPTION, STATES, THEMES
 
 ZONE: Final = ZoneInfo("Europe/Brussels")
@@ -228,6 +228,12 @@ def _plain(word: str) -> str:
     return "".join(sign for sign in letters if not unicodedata.combining(sign))
 
 
+_CLOSED: Final = {
+    "PH off": later("fermé les jours fériés"),
+    "SH off": later("fermé pendant les vacances scolaires"),
+    "PH,SH off": later("fermé les jours fériés et pendant les vacances scolaires"),
+}
+"""What is closed, as OpenStreetMap writes it."""
 _DAYS: Final = ("Mo", "Tu", "We", "Th", "Fr", "Sa", "Su")
 _DAY: Final = "|".join(_DAYS)
 _RULE: Final = re.compile(
@@ -246,12 +252,8 @@ def hours(written: str) -> list[str]:
     """Answer opening hours (OpenStreetMap's syntax) in words; a rarer rule stands as it is written."""
     said = []
     for rule in (part.strip() for part in written.split(";")):
-        if rule in {"PH off", "PH,SH off"}:
-            said.append(
-                _("fermé les jours fériés et pendant les vacances scolaires")
-                if "SH" in rule
-                else _("fermé les jours fériés")
-            )
+        if rule in _CLOSED:
+            said.append(_(_CLOSED[rule]))
             continue
         found = _RULE.match(rule)
         if found is None:
