@@ -16,6 +16,7 @@ from sqlalchemy import (
     or_,
     select,
     text,
+    tuple_,
     update,
 )
 from sqlalchemy.dialects.postgresql import insert
@@ -270,12 +271,11 @@ async def told(  # noqa: PLR0913 - a page of one reader
     return [Item(*row) for row in await tx.execute(query)]
 
 
-async def told_now(tx: AsyncSession, actor: Actor, event_id: UUID) -> Item | None:
-    """Answer one event as an actor may know of it at this moment, or nothing."""
+async def told_now(tx: AsyncSession, actor: Actor, event_ids: Iterable[UUID]) -> dict[UUID, Item]:
+    """Answer events as an actor may know of them at this moment: what it may not know of is missing."""
     _near, type_, sequence = _as_told_to(actor)
-    query = _items(type_, sequence).where(col(FeedRow.id) == event_id, type_.is_not(None))
-    row = (await tx.execute(query)).one_or_none()
-    return Item(*row) if row else None
+    query = _items(type_, sequence).where(col(FeedRow.id).in_(list(event_ids)), type_.is_not(None))
+    return {item.id: item for item in (Item(*row) for row in await tx.execute(query))}
 
 
 def _items(type_: Any, sequence: Any) -> Any:  # noqa: ANN401 - SQL expressions
@@ -477,19 +477,31 @@ async def heads(tx: AsyncSession, endpoint_id: UUID, now: datetime, limit: int) 
     return found.all()
 
 
-async def leased(tx: AsyncSession, endpoint_id: UUID, event_id: UUID, lease: UUID) -> tuple[Endpoint, Delivery] | None:
-    """Lock an endpoint, then a delivery that is still held under a lease; nothing where it is no longer."""
-    row = await tx.scalar(select(Endpoint).where(col(Endpoint.id) == endpoint_id).with_for_update(key_share=True))
-    if row is None:
-        return None
-    held = await tx.scalar(
-        select(Delivery)
-        .where(
-            col(Delivery.endpoint_id) == endpoint_id, col(Delivery.event_id) == event_id, col(Delivery.lease) == lease
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A delivery that a worker holds, and under which lease."""
+
+    endpoint_id: UUID
+    event_id: UUID
+    lease: UUID
+
+
+async def leased(tx: AsyncSession, held: Iterable[Held], *, lock: bool = False) -> dict[UUID, Delivery]:
+    """Answer deliveries by lease, as far as they are still held under it."""
+    query = select(Delivery).where(
+        tuple_(col(Delivery.endpoint_id), col(Delivery.event_id), col(Delivery.lease)).in_(
+            [(one.endpoint_id, one.event_id, one.lease) for one in held]
         )
-        .with_for_update()
     )
-    return (row, held) if held else None
+    query = query.order_by(col(Delivery.endpoint_id), col(Delivery.position))
+    rows = await tx.scalars(query.with_for_update() if lock else query)
+    return {row.lease: row for row in rows if row.lease is not None}
+
+
+async def locked_endpoints(tx: AsyncSession, ids: Iterable[UUID]) -> dict[UUID, Endpoint]:
+    """Lock endpoints, before any of their deliveries."""
+    query = select(Endpoint).where(col(Endpoint.id).in_(list(ids))).order_by(col(Endpoint.id))
+    return {row.id: row for row in await tx.scalars(query.with_for_update(key_share=True))}
 
 
 async def disable(tx: AsyncSession, row: Endpoint, reason: Disabled, now: datetime) -> None:

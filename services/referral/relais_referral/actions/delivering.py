@@ -3,7 +3,7 @@
 import asyncio
 import random
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
@@ -20,6 +20,7 @@ from relais_referral.rewrapping import WORKER
 from relais_referral.schemas_events import EventItem, item
 from relais_referral.settings import ReferralSettings
 from relais_referral.signing import SecretBox, Secrets
+from relais_referral.store_events import Held
 from relais_shared.auth import Actor
 from relais_shared.client import Outside, Unreached
 from relais_shared.clock import Clock, utc_now
@@ -27,6 +28,7 @@ from relais_shared.db import Database
 from relais_shared.outside import ForbiddenAddress, Target, target
 from relais_shared.registry import known
 from relais_shared.telemetry import get_logger, going_on
+from relais_shared.together import Together
 
 AT_ONCE: Final = 100
 """Sendings of one worker under way: mostly waiting for others to answer."""
@@ -46,9 +48,8 @@ class _Withheld(Exception):  # noqa: N818 - an answer to ourselves
 class Sending:
     """One delivery that a worker holds: what, where to, signed with what."""
 
-    endpoint_id: UUID
+    held: Held
     organisation_id: UUID
-    lease: UUID
     url: str
     secrets: Secrets
     item: EventItem
@@ -81,13 +82,15 @@ class Deliverer:
         self._clock = clock
         self._chance = chance
         self._under_way: dict[asyncio.Task[None], UUID] = {}
+        self._still_told = Together(self._which_are_still_told)
+        self._settle = Together(self._settle_all)
 
     async def start(self) -> int:
         """Claim what is due, as much as there is room for, and begin to send it; answer how much it was."""
         held = await self._claim(Counter(self._under_way.values()))
         for one in held:
             task = asyncio.create_task(self._deliver(one))
-            self._under_way[task] = one.endpoint_id
+            self._under_way[task] = one.held.endpoint_id
             task.add_done_callback(self._under_way.pop)
         return len(held)
 
@@ -123,27 +126,31 @@ class Deliverer:
                 free = min(OF_ENDPOINT - busy[endpoint.id], room - len(found))
                 if free <= 0:
                     break
-                for row in await store_events.heads(tx, endpoint.id, now, free):
-                    told = await self._told_now(tx, endpoint.organisation_id, row)
-                    if told is None:
+                rows = await store_events.heads(tx, endpoint.id, now, free)
+                told = await self._told_now(tx, endpoint.organisation_id, rows)
+                secrets = self._box.open(endpoint.id, bytes(endpoint.secrets))
+                for row in rows:
+                    if row.event_id not in told:
                         _end(row, DeliveryState.WITHHELD, now)
                         continue
                     row.lease, row.leased_until = uuid4(), now + LEASE
-                    secrets = self._box.open(endpoint.id, bytes(endpoint.secrets))
-                    found.append(Sending(endpoint.id, endpoint.organisation_id, row.lease, endpoint.url, secrets, told))
+                    held = Held(endpoint.id, row.event_id, row.lease)
+                    found.append(Sending(held, endpoint.organisation_id, endpoint.url, secrets, told[row.event_id]))
             begun = await store_events.traces(tx, [one.item.id for one in found]) if found else {}
         return [replace(one, traceparent=begun.get(one.item.id)) for one in found]
 
-    async def _told_now(self, tx: AsyncSession, organisation_id: UUID, row: Delivery) -> EventItem | None:
-        """Answer a delivery as its organisation may know of it at this moment, by the registry's copy."""
+    async def _told_now(
+        self, tx: AsyncSession, organisation_id: UUID, rows: Sequence[Delivery]
+    ) -> dict[UUID, EventItem]:
+        """Answer deliveries as their organisation may know of them at this moment, by the registry's copy."""
         organisation = await known(tx, OrganisationCopy, organisation_id)
         if organisation is None or not organisation.active or "webhook:manage" not in organisation.scopes:
-            return None
-        if row.type == TEST:
-            return item(self._settings.public_url, row)
+            return {}
         actor = Actor("client", "webhook", organisation_id, scopes=frozenset(organisation.scopes))
-        told = await store_events.told_now(tx, actor, row.event_id)
-        return item(self._settings.public_url, told) if told else None
+        of_others = [row.event_id for row in rows if row.type != TEST]
+        told = await store_events.told_now(tx, actor, of_others) if of_others else {}
+        items: list[Delivery | store_events.Item] = [*(row for row in rows if row.type == TEST), *told.values()]
+        return {one.id: one for one in (item(self._settings.public_url, each) for each in items)}
 
     async def _deliver(self, one: Sending) -> None:
         began = self._clock()
@@ -152,7 +159,7 @@ class Deliverer:
                 outcome = await self._send(one, began)
             except _Withheld:
                 outcome = None
-            await self._settle(one, outcome, began)
+            await self._settle((one, outcome, began))
         except Exception as fault:  # noqa: BLE001 - a fault of ours in one sending must not end the others
             # No fault of the receiver's: it is sent again when the lease has run out.
             get_logger().error("sending failed", exc_info=fault)
@@ -164,7 +171,7 @@ class Deliverer:
             # One trace from the door to the receiver: the sending belongs to the request that caused the event.
             with going_on("POST webhook", one.traceparent) as told:
                 answer = await self._outside.post(
-                    self._target(one.url), body, {**headers, **told}, before_sending=lambda: self._still_told(one)
+                    self._target(one.url), body, {**headers, **told}, before_sending=lambda: self._ask_again(one)
                 )
         except ForbiddenAddress:
             return Outcome(fault="address")
@@ -175,50 +182,73 @@ class Deliverer:
     def _target(self, url: str) -> Target:
         return target(url, ports=self._settings.webhook_ports, loopback=self._settings.webhook_loopback)
 
-    async def _still_told(self, one: Sending) -> None:
+    async def _ask_again(self, one: Sending) -> None:
         """Ask once more, now that the connection stands: resolving and connecting may have taken seconds."""
+        if not await self._still_told(one):
+            raise _Withheld
+
+    async def _which_are_still_told(self, sendings: Sequence[Sending]) -> list[bool]:
         async with self._database.write() as tx:
             await store.begin(tx, WORKER)
-            row = await store_events.delivery(tx, one.endpoint_id, one.item.id)
-            if row is None or row.lease != one.lease or await self._told_now(tx, one.organisation_id, row) is None:
-                raise _Withheld
+            there = await store_events.leased(tx, [one.held for one in sendings])
+            of: dict[UUID, list[Delivery]] = {}
+            for one in sendings:
+                if one.held.lease in there:
+                    of.setdefault(one.organisation_id, []).append(there[one.held.lease])
+            told = {id_: await self._told_now(tx, id_, rows) for id_, rows in of.items()}
+        return [one.held.lease in there and one.held.event_id in told.get(one.organisation_id, {}) for one in sendings]
 
-    async def _settle(self, one: Sending, outcome: Outcome | None, began: datetime) -> None:
+    async def _settle_all(self, ended: Sequence[tuple[Sending, Outcome | None, datetime]]) -> list[None]:
+        """Write what sendings came to, those that ended at nearly one time together."""
         now = self._clock()
         async with self._database.write() as tx:
             await store.begin(tx, WORKER)
-            held = await store_events.leased(tx, one.endpoint_id, one.item.id, one.lease)
-            if held is None:
-                return  # Another took it over, or the endpoint is gone.
-            endpoint, row = held
-            if outcome is None:
-                _end(row, DeliveryState.WITHHELD, now)
-                return
-            row.attempts += 1
-            tried = {
-                "at": began.isoformat(),
-                "duration_ms": int((now - began).total_seconds() * 1_000),
-                "status": outcome.status,
-                "fault": outcome.fault,
-            }
-            row.tries = [*row.tries, tried][-TRIES_KEPT:]
-            _note_health(endpoint, outcome, now, test=row.type == TEST)
-            verdict = judge(
-                outcome,
-                attempts=row.attempts,
-                failures=endpoint.failures,
-                failing_since=endpoint.failing_since,
-                now=now,
-                jitter=self._chance(),
-            )
-            if row.type == TEST and not outcome.taken:
-                # A test tells at once how it went; nobody waits three days for it, and it disables nothing.
-                verdict = Verdict(DeliveryState.SET_ASIDE)
-            _end(row, verdict.state, now, verdict.next_at)
-            if verdict.rests_until is not None:
-                endpoint.rests_until = max(verdict.rests_until, endpoint.rests_until or verdict.rests_until)
-            if verdict.disabled is not None:
-                await _disable(tx, endpoint, verdict.disabled, now)
+            endpoints = await store_events.locked_endpoints(tx, {one.held.endpoint_id for one, *_ in ended})
+            rows = await store_events.leased(tx, [one.held for one, *_ in ended], lock=True)
+            for one, outcome, began in ended:
+                endpoint, row = endpoints.get(one.held.endpoint_id), rows.get(one.held.lease)
+                # Another took it over, or the endpoint is gone, or what came before in this turn disabled it.
+                if endpoint is not None and row is not None and endpoint.disabled_at is None:
+                    await self._note(tx, endpoint, row, outcome, began, now)
+        return [None] * len(ended)
+
+    async def _note(  # noqa: PLR0913 - one outcome
+        self,
+        tx: AsyncSession,
+        endpoint: Endpoint,
+        row: Delivery,
+        outcome: Outcome | None,
+        began: datetime,
+        now: datetime,
+    ) -> None:
+        if outcome is None:
+            _end(row, DeliveryState.WITHHELD, now)
+            return
+        row.attempts += 1
+        tried = {
+            "at": began.isoformat(),
+            "duration_ms": int((now - began).total_seconds() * 1_000),
+            "status": outcome.status,
+            "fault": outcome.fault,
+        }
+        row.tries = [*row.tries, tried][-TRIES_KEPT:]
+        _note_health(endpoint, outcome, now, test=row.type == TEST)
+        verdict = judge(
+            outcome,
+            attempts=row.attempts,
+            failures=endpoint.failures,
+            failing_since=endpoint.failing_since,
+            now=now,
+            jitter=self._chance(),
+        )
+        if row.type == TEST and not outcome.taken:
+            # A test tells at once how it went; nobody waits three days for it, and it disables nothing.
+            verdict = Verdict(DeliveryState.SET_ASIDE)
+        _end(row, verdict.state, now, verdict.next_at)
+        if verdict.rests_until is not None:
+            endpoint.rests_until = max(verdict.rests_until, endpoint.rests_until or verdict.rests_until)
+        if verdict.disabled is not None:
+            await _disable(tx, endpoint, verdict.disabled, now)
 
 
 def _end(row: Delivery, state: DeliveryState, now: datetime, next_at: datetime | None = None) -> None:

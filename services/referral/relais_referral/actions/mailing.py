@@ -135,7 +135,7 @@ class Mailer:
             _end(row, MailState.DROPPED)
             return []
         actor = Actor("client", "mail", row.organisation_id, scopes=frozenset({scope}))
-        told = await store_events.told_now(tx, actor, row.event_id)
+        told = (await store_events.told_now(tx, actor, [row.event_id])).get(row.event_id)
         if told is None or told.type not in mail.WORDS or referral.erased_at is not None:
             _end(row, MailState.DROPPED)
             return []
