@@ -10,11 +10,12 @@ from uuid import UUID, uuid4, uuid5
 
 import asyncpg
 
-from relais_gateway import passwords, store
+from relais_gateway import passwords, store, store_organisations
 from relais_gateway.domain.refusals import GrantImpossible
 from relais_gateway.domain.scopes import MEANINGS, Grant, granted
 from relais_gateway.live import fingerprint
 from relais_gateway.store import Connection
+from relais_gateway.store_organisations import Signed
 from relais_shared.refusals import Fault, InvalidInput, NotFound
 
 NAMESPACE: Final = UUID("2f5d4c1e-54a5-5f0e-9a3d-0d6a2a7a9c11")
@@ -64,7 +65,7 @@ async def demonstrate(
     }
     async with connection.transaction():
         for one in organisations:
-            await put_organisation(connection, one)
+            await put_organisation(connection, one, now)
             for client in one["clients"]:
                 to = sandbox if one["practice"] else demo
                 to["clients"].append(await _put_client(connection, one, client, kept))
@@ -81,7 +82,7 @@ async def demonstrate(
     return demo
 
 
-async def put_organisation(connection: Connection, one: Mapping[str, Any]) -> None:
+async def put_organisation(connection: Connection, one: Mapping[str, Any], now: datetime) -> None:
     """Create or change an organisation, its agreement and its grants.
 
     Raises:
@@ -117,16 +118,17 @@ async def put_organisation(connection: Connection, one: Mapping[str, Any]) -> No
         one.get("launch_base"),
     )
     if agreement is not None:
-        await connection.execute(
-            """
-            insert into agreement values ($1, $2, $3, $4) on conflict (organisation_id) do update
-            set text_version = excluded.text_version, signed_on = excluded.signed_on, parties = excluded.parties
-            """,
-            id_,
-            agreement["text_version"],
-            date.fromisoformat(agreement["signed_at"]),
-            agreement["parties"],
+        signed = Signed(
+            text_version=agreement["text_version"],
+            signed_on=date.fromisoformat(agreement["signed_at"]),
+            ends_on=None,
+            parties=agreement["parties"],
+            secrecy=one["secrecy"],
+            may_sanction=one["may_sanction"],
+            controller=one.get("controller") or {},
         )
+        if await store_organisations.living_agreement(connection, id_) != signed:
+            await store_organisations.record_agreement(connection, uuid4(), id_, signed, now)
     await connection.execute(
         "delete from scope_grant where organisation_id = $1 and scope <> all($2::varchar[])", id_, list(held)
     )

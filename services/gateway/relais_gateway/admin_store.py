@@ -16,13 +16,15 @@ async def organisations(connection: Connection, id_: UUID | None = None) -> Sequ
     return await connection.fetch(
         """
         select o.id, o.name, o.kind, o.municipality, o.active, o.platform, o.may_sanction, o.control_unit, o.secrecy,
-            o.practice, g.text_version, g.signed_on, g.parties,
+            o.practice, o.controller, o.answer_within_days, o.launch_base,
+            (select json_build_object('id', g.id, 'text_version', g.text_version, 'signed_on', g.signed_on,
+                'ends_on', g.ends_on, 'parties', g.parties)::text
+                from agreement g where g.organisation_id = o.id and g.ended_at is null) as agreement,
             (select count(*) from client c where c.organisation_id = o.id and c.active) as clients,
             (select count(*) from account a where a.organisation_id = o.id and a.active) as accounts,
             coalesce((select json_agg(json_build_object('scope', s.scope, 'limits', s.limits, 'ends_on', s.ends_on)
                 order by s.scope) from scope_grant s where s.organisation_id = o.id), '[]')::text as grants
-        from organisation o left join agreement g on g.organisation_id = o.id
-        where $1::uuid is null or o.id = $1 order by o.name, o.id
+        from organisation o where $1::uuid is null or o.id = $1 order by o.name, o.id
         """,
         id_,
     )
@@ -77,13 +79,20 @@ async def audited(
     )
 
 
-async def grants(connection: Connection, organisation_id: UUID) -> tuple[Sequence[asyncpg.Record], bool, bool]:
-    """Answer an organisation's grants, whether an agreement is on record, and whether it is a control unit."""
+async def grants(
+    connection: Connection, organisation_id: UUID, today: date
+) -> tuple[Sequence[asyncpg.Record], bool, bool]:
+    """Answer an organisation's grants, whether an agreement is in force, and whether it is a control unit."""
     rows = await connection.fetch("select scope, ends_on from scope_grant where organisation_id = $1", organisation_id)
     found = await connection.fetchrow(
-        "select exists (select from agreement where organisation_id = o.id), o.control_unit"
-        " from organisation o where o.id = $1",
+        """
+        select exists (
+            select from agreement where organisation_id = o.id and ended_at is null and signed_on <= $2
+                and (ends_on is null or ends_on >= $2)
+        ), o.control_unit from organisation o where o.id = $1
+        """,
         organisation_id,
+        today,
     )
     return rows, bool(found and found[0]), bool(found and found[1])
 

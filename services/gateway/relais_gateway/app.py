@@ -12,7 +12,7 @@ import uvicorn
 from fastapi import FastAPI
 from opentelemetry.instrumentation.utils import suppress_instrumentation
 
-from relais_gateway import problems, sessions, store, store_sign_in, store_tokens, token_actions
+from relais_gateway import account_store, problems, sessions, store, store_sign_in, store_tokens, token_actions
 from relais_gateway.callers import Callers
 from relais_gateway.codes import Codes
 from relais_gateway.domain.limits import Calls
@@ -22,7 +22,20 @@ from relais_gateway.live import Live
 from relais_gateway.own_account import OwnAccount
 from relais_gateway.proofs import Proofs
 from relais_gateway.receiver import create_receiver
-from relais_gateway.routes import admin, fhir, internal, metadata, oauth, organisation, reference, traces
+from relais_gateway.routes import (
+    accounts,
+    admin,
+    enrolment,
+    fhir,
+    internal,
+    invitations,
+    metadata,
+    oauth,
+    organisation,
+    own_organisation,
+    reference,
+    traces,
+)
 from relais_gateway.routes import keys as key_routes
 from relais_gateway.routes.clients import router as own_clients
 from relais_gateway.settings import MIGRATIONS, GatewaySettings
@@ -41,6 +54,9 @@ FORGET_EVERY_S: Final = 3_600
 """How often old spans, sessions and sign-in attempts are removed."""
 FORGET_TOKENS_EVERY_S: Final = 60
 """How often assertions, proofs and revoked tokens that have ended are removed: they are many and live minutes."""
+
+INVITATIONS_KEPT: Final = timedelta(days=30)
+"""How long an invitation that is over stays to be looked at; the audit log holds what was done for good."""
 
 PUSH_AGAIN_S: Final = (0.5, 2.0, 8.0)
 """Pauses before a push is tried again; a service that misses them all pulls within a minute."""
@@ -175,7 +191,11 @@ def create_app(settings: GatewaySettings | None = None) -> Door:  # noqa: C901, 
             key_routes.router,
             own_clients,
             organisation.router,
+            own_organisation.router,
+            accounts.router,
+            invitations.router,
             admin.router,
+            enrolment.router,
             traces.router,
             internal.router,
             reference.router,
@@ -213,6 +233,7 @@ async def _keep_forgetting(pool: asyncpg.Pool, days: int) -> None:
                         connection, now - sessions.WHOLE_DAY, now - sessions.IDLE, now - TRIES_WITHIN
                     )
                     await store_sign_in.forget_steps(connection, now - sessions.STEP_LIFE)
+                    await account_store.forget_invitations(connection, now - INVITATIONS_KEPT)
         except store.DOWN:
             get_logger().warning("nothing forgotten: the database is away")
         await asyncio.sleep(FORGET_EVERY_S)

@@ -72,7 +72,7 @@ async def _own(connection: Connection, by: By, client_id: str) -> Row:
 
 
 async def _granted(connection: Connection, by: By, scopes: Sequence[str]) -> None:
-    rows, agreement, control_unit = await admin_store.grants(connection, by.organisation_id)
+    rows, agreement, control_unit = await admin_store.grants(connection, by.organisation_id, by.now.date())
     grants = [Grant(row["scope"], {}, row["ends_on"]) for row in rows]
     held = granted(grants, today=by.now.date(), agreement=agreement, control_unit=control_unit)
     faults = [

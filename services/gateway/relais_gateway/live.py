@@ -15,7 +15,7 @@ import orjson
 from opentelemetry.instrumentation.utils import suppress_instrumentation
 
 from relais_gateway import store, store_tokens
-from relais_gateway.domain.scopes import OF_ROLE, Grant, granted
+from relais_gateway.domain.scopes import OF_ROLE, Agreement, Grant, granted
 from relais_gateway.jwts import PublicKey, key_set
 from relais_gateway.signing import ALGORITHM, SigningKeys
 from relais_shared.refusals import Unavailable
@@ -118,22 +118,26 @@ class Account:
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """An organisation and what it is granted, its own row and its agreement looked at."""
+    """An organisation and what it is granted; its agreement is the one that nobody ended before its term."""
 
     id: UUID
     name: str
     active: bool
     platform: bool
-    agreement: bool
+    agreement: Agreement | None
     control_unit: bool
     practice: bool
     grants: tuple[Grant, ...]
+
+    def agreed(self, today: date) -> bool:
+        """Say whether its agreement is in force."""
+        return self.agreement is not None and self.agreement.holds(today)
 
     def held(self, today: date) -> dict[str, Grant]:
         """Answer the grants that hold today."""
         if not self.active:
             return {}
-        return granted(self.grants, today=today, agreement=self.agreement, control_unit=self.control_unit)
+        return granted(self.grants, today=today, agreement=self.agreed(today), control_unit=self.control_unit)
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +145,7 @@ class State:
     """Who may do what, at one version; and which tokens were revoked by themselves (until when each would live)."""
 
     version: int = 0
+    day: date = date.min
     members: Mapping[UUID, Member] = field(default_factory=dict)
     clients: Mapping[str, Client] = field(default_factory=dict)
     accounts: Mapping[UUID, Account] = field(default_factory=dict)
@@ -203,11 +208,14 @@ class Live:
     async def _look(self) -> None:
         async with self._pool.acquire() as connection:
             asked = time.monotonic()
+            today = datetime.now(UTC).date()
+            if today > self._state.day:
+                await store.begin_day(connection, today)
             version, revocations = await store_tokens.moved(connection)
-            if version != self._state.version:
+            if version != self._state.version or today > self._state.day:
                 found = await store.everything(connection)
                 self._keys.take(found["keys"])
-                self._take(found)
+                self._take(found, today)
             if revocations != self._state.revocations:
                 await self._revoke(connection, revocations)
         self._heard = asked
@@ -219,8 +227,10 @@ class Live:
         living = {jti: until for jti, until in self._state.revoked.items() if until > now}
         self._state = replace(self._state, revocations=revocations, revoked=living | new)
 
-    def _take(self, found: Mapping[str, Any]) -> None:
-        agreements = {row["organisation_id"] for row in found["agreements"]}
+    def _take(self, found: Mapping[str, Any], today: date) -> None:
+        agreements = {
+            row["organisation_id"]: Agreement(row["signed_on"], row["ends_on"]) for row in found["agreements"]
+        }
         grants: dict[UUID, list[Grant]] = {}
         for row in found["grants"]:
             limits = orjson.loads(row["limits"])
@@ -231,18 +241,19 @@ class Live:
                 row["name"],
                 row["active"],
                 row["platform"],
-                row["id"] in agreements,
+                agreements.get(row["id"]),
                 row["control_unit"],
                 row["practice"],
                 tuple(grants.get(row["id"], ())),
             )
             for row in found["organisations"]
         }
-        told = _organisations(found["organisations"], members)
+        told = _organisations(found["organisations"], members, today)
         before, self._state = (
             self._state,
             State(
                 found["version"],
+                today,
                 members,
                 {row["id"]: Client.of(row) for row in found["clients"]},
                 _accounts(found),
@@ -305,8 +316,7 @@ def _accounts(found: Mapping[str, Any]) -> dict[UUID, Account]:
     }
 
 
-def _organisations(rows: Any, members: Mapping[UUID, Member]) -> list[Organisation]:  # noqa: ANN401 - asyncpg's rows
-    today = datetime.now(UTC).date()
+def _organisations(rows: Any, members: Mapping[UUID, Member], today: date) -> list[Organisation]:  # noqa: ANN401 - asyncpg's rows
     return [
         Organisation(
             id=row["id"],
@@ -316,7 +326,7 @@ def _organisations(rows: Any, members: Mapping[UUID, Member]) -> list[Organisati
             may_sanction=row["may_sanction"],
             control_unit=row["control_unit"],
             secrecy=row["secrecy"],
-            agreement=members[row["id"]].agreement,
+            agreement=members[row["id"]].agreed(today),
             practice=row["practice"],
             controller=orjson.loads(row["controller"]),
             answer_within_days=row["answer_within_days"],

@@ -51,12 +51,25 @@ class Organisation(Table, table=True):
 
 
 class Agreement(Table, table=True):
-    """The signed agreement without which nobody takes part in hand-overs."""
+    """A signed agreement, without one of which in force nobody takes part in hand-overs; all but its end stays."""
 
-    organisation_id: UUID = _of_organisation(primary=True)
+    __table_args__ = (
+        Index("one_living_agreement", "organisation_id", unique=True, postgresql_where=text("ended_at is null")),
+    )
+
+    id: UUID = Field(primary_key=True)
+    organisation_id: UUID = _of_organisation()
     text_version: str
     signed_on: date
     parties: list[str] = _words()
+    ends_on: date | None = Field(default=None, description="The last day; none while none is agreed.")
+    ended_at: datetime | None = Field(
+        default=None, sa_column=Column(DateTime(timezone=True)), description="Ended before its term, or by another."
+    )
+    recorded_at: datetime = _instant()
+    secrecy: str = Field(description="As the organisation declared it in signing; so are the next two.")
+    may_sanction: bool
+    controller: dict[str, Any] = _json()
 
 
 class ScopeGrant(Table, table=True):
@@ -102,6 +115,33 @@ class Account(Table, table=True):
     password_hash: str = Field(description="Argon2id.")
     roles: list[str] = _words()
     active: bool
+
+
+class Invitation(Table, table=True):
+    """Somebody is asked to sign in for an organisation; the link was shown once, this row holds its hash."""
+
+    __table_args__ = (
+        Index(
+            "one_open_invitation",
+            "organisation_id",
+            "email",
+            unique=True,
+            postgresql_where=text("accepted_at is null and withdrawn_at is null"),
+        ),
+    )
+
+    id: UUID = Field(primary_key=True)
+    organisation_id: UUID = Field(sa_column=Column(ForeignKey("organisation.id"), nullable=False))
+    email: str = Field(description="In small letters.")
+    name: str
+    function: str
+    roles: list[str] = _words()
+    secret_hash: bytes = Field(sa_column=Column(LargeBinary, unique=True, nullable=False))
+    invited_by: str = Field(description="The actor.")
+    invited_at: datetime = _instant()
+    expires_at: datetime = Field(sa_column=Column(DateTime(timezone=True), index=True, nullable=False))
+    accepted_at: datetime | None = _instant(nullable=True)
+    withdrawn_at: datetime | None = _instant(nullable=True)
 
 
 def _both(account_or_team: str, table: str, *, ondelete: str | None = None) -> ForeignKeyConstraint:
@@ -252,6 +292,7 @@ class RegistryVersion(Table, table=True):
     single: bool = Field(primary_key=True)
     version: int
     revocations: int = Field(sa_column=Column(BigInteger, nullable=False))
+    day: date = Field(description="On which who holds what was looked at last; with the next one the version moves.")
 
 
 class Audit(Table, table=True):

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import suppress
 from datetime import date, datetime
 from typing import Any, Final
 from uuid import UUID
@@ -23,13 +24,23 @@ async def version(connection: Connection) -> int:
     return found
 
 
+async def begin_day(connection: Connection, today: date) -> None:
+    """Move the version with the day, once: what holds by days may hold no more, or hold from now on."""
+    if await connection.fetchval("select day < $1 from registry_version", today):
+        # Whoever only reads now, as from a database that takes nothing, sees the new day all the same.
+        with suppress(asyncpg.ReadOnlySQLTransactionError):
+            await connection.execute(
+                "update registry_version set version = version + 1, day = $1 where day < $1", today
+            )
+
+
 async def everything(connection: Connection) -> dict[str, Any]:
     """Answer the whole state of who may do what, at one instant."""
     async with connection.transaction(isolation="repeatable_read", readonly=True):
         return {
             "version": await version(connection),
             "organisations": await connection.fetch("select * from organisation order by name"),
-            "agreements": await connection.fetch("select * from agreement"),
+            "agreements": await connection.fetch("select * from agreement where ended_at is null"),
             "grants": await connection.fetch("select * from scope_grant"),
             "clients": await connection.fetch("select * from client where active"),
             "accounts": await connection.fetch("select id, organisation_id, name, roles from account where active"),

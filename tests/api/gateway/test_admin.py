@@ -45,7 +45,7 @@ async def test_who_can_do_what_is_told_without_a_secret(door: Door) -> None:
     assert (items[0]["clients"], items[0]["accounts"], items[0]["agreement"]["text_version"]) == (1, 1, "2026-1")
     (client,) = (await door.ask("GET", f"{HOUSE}/clients", headers=operator)).json()["items"]
     assert client.keys() == {"id", "name", "scopes", "active"}
-    await door.change("delete from agreement")
+    await door.change("update agreement set ended_at = now()")
     again = (await door.ask("GET", HOUSE, headers=operator)).json()
     assert {grant["scope"]: grant["holds"] for grant in again["grants"]} == {
         "directory:read": True, "referral:send": False,
@@ -82,9 +82,17 @@ async def test_what_cannot_be_granted_is_refused_by_name(door: Door) -> None:
     assert unknown.status_code == 404
     platform = f"/v1/organisations/{PLATFORM['id']}/grants/referral:send"
     without = await door.ask("PUT", platform, json={}, headers=operator)
-    assert (without.status_code, without.json()["errors"][0]["pointer"]) == (422, "/scope")
-    bad = await door.ask("PUT", f"{HOUSE}/grants/directory:read", json={"ends_on": "soon", "x": 1}, headers=operator)
-    assert {fault["pointer"] for fault in bad.json()["errors"]} == {"/ends_on", "/x"}
+    assert (without.status_code, without.json()["type"]) == (403, "/problems/no-agreement")
+    await door.change("update organisation set control_unit = true where id = $1", UUID(ORGANISATION["id"]))
+    control = await door.ask("PUT", f"{HOUSE}/grants/referral:receive", json={}, headers=operator)
+    assert (control.status_code, control.json()["errors"][0]["pointer"]) == (422, "/scope")
+    bad = await door.ask(
+        "PUT",
+        f"{HOUSE}/grants/directory:read",
+        json={"ends_on": "soon", "x": 1, "municipalities": ["Paris"]},
+        headers=operator,
+    )
+    assert {fault["pointer"] for fault in bad.json()["errors"]} == {"/ends_on", "/x", "/municipalities/0"}
 
 
 async def test_a_dry_run_names_the_question_that_says_no(door: Door) -> None:

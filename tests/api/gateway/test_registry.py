@@ -46,14 +46,14 @@ async def _connection(access: Access, anyio_backend: str) -> AsyncIterator[async
 async def test_who_controls_or_has_not_agreed_holds_no_hand_over(connection: asyncpg.Connection) -> None:
     for changes in ({"control_unit": True}, {"agreement": None}):
         with pytest.raises(GrantImpossible):
-            await actions.put_organisation(connection, {**ORGANISATION, **changes})
+            await actions.put_organisation(connection, {**ORGANISATION, **changes}, NOON)
         allowed = {**ORGANISATION, **changes, "scopes": ["directory:read"]}
-        await actions.put_organisation(connection, allowed)
+        await actions.put_organisation(connection, allowed, NOON)
         with pytest.raises(asyncpg.CheckViolationError):
             await connection.execute(
                 "insert into scope_grant values ($1, 'referral:send', '{}', null)", UUID(ORGANISATION["id"])
             )
-        await connection.execute("delete from agreement")
+        await connection.execute("update agreement set ended_at = now()")
 
 
 async def test_what_was_written_down_stays(connection: asyncpg.Connection) -> None:

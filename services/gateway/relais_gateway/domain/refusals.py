@@ -33,3 +33,11 @@ class WrongPassword(Refusal):
 
 class Weak(Refusal):
     """A password that cannot be taken; its text is one of `choosing.Weakness`."""
+
+
+class AgreementMissing(Refusal):
+    """A scope of hand-overs is granted only to who has a signed agreement in force."""
+
+
+class LastAdministrator(Refusal):
+    """Nobody could administer any more: another administrator has to be there first."""

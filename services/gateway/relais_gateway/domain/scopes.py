@@ -38,10 +38,22 @@ class Grant:
     ends_on: date | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Agreement:
+    """The agreement that an organisation signed, until its last day where one is agreed."""
+
+    signed_on: date
+    ends_on: date | None = None
+
+    def holds(self, today: date) -> bool:
+        """Say whether it is in force on a day (in UTC, as the days of grants)."""
+        return self.signed_on <= today and (self.ends_on is None or today <= self.ends_on)
+
+
 def granted(grants: Iterable[Grant], *, today: date, agreement: bool, control_unit: bool) -> dict[str, Grant]:
     """Answer the grants that hold today, by scope.
 
-    A `referral:*` grant holds only with a signed agreement on record, and never for a unit whose only mission is
+    A `referral:*` grant holds only with a signed agreement in force, and never for a unit whose only mission is
     control.
     """
     return {

@@ -5,18 +5,21 @@ from typing import Annotated, Any, Literal, Self
 from uuid import UUID
 
 import orjson
-from fastapi import Query, Request
-from pydantic import BaseModel, ConfigDict, Field
+from fastapi import Query, Request, Response
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
-from relais_gateway import admin_store, store
+from relais_gateway import admin_store, organisation_actions, store
+from relais_gateway.actions import By
 from relais_gateway.domain.decisions import Check, Facts, decide
-from relais_gateway.domain.scopes import MEANINGS, Grant, granted
+from relais_gateway.domain.refusals import AgreementMissing, LastAdministrator
+from relais_gateway.domain.scopes import MEANINGS, Agreement, Grant, granted
+from relais_gateway.problems import TABLE
 from relais_gateway.routes.dependencies import transaction
 from relais_shared import problems
 from relais_shared.auth import Actor, requires
 from relais_shared.clock import Now
-from relais_shared.http import CursorCodec
-from relais_shared.refusals import Fault, InvalidInput, NotFound, ScopeMissing, Unauthenticated, Unavailable
+from relais_shared.http import CursorCodec, etag
+from relais_shared.refusals import InvalidInput, NotFound, ScopeMissing, Unauthenticated, Unavailable
 from relais_shared.service import Router
 
 router = Router(prefix="/v1", tags=["platform"])
@@ -26,6 +29,16 @@ Operator = Annotated[Actor, requires("platform:admin")]
 
 _READS = problems.responses(Unauthenticated, ScopeMissing, InvalidInput, Unavailable)
 _ONE = problems.responses(Unauthenticated, ScopeMissing, NotFound, InvalidInput, Unavailable)
+_GRANTS = problems.responses(
+    Unauthenticated,
+    ScopeMissing,
+    AgreementMissing,
+    NotFound,
+    LastAdministrator,
+    InvalidInput,
+    Unavailable,
+    table={**problems.COMMON, **TABLE},
+)
 
 NO_SUCH = "There is no such organisation."
 
@@ -42,8 +55,11 @@ class GrantView(BaseModel):
 class AgreementView(BaseModel):
     """The signed agreement without which nobody takes part in hand-overs."""
 
+    id: UUID
     text_version: str
     signed_on: date
+    ends_on: date | None
+    in_force: bool = Field(description="It counts today.")
     parties: list[str]
 
 
@@ -60,7 +76,10 @@ class OrganisationRow(BaseModel):
     control_unit: bool
     secrecy: str
     practice: bool
-    agreement: AgreementView | None
+    controller: dict[str, Any] = Field(description="Who answers for its data, as declared in signing.")
+    answer_within_days: int
+    launch_base: str | None
+    agreement: AgreementView | None = Field(description="The one that nobody ended; the others stay on record.")
     clients: int
     accounts: int
     grants: list[GrantView]
@@ -87,13 +106,23 @@ class ClientList(BaseModel):
     items: list[ClientView]
 
 
+Theme = Annotated[str, StringConstraints(pattern="^[a-z]+(-{1,2}[a-z]+)*$", max_length=60)]
+Area = Annotated[str, StringConstraints(pattern="^[a-z]{2}:[0-9A-Z]{2,10}$")]
+"""A municipality (`be:52011`), or a whole département (`fr:974`)."""
+
+
 class GrantWanted(BaseModel):
     """How far and how long a scope is granted."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={
+            "example": {"themes": ["childcare"], "municipalities": ["be:52011"], "ends_on": "2027-12-31"}
+        },
+    )
 
-    themes: list[str] = Field(default=[], max_length=100, description="Only these; none: all.")
-    municipalities: list[str] = Field(default=[], max_length=1_000, description="Only these codes; none: all.")
+    themes: list[Theme] = Field(default=[], max_length=100, description="Only these and their children; none: all.")
+    municipalities: list[Area] = Field(default=[], max_length=1_000, description="Only these codes; none: all.")
     ends_on: date | None = Field(default=None, description="The last day; none: until it is taken away.")
 
 
@@ -159,19 +188,33 @@ def _view(row: store.Row, today: date) -> OrganisationRow:
         Grant(one["scope"], one["limits"], date.fromisoformat(one["ends_on"]) if one["ends_on"] else None)
         for one in told
     ]
-    signed = row["text_version"] is not None
-    held = granted(grants, today=today, agreement=signed, control_unit=row["control_unit"])
-    facts = {name: row[name] for name in OrganisationRow.model_fields if name not in {"agreement", "grants"}}
+    signed = orjson.loads(row["agreement"]) if row["agreement"] else None
+    agreement = AgreementView(**signed, in_force=False) if signed else None
+    if agreement:
+        agreement.in_force = Agreement(agreement.signed_on, agreement.ends_on).holds(today)
+    agreed = agreement is not None and agreement.in_force
+    held = granted(grants, today=today, agreement=agreed, control_unit=row["control_unit"])
+    made = {"agreement", "grants", "controller"}
+    facts = {name: row[name] for name in OrganisationRow.model_fields if name not in made}
     return OrganisationRow(
         **facts,
-        agreement=AgreementView(text_version=row["text_version"], signed_on=row["signed_on"], parties=row["parties"])
-        if signed
-        else None,
+        controller=orjson.loads(row["controller"]),
+        agreement=agreement,
         grants=[
             GrantView(scope=one.scope, limits=dict(one.limits), ends_on=one.ends_on, holds=one.scope in held)
             for one in grants
         ],
     )
+
+
+async def enrolled(connection: store.Connection, id_: UUID, today: date) -> tuple[OrganisationRow, str]:
+    """Answer an organisation of the registry, and its version for `If-Match`.
+
+    Raises:
+        NotFound: There is none.
+    """
+    row = await _one(connection, id_)
+    return _view(row, today), organisation_actions.version_of(row)
 
 
 @router.get("/organisations", responses=_READS)
@@ -184,11 +227,13 @@ async def list_organisations(request: Request, _actor: Operator, now: Now) -> Or
 
 @router.get("/organisations/{organisation_id}", responses=_ONE)
 async def read_enrolled_organisation(
-    request: Request, _actor: Operator, organisation_id: UUID, now: Now
+    request: Request, response: Response, _actor: Operator, organisation_id: UUID, now: Now
 ) -> OrganisationRow:
-    """Read one organisation."""
+    """Read one organisation; its `ETag` is for changing it."""
     async with transaction(request) as connection:
-        return _view(await _one(connection, organisation_id), now.date())
+        found, version = await enrolled(connection, organisation_id, now.date())
+    response.headers["ETag"] = etag(version)
+    return found
 
 
 @router.get("/organisations/{organisation_id}/clients", responses=_ONE)
@@ -207,53 +252,27 @@ async def _one(connection: store.Connection, id_: UUID) -> store.Row:
     return rows[0]
 
 
-@router.put("/organisations/{organisation_id}/grants/{scope}", status_code=204, responses=_ONE)
+@router.put("/organisations/{organisation_id}/grants/{scope}", status_code=204, responses=_GRANTS)
 async def put_grant(
     request: Request, actor: Operator, organisation_id: UUID, scope: str, body: GrantWanted, now: Now
 ) -> None:
     """Grant a scope, or change how far it reaches; it counts within a second, tokens already issued included.
 
-    A scope of hand-overs needs a signed agreement on record, and no control unit ever holds one.
+    A scope of hand-overs needs a signed agreement in force, and no control unit ever holds one.
     """
     if scope not in MEANINGS:
         raise NotFound("There is no such scope.")
     limits = {name: value for name, value in body.model_dump(include={"themes", "municipalities"}).items() if value}
     async with transaction(request) as connection:
-        row = await _one(connection, organisation_id)
-        signed, control = row["text_version"] is not None, row["control_unit"]
-        wanted = Grant(scope, limits)
-        if not granted([wanted], today=date.min, agreement=signed, control_unit=control):
-            why = "A control unit holds no scope of hand-overs." if control else "No signed agreement is on record."
-            raise InvalidInput("This scope cannot be granted.", [Fault("/scope", why)])
-        await admin_store.put_grant(connection, organisation_id, scope, limits, body.ends_on)
-        facts = {"scope": scope, **body.model_dump(mode="json", exclude_defaults=True)}
-        await store.audit(
-            connection,
-            now,
-            actor.id,
-            "grant_written",
-            str(organisation_id),
-            facts,
-            organisation_id=organisation_id,
-        )
+        by = By(actor.id, organisation_id, now)
+        await organisation_actions.put_grant(connection, by, scope, limits, body.ends_on)
 
 
-@router.delete("/organisations/{organisation_id}/grants/{scope}", status_code=204, responses=_ONE)
+@router.delete("/organisations/{organisation_id}/grants/{scope}", status_code=204, responses=_GRANTS)
 async def remove_grant(request: Request, actor: Operator, organisation_id: UUID, scope: str, now: Now) -> None:
     """Take a grant away; it stops working within a second, tokens already issued included."""
     async with transaction(request) as connection:
-        if not await admin_store.remove_grant(connection, organisation_id, scope):
-            raise NotFound("There is no such grant.")
-        facts = {"scope": scope}
-        await store.audit(
-            connection,
-            now,
-            actor.id,
-            "grant_removed",
-            str(organisation_id),
-            facts,
-            organisation_id=organisation_id,
-        )
+        await organisation_actions.remove_grant(connection, By(actor.id, organisation_id, now), scope)
 
 
 @router.post("/decisions", responses=_READS)
@@ -274,7 +293,7 @@ async def would_open(request: Request, _actor: Operator, body: Question, now: No
             organisation=member is not None and member.active,
             may=client.scopes if client else frozenset(),
             grants={grant.scope: grant for grant in member.grants} if member else {},
-            agreement=member is not None and member.agreement,
+            agreement=member is not None and member.agreed(now.date()),
             control_unit=member is not None and member.control_unit,
         ),
         now.date(),

@@ -74,6 +74,11 @@ PROBLEMS: Final[Mapping[str, tuple[int, str, str]]] = {
         "Nothing else signs access tokens.",
         "Make new keys first (POST /v1/platform/signing_keys), then withdraw this one.",
     ),
+    "last-administrator": (
+        409,
+        "Nobody could administer any more.",
+        "Make somebody else an administrator first, then take the role, the account or the right away.",
+    ),
     "stale-version": (412, "It changed since it was read.", "Read it again, decide again, send the new ETag."),
     "body-too-large": (413, "The body is larger than allowed.", "At most 1 MiB."),
     "unsupported-media-type": (415, "The body is of another type than expected.", "Send application/json."),
