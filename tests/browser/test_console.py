@@ -17,7 +17,7 @@ from relais_gateway.web.console.desk import SECTIONS
 OPENED: dict[str, set[str]] = {
     "counsellor": set(),
     "manager": {"services", "signalements", "verifications", "doublons", "imports"},
-    "administrator": {"livraisons"},
+    "administrator": {"comptes", "livraisons"},
     "operator": {
         "signalements",
         "doublons",
@@ -100,6 +100,8 @@ def test_every_page_is_sound_in_both_schemes_at_any_width(
     paths = ["", *(f"/{path}" for path in sorted(OPENED[who]))]
     if who == "manager":
         paths += [f"/services/{own(stack, people)['id']}", "/services/nouveau"]
+    if who == "operator":
+        paths += ["/structures/nouvelle", f"/structures/{people['manager']['organisation_id']}"]
     for path in paths:
         assert go(desk, path) == 200
         html = desk.page.request.get(desk.page.url).text()

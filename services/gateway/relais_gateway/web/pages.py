@@ -7,6 +7,7 @@ from relais_gateway.web import (
     danger,
     entrance,
     inbox,
+    invited,
     passing,
     reaching,
     searching,
@@ -19,7 +20,20 @@ from relais_gateway.web.person import counter, deeds, door, guest, page
 
 router = APIRouter(include_in_schema=False)
 # The order matters where a name could be read as an id: `/relais/nouveau` before `/relais/{referral_id}`.
-for each in (entrance, account, danger, styleguide, searching, service, passing, reaching, inbox, threads, console):
+for each in (
+    entrance,
+    account,
+    invited,
+    danger,
+    styleguide,
+    searching,
+    service,
+    passing,
+    reaching,
+    inbox,
+    threads,
+    console,
+):
     router.include_router(each.router)
 for mine in (door, page, deeds, counter, guest):
     router.include_router(mine.router)

@@ -247,6 +247,7 @@ SECRECY: Final = Words(
 
 DONE: Final = Words(
     {
+        "compte": later("Votre compte est prêt. Connectez-vous."),
         "propose": later("C'est parti. La structure d'accueil voit le besoin, sans le nom ni le téléphone."),
         "receive": later("Vous avez pris la demande en main."),
         "accept": later("Vous avez pris le relais. Vous voyez maintenant comment joindre la personne."),

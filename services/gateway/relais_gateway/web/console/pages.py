@@ -3,7 +3,7 @@
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from relais_gateway.web.console import deliveries, imports, platform, services, traces, upkeep
+from relais_gateway.web.console import accounts, deliveries, enrolment, imports, platform, services, traces, upkeep
 from relais_gateway.web.console.desk import HOME, page, sections
 from relais_gateway.web.session import SignedIn
 from relais_gateway.web.site import FORBIDDEN, PageRoute, trouble
@@ -19,5 +19,6 @@ async def home(request: Request, visitor: SignedIn) -> Response:
     return page(request, "home.html")
 
 
-for each in (services, upkeep, imports, deliveries, platform, traces):
+# `/structures/nouvelle` before `/structures/{organisation_id}`.
+for each in (services, upkeep, imports, accounts, deliveries, enrolment, platform, traces):
     router.include_router(each.router)

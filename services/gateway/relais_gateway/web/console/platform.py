@@ -11,7 +11,8 @@ from starlette.responses import Response
 from relais_gateway.domain.scopes import MEANINGS
 from relais_gateway.web.api import Api, ApiProblem, Json, segment
 from relais_gateway.web.console import words
-from relais_gateway.web.console.desk import GONE, HOME, INVALID, PAGE, back, exported, page, rows, wants_file
+from relais_gateway.web.console.accounts import ROLES
+from relais_gateway.web.console.desk import CONFLICT, GONE, HOME, INVALID, PAGE, back, exported, page, rows, wants_file
 from relais_gateway.web.languages import _
 from relais_gateway.web.session import AsVisitor, OurForm, text
 from relais_gateway.web.site import PageRoute
@@ -46,17 +47,33 @@ async def organisations(request: Request, api: AsVisitor) -> Response:
 
 @router.get("/structures/{organisation_id}")
 async def organisation(request: Request, api: AsVisitor, organisation_id: UUID) -> Response:
-    """Show one organisation: its agreement, its rights, its systems, what was changed lately."""
-    return await _organisation(request, api, organisation_id)
+    """Show one organisation: its agreements, its rights, its people, its systems, what was changed lately."""
+    return await show_organisation(request, api, organisation_id)
 
 
-async def _organisation(
-    request: Request, api: Api, organisation_id: UUID, status: int = 200, faults: dict[str, str] | None = None
+async def show_organisation(
+    request: Request, api: Api, organisation_id: UUID, status: int = 200, **facts: object
 ) -> Response:
+    """Answer the page of an organisation.
+
+    Args:
+        request: For whom.
+        api: With the rights of the visitor.
+        organisation_id: Which one.
+        status: Of the answer.
+        **facts: What a form shows again: `faults` (rights, by scope), `unsigned` and `signing` (agreement), `typed`
+            (invitation) and `made` (with its link, this once).
+    """
     path = f"/v1/organisations/{organisation_id}"
-    one, clients, changes = await asyncio.gather(
-        api.get(path), api.get(f"{path}/clients"), api.get("/v1/audit", {"subject": str(organisation_id), "limit": 20})
+    one, clients, changes, agreements, users, invitations = await asyncio.gather(
+        api.get(path),
+        api.get(f"{path}/clients"),
+        api.get("/v1/audit", {"organisation_id": str(organisation_id), "limit": 20}),
+        api.get(f"{path}/agreements"),
+        api.get(f"{path}/users", {"closed": "true"}),
+        api.get(f"{path}/invitations"),
     )
+    blank: dict[str, object] = {"faults": {}, "typed": {}, "made": None, "signing": {}, "unsigned": {}}
     return page(
         request,
         "organisation.html",
@@ -65,9 +82,14 @@ async def _organisation(
         grants={grant["scope"]: grant for grant in one.body["grants"]},
         clients=clients.body["items"],
         changes=changes.body["items"],
+        agreements=agreements.body["items"],
+        users=users.body["items"],
+        invitations=invitations.body["items"],
         scopes=tuple(MEANINGS),
-        faults=faults or {},
+        roles=words.said(ROLES),
+        secrecies=words.said(words.SECRECIES),
         words=words,
+        **(blank | facts),
     )
 
 
@@ -85,14 +107,16 @@ async def change_grant(request: Request, api: AsVisitor, organisation_id: UUID, 
         await api.put(path, await _wanted(api, organisation_id, scope, text(form, "ends_on")))
     except ValueError:
         fault = {scope: _("Écrivez le dernier jour, ou laissez vide pour un droit sans fin.")}
-        return await _organisation(request, api, organisation_id, INVALID, fault)
+        return await show_organisation(request, api, organisation_id, INVALID, faults=fault)
     except ApiProblem as problem:
         if problem.status == GONE and verb == "retirer":
             return back(onward, "plus_tard")
-        if problem.status != INVALID:
+        if problem.status == CONFLICT:
+            return back(onward, "dernier_admin")
+        if problem.status != INVALID and problem.slug != "no-agreement":
             raise
         fault = {scope: _("Ce droit demande une convention signée, et aucune unité de contrôle ne le reçoit.")}
-        return await _organisation(request, api, organisation_id, INVALID, fault)
+        return await show_organisation(request, api, organisation_id, INVALID, faults=fault)
     return back(onward, "droit_donne")
 
 

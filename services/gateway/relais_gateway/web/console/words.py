@@ -125,6 +125,20 @@ ACTIONS: Final = {
     "absence_written": later("Absence notée"),
     "absence_removed": later("Absence retirée"),
     "answer_time_written": later("Délai de réponse écrit"),
+    "organisation_created": later("Structure inscrite"),
+    "organisation_changed": later("Structure changée"),
+    "agreement_recorded": later("Convention enregistrée"),
+    "agreement_end_written": later("Fin de convention écrite"),
+    "agreement_ended": later("Convention finie"),
+    "invitation_made": later("Invitation faite"),
+    "invitation_withdrawn": later("Invitation retirée"),
+    "account_created": later("Compte créé"),
+    "account_changed": later("Compte changé"),
+}
+SECRECIES: Final = {
+    "professional": later("Secret professionnel"),
+    "discretion": later("Devoir de discrétion"),
+    "none": later("Aucun : elle ne lira ni situation, ni notes, ni documents"),
 }
 FIELDS: Final = {
     "description": later("la description"),
