@@ -103,8 +103,7 @@ def _judged(body: Note, criteria: Criteria) -> list[str]:
 
 
 async def _until(tx: AsyncSession, referral: Referral, consent: Consent | None, asked: Asked) -> datetime | None:
-    if referral.state != State.CLOSED or referral.sender_may_sanction or referral.erased_at is not None:
-        # The rule says the same: what it would never be asked for is not looked up.
+    if referral.erased_at is not None:
         return None
     steps = [Step(row.at, row.type, row.data.get("state")) for row in await store.events(tx, referral.id)]
     return noted_until(
