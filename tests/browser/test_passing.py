@@ -102,6 +102,13 @@ def test_without_a_script_each_step_keeps_it(open_desk: Open, cast: Cast) -> Non
     # The text to read aloud is in her language, and in no other.
     expect(page.locator(".read:visible")).to_have_attribute("lang", "nl")
     expect(page.locator(".read:visible")).to_have_count(1)
+    # On paper too: a box for each thing that she is asked about, and nothing of her.
+    page.get_by_role("link", name="Le texte à signer, sur papier").click()
+    expect(page.locator("html")).to_have_attribute("lang", "nl")
+    expect(page.get_by_role("row").filter(has_text="Uw naam")).to_contain_text("☐")
+    assert CALLED not in page.content()
+    assert grammar(page.content()) == []
+    page.get_by_role("link", name="Terug naar het concept").click()
     page.get_by_role("checkbox", name="Son nom", exact=True).check()
     page.get_by_role("radio", name="Oui, par écrit").check()
     page.get_by_role("button", name="Passer le relais").click()

@@ -13,7 +13,7 @@ from starlette.responses import RedirectResponse, Response
 from relais_gateway.web import drafts, phrases, reaching, relay, vocabulary
 from relais_gateway.web.api import Answer, Api, ApiProblem, Json
 from relais_gateway.web.drafts import Unfinished, Writing
-from relais_gateway.web.languages import _
+from relais_gateway.web.languages import _, speaking
 from relais_gateway.web.lookups import (
     area_of,
     area_said,
@@ -24,6 +24,7 @@ from relais_gateway.web.lookups import (
     place_of,
     themes_of,
 )
+from relais_gateway.web.person import words
 from relais_gateway.web.relay import RelayForm
 from relais_gateway.web.service import LEVELS
 from relais_gateway.web.session import AsVisitor, OurForm, SignedIn, Visitor, text, texts
@@ -65,6 +66,20 @@ async def draft_page(request: Request, api: AsVisitor, referral_id: UUID) -> Res
     return await show_relay(request, api, offered.body, RelayForm.of_draft(draft, place), draft=draft, consent=consent)
 
 
+@router.get("/relais/{referral_id}/papier")
+async def paper(request: Request, api: AsVisitor, referral_id: UUID) -> Response:
+    """Show the text to sign, in her language: to whom, and a box for each thing that she is asked about."""
+    draft = (await api.get(f"/v1/referrals/{referral_id}")).body
+    if draft["state"] != drafts.DRAFT:
+        return go(f"/relais/{referral_id}")
+    notices = await notices_of(request, api, relay.NOTICE, relay.READ_IN)
+    hers = next(iter(draft["person"]["languages"]), relay.READ_IN[0])
+    spoken = hers if hers in notices else relay.READ_IN[0]
+    asking = _asking({"can_receive": draft["via"]}, draft)
+    with speaking(spoken):
+        return show(request, "relay_paper.html", referral=draft, notice=notices[spoken], asking=asking, words=words)
+
+
 @router.post("/relais/nouveau")
 async def pass_relay(request: Request, api: AsVisitor, visitor: SignedIn, form: OurForm, now: Now) -> Response:
     """Keep the draft; or record what she agreed to and propose it. What was typed is never lost on the way."""
@@ -103,7 +118,7 @@ async def _passed(request: Request, api: Api, visitor: Visitor, form: FormData, 
     if faults or here is None:
         return await _again(request, api, offered, replace(written, faults=faults), form)
     beside = Writing(
-        {"organisation_id": offered["organisation"]["id"], "service_id": str(offered_id(offered))},
+        _recipient(offered),
         {"name": visitor.name, "email": visitor.email} | ({"function": visitor.function} if visitor.function else {}),
         area_of(here),
     )
@@ -119,6 +134,13 @@ async def _passed(request: Request, api: Api, visitor: Visitor, form: FormData, 
             raise problem from None
         again = replace(stopped.written, faults=found or {"": unexplained(problem)})
         return await _again(request, api, offered, again, form)
+
+
+def _recipient(offered: Json) -> dict[str, str]:
+    """Answer to whom it goes: a named colleague where the service has one, not an address."""
+    contact = (offered.get("relay_contact") or {}).get("id")
+    named = {"organisation_id": offered["organisation"]["id"], "service_id": str(offered_id(offered))}
+    return named | ({"relay_contact_id": contact} if contact else {})
 
 
 def _passed_on(there: Answer) -> Response:
