@@ -33,6 +33,12 @@ def drafts_of(stack: Stack, cast: Cast) -> set[str]:
     return {each["id"] for each in items}
 
 
+def events_of(stack: Stack, cast: Cast, referral: str) -> list[str]:
+    """Answer what happened to one of the sender's referrals."""
+    with stack.api(client_of(stack, cast.sender)) as api:
+        return [each["type"] for each in api.get(f"/v1/referrals/{referral}/events").json()["items"]]
+
+
 def client_of(stack: Stack, account: dict[str, Any]) -> dict[str, Any]:
     """Answer the system of the structure that an account belongs to."""
     return next(one for one in stack.clients("referral:send") if one["organisation_id"] == account["organisation_id"])
@@ -52,14 +58,17 @@ def test_the_page_keeps_its_draft_and_shows_what_they_would_read(open_desk: Open
         expect(each).to_contain_text(WORDS)
         expect(each).to_contain_text("6000 Charleroi")
     assert not [hers for hers in (CALLED, FAMILY, PHONE) if hers in now.inner_text()]
+    (made,) = drafts_of(stack, cast) - before
+    changes = events_of(stack, cast, made)
     page.get_by_role("checkbox", name="Comment la joindre", exact=True).uncheck()
     expect(after).not_to_contain_text(PHONE)
+    # What she agrees to is asked of the preview alone: the draft did not change.
+    assert events_of(stack, cast, made) == changes
     assert grammar(page.content()) == []
     assert violations(page) == []
 
     # A reload finds all of it, but for what she agreed to: that is asked again.
-    made = drafts_of(stack, cast) - before
-    assert {urlsplit(page.url).path} == {f"/relais/{each}/brouillon" for each in made}
+    assert urlsplit(page.url).path == f"/relais/{made}/brouillon"
     page.reload()
     expect(page.get_by_role("textbox", name="Avec ses mots")).to_have_value(WORDS)
     expect(page.get_by_label("Sa commune")).to_have_value("6000 Charleroi")
@@ -68,7 +77,7 @@ def test_the_page_keeps_its_draft_and_shows_what_they_would_read(open_desk: Open
 
     # So does the list; and the relay leaves from there, once.
     page.get_by_role("link", name="Relais en cours").click()
-    page.locator(f"a[href='/relais/{made.copy().pop()}']").click()
+    page.locator(f"a[href='/relais/{made}']").click()
     expect(page.get_by_role("heading", level=1, name="Passer le relais")).to_be_visible()
     expect(page.get_by_label("Comment souhaite-t-elle être appelée ?")).to_have_value(CALLED)
     page.get_by_role("checkbox", name="Son besoin, avec ses mots", exact=True).check()

@@ -18,6 +18,7 @@ def test_no_page_breaks_a_rule_that_a_machine_can_check(open_desk: Open, cast: C
         "/relais",
         f"/services/{service}",
         f"/relais/nouveau?service={service}",
+        "/danger",
         "/accessibilite",
         "/styleguide",
         "/relais/00000000-0000-4000-8000-000000000000",

@@ -165,6 +165,13 @@ def test_a_fault_of_the_api_is_said_beside_its_field() -> None:
     assert relay.faults_of("internal", []) == {}
 
 
+def test_a_draft_that_was_changed_again_and_again_is_told_once() -> None:
+    changed = [{"type": "referral.changed", "at": each} for each in (1, 2, 3)]
+    rows = [{"type": "referral.drafted"}, *changed[:2], {"type": "consent.given"}, changed[2]]
+    assert steps.told(rows) == [rows[0], changed[1], rows[3], changed[2]]
+    assert steps.told([]) == []
+
+
 def test_who_looked_is_one_line_for_each_structure_and_day() -> None:
     ours, theirs = str(uuid4()), str(uuid4())
     referral = {

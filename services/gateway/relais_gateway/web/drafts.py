@@ -72,6 +72,9 @@ async def _changed(api: Api, written: RelayForm, beside: Writing) -> Answer:
         return there
     # To whom it goes was said when it was opened.
     body = written.draft(beside.counsellor, beside.area, there.body)
+    if _bare({name: there.body.get(name) for name in body}) == _bare(body):
+        # What she agrees to is no part of the draft: ticking it changes nothing there.
+        return there
     try:
         return await api.patch(path, body, version=there.version)
     except ApiProblem as problem:
@@ -79,6 +82,13 @@ async def _changed(api: Api, written: RelayForm, beside: Writing) -> Answer:
             raise
         # The page kept it by itself a moment ago: what came last is what stands.
         return await api.patch(path, body, version=(await api.get(path)).version)
+
+
+def _bare(value: Any) -> Any:  # noqa: ANN401 - JSON
+    """Answer JSON without what says nothing: null, false, empty."""
+    if isinstance(value, Mapping):
+        return {name: bare for name, each in value.items() if (bare := _bare(each))}
+    return [_bare(each) for each in value] if isinstance(value, list) else value
 
 
 async def propose(api: Api, written: RelayForm, beside: Writing, collected_by: str, now: datetime) -> Answer:

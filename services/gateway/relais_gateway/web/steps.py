@@ -164,6 +164,17 @@ def names(referral: Mapping[str, Any]) -> dict[str, str]:
     return {str(each["organisation_id"]): str(each["name"]) for each in known if "organisation_id" in each}
 
 
+def told(events: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Answer what happened, in order; a draft that was changed again and again was changed once, at the end."""
+    rows = list(events)
+    after: list[Mapping[str, Any]] = [*rows[1:], {}]
+    return [
+        row
+        for row, following in zip(rows, after, strict=False)
+        if not (row["type"] == following.get("type") == "referral.changed")
+    ]
+
+
 def looks(items: Iterable[Mapping[str, Any]], referral: Mapping[str, Any]) -> list[Look]:
     """Answer who looked, one line for each structure and day, the newest first."""
     named = names(referral)

@@ -105,7 +105,7 @@ async def show_thread(  # noqa: PLR0913 - what the page is made of
         version=read.version,
         sides=sides,
         main_action=steps.main_action(referral, sides),
-        events=events.body["items"],
+        events=steps.told(events.body["items"]),
         looks=steps.looks(looks.body["items"], referral),
         consents=consents.body["items"],
         names=steps.names(referral),

@@ -80,7 +80,7 @@
     };
     const later = () => {
       clearTimeout(waiting);
-      waiting = setTimeout(save, 700);
+      waiting = setTimeout(save, 900);
     };
     relay.addEventListener("input", later);
     relay.addEventListener("submit", (event) => {
