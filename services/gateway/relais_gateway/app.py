@@ -19,8 +19,10 @@ from relais_gateway.domain.limits import Calls
 from relais_gateway.domain.scopes import MEANINGS
 from relais_gateway.forwarder import Door
 from relais_gateway.live import Live
+from relais_gateway.outside_sign_in import OutsideSignIn
 from relais_gateway.own_account import OwnAccount
 from relais_gateway.proofs import Proofs
+from relais_gateway.provider import Provider
 from relais_gateway.receiver import create_receiver
 from relais_gateway.routes import (
     accounts,
@@ -43,6 +45,7 @@ from relais_gateway.signing import SigningKeys
 from relais_gateway.tries import TRIES_WITHIN, Tries
 from relais_gateway.upstream import Upstream
 from relais_gateway.web import pages, site
+from relais_gateway.web.provider import BACK
 from relais_shared import service
 from relais_shared.auth import system
 from relais_shared.client import Client, TransportError, open_client
@@ -57,6 +60,8 @@ FORGET_TOKENS_EVERY_S: Final = 60
 
 INVITATIONS_KEPT: Final = timedelta(days=30)
 """How long an invitation that is over stays to be looked at; the audit log holds what was done for good."""
+OUTSIDE_S: Final = 5.0
+"""The provider of identities may take this long; somebody waits before a page."""
 
 PUSH_AGAIN_S: Final = (0.5, 2.0, 8.0)
 """Pauses before a push is tried again; a service that misses them all pulls within a minute."""
@@ -85,6 +90,7 @@ def create_app(settings: GatewaySettings | None = None) -> Door:  # noqa: C901, 
     upstreams = {name: Upstream(name, urls) for name, urls in settings.upstreams.items()}
     callers = Callers(keys)
     clients: dict[str, list[Client]] = {}
+    provider = _provider(settings)
 
     @asynccontextmanager
     async def opened(app: FastAPI) -> AsyncIterator[None]:
@@ -106,6 +112,8 @@ def create_app(settings: GatewaySettings | None = None) -> Door:  # noqa: C901, 
                 pool, door.live, keys, codes, tries, asyncio.Semaphore(sessions.AT_ONCE), settings.second_step_for
             )
             app.state.own_account = OwnAccount(pool, app.state.sessions)
+            if provider is not None:
+                app.state.provider, app.state.outside = provider, OutsideSignIn(pool, provider, app.state.sessions)
             await door.live.look()
             door.lay_out()
             receiver = _receiver(settings, pool)
@@ -130,6 +138,8 @@ def create_app(settings: GatewaySettings | None = None) -> Door:  # noqa: C901, 
                     upstream.close()
                 for client in chain.from_iterable(clients.values()):
                     await client.aclose()
+                if provider is not None:
+                    await provider.close()
 
     async def document(name: str) -> Mapping[str, Any] | None:
         for client in clients[name]:
@@ -214,6 +224,19 @@ def create_app(settings: GatewaySettings | None = None) -> Door:  # noqa: C901, 
     app.state.keys = keys
     app.state.door = door
     return door
+
+
+def _provider(settings: GatewaySettings) -> Provider | None:
+    if settings.provider_issuer is None:
+        return None
+    secret = settings.provider_client_secret
+    return Provider(
+        settings.provider_issuer,
+        settings.provider_client_id,
+        secret.get_secret_value() if secret else None,
+        settings.public_url.rstrip("/") + BACK,
+        open_client("", timeout_s=OUTSIDE_S),
+    )
 
 
 def _receiver(settings: GatewaySettings, pool: asyncpg.Pool) -> uvicorn.Server:

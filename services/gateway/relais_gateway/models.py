@@ -251,6 +251,18 @@ class SignInAttempt(Table, table=True):
     at: datetime = _instant()
 
 
+class OutsideIdentity(Table, table=True):
+    """An outside provider's own lasting name for somebody who has an account here."""
+
+    __tablename__ = "outside_identity"
+    __table_args__ = (UniqueConstraint("account_id", "issuer", name="one_name_of_an_issuer"),)
+
+    issuer: str = Field(primary_key=True)
+    subject: str = Field(primary_key=True)
+    account_id: UUID = Field(sa_column=Column(ForeignKey("account.id", ondelete="CASCADE"), nullable=False))
+    created_at: datetime = _instant()
+
+
 class SigningKey(Table, table=True):
     """A key that signs access tokens; its private half is sealed."""
 

@@ -130,7 +130,7 @@ class Sessions:
                 return None
             if now - row["seen_at"] > TOUCH_AFTER:
                 await store.touch_session(connection, hash_, now)
-        must_enrol = not row["second_step"] and has_to_have_one(self.required, row["roles"])
+        must_enrol = not row["second_step"] and has_to_have_one(self.required, row["roles"], How(row["how"]))
         # Until then it may do nothing but set one up: that holds at the API, whatever a page would let through.
         scopes = [] if must_enrol else await self._scopes(row["id"], row["organisation_id"], now)
         token = self.keys.issue(

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Annotated, ClassVar, Final
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, SecretStr, ValidationInfo, field_validator
 from pydantic_settings import SettingsConfigDict
 
 from relais_gateway.domain.second_steps import For
@@ -12,6 +12,8 @@ from relais_shared.settings import ServiceSettings
 
 MIGRATIONS: Final = Path(__file__).with_name("migrations")
 """The history of the schema."""
+LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
+"""This very machine: a provider of a trial may be asked in the clear."""
 
 
 def _addresses(given: str) -> str:
@@ -26,6 +28,14 @@ def _addresses(given: str) -> str:
 def addresses(given: str) -> list[str]:
     """Answer the addresses of a service's instances, at least one."""
     return [one.strip().rstrip("/") for one in given.split(",")]
+
+
+def _issuer(given: str) -> str:
+    parts = urlsplit(given)
+    safe = parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in LOOPBACK)
+    if not safe or not parts.hostname or parts.query or parts.fragment or "@" in parts.netloc:
+        raise ValueError("give an https address without a query, as the provider's own document has it")
+    return given
 
 
 Addresses = Annotated[str, AfterValidator(_addresses)]
@@ -54,9 +64,26 @@ class GatewaySettings(ServiceSettings):
         default=For.NOBODY,
         description="Who has to have a second step to sign in with a password: nobody, administrators or everybody.",
     )
+    provider_issuer: Annotated[str, AfterValidator(_issuer)] | None = Field(
+        default=None, description="An OpenID provider by which people sign in too, as it names itself; none: no such."
+    )
+    provider_client_id: str = Field(
+        default="", validate_default=True, description="By which the provider knows this Relais."
+    )
+    provider_client_secret: SecretStr | None = Field(
+        default=None, description="What this Relais shows the provider; none where PKCE is enough there."
+    )
+    provider_name: str = Field(default="OpenID", max_length=60, description="As people know the provider.")
     traces_kept_days: int = Field(default=7, ge=1, le=90, description="Days that spans are kept.")
 
     @property
     def upstreams(self) -> dict[str, list[str]]:
         """Where each service behind the door answers: the addresses of its instances."""
         return {"directory": addresses(self.directory_url), "referral": addresses(self.referral_url)}
+
+    @field_validator("provider_client_id")
+    @classmethod
+    def _known_there(cls, given: str, info: ValidationInfo) -> str:
+        if info.data.get("provider_issuer") and not given:
+            raise ValueError("a provider knows this Relais by one")
+        return given

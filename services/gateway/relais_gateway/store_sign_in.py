@@ -178,3 +178,25 @@ async def forget_steps(connection: Connection, before: datetime) -> None:
     """Remove the steps that nobody went on from, and the apps that were never confirmed."""
     await connection.execute("delete from sign_in_step where created_at < $1", before)
     await connection.execute("delete from totp where confirmed_at is null and created_at < $1", before)
+
+
+def facts(step: asyncpg.Record) -> dict[str, Any]:
+    """Answer what was noted with a step."""
+    found: dict[str, Any] = orjson.loads(step["facts"])
+    return found
+
+
+async def bound(connection: Connection, issuer: str, subject: str) -> UUID | None:
+    """Answer the account that an outside provider's name for somebody is bound to."""
+    found: UUID | None = await connection.fetchval(
+        "select account_id from outside_identity where issuer = $1 and subject = $2", issuer, subject
+    )
+    return found
+
+
+async def bind(connection: Connection, issuer: str, subject: str, account_id: UUID, now: datetime) -> bool:
+    """Bind a provider's name for somebody to an account; answer false where either is bound already."""
+    done: str = await connection.execute(
+        "insert into outside_identity values ($1, $2, $3, $4) on conflict do nothing", issuer, subject, account_id, now
+    )
+    return done != "INSERT 0 0"

@@ -185,7 +185,7 @@ class Door:
 
 
 @asynccontextmanager
-async def opened(access: Access) -> AsyncIterator[Door]:
+async def opened(access: Access, **more: Any) -> AsyncIterator[Door]:
     """Run the gateway on a database, with a directory that echoes and a referral app that only answers."""
     ports = free_ports(4)
     urls = {"directory_url": f"http://127.0.0.1:{ports[1]}", "referral_url": f"http://127.0.0.1:{ports[2]}"}
@@ -197,6 +197,7 @@ async def opened(access: Access) -> AsyncIterator[Door]:
         RELAIS_PUBLIC_URL=PUBLIC_URL,
         RELAIS_TELEMETRY_TOKEN=OTLP_TOKEN,
         **urls,
+        **more,
     )
     connection = await asyncpg.connect(access.dsn)
     demo = await actions.demonstrate(

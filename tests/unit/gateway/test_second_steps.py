@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from relais_gateway.codes import RECOVERY_CODES, Codes, from_app, plain
 from relais_gateway.domain.choosing import Weakness, weakness
 from relais_gateway.domain.devices import named
-from relais_gateway.domain.second_steps import For, has_to_have_one
+from relais_gateway.domain.second_steps import For, How, has_to_have_one
 
 ANA = {"email": "ana.lopes@essai.example", "name": "Ana Lopes"}
 ONE, OTHER = UUID(int=1), UUID(int=2)
@@ -65,7 +65,9 @@ def test_a_browser_is_named_as_its_owner_knows_it(agent: str, said: str) -> None
     ],
 )
 def test_who_has_to_have_a_second_step(required: For, roles: list[str], *, answer: bool) -> None:
-    assert has_to_have_one(required, roles) is answer
+    assert has_to_have_one(required, roles, How.PASSWORD) is answer
+    # A provider sees to it by itself.
+    assert not has_to_have_one(required, roles, How.PROVIDER)
 
 
 def test_what_an_app_shares_opens_for_its_account_and_this_gateway_alone() -> None:

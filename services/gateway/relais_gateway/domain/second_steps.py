@@ -16,6 +16,8 @@ class How(StrEnum):
     """A password and the code of an app."""
     RECOVERY_CODE = "recovery_code"
     """A password and a recovery code."""
+    PROVIDER = "provider"
+    """By an outside provider, who sees to the steps himself."""
 
 
 class For(StrEnum):
@@ -29,6 +31,8 @@ class For(StrEnum):
     """Everyone who signs in."""
 
 
-def has_to_have_one(required: For, roles: Iterable[str]) -> bool:
-    """Answer whether an account may do nothing before it has a second step."""
+def has_to_have_one(required: For, roles: Iterable[str], how: How) -> bool:
+    """Answer whether a session opened so may do nothing before its account has a second step."""
+    if how is How.PROVIDER:
+        return False
     return required is For.EVERYBODY or (required is For.ADMINISTRATORS and ADMINISTRATOR in set(roles))

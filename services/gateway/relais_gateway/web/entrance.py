@@ -58,12 +58,17 @@ async def favicon() -> Response:
     return RedirectResponse("/static/favicon.svg", 308)
 
 
+def _provider(request: Request) -> str:
+    settings = request.app.state.settings
+    return str(settings.provider_name) if settings.provider_issuer else ""
+
+
 @router.get("/connexion")
 async def sign_in_page(request: Request, visitor: MaybeVisitor, vers: str = "/") -> Response:
     """Ask who it is."""
     if visitor is not None:
         return go(inside(vers))
-    return show(request, "sign_in.html", vers=inside(vers), email="", refused=False)
+    return show(request, "sign_in.html", vers=inside(vers), email="", refused=False, provider=_provider(request))
 
 
 @router.post("/connexion")
@@ -73,7 +78,9 @@ async def sign_in(request: Request, form: OurForm, now: Now) -> Response:
     # A password is taken as typed: blanks may be part of it.
     found = await sessions(request).sign_in(email, str(form.get("password", "")), now, device(request))
     if found is None:
-        return show(request, "sign_in.html", INVALID, vers=onward, email=email, refused=True)
+        return show(
+            request, "sign_in.html", INVALID, vers=onward, email=email, refused=True, provider=_provider(request)
+        )
     if isinstance(found, Halfway):
         response = go("/connexion/code", vers=onward)
         keep(request, response, STEP_COOKIE, found.secret)
