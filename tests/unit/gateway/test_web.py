@@ -219,8 +219,10 @@ def test_an_address_elsewhere_leads_home(wanted: str) -> None:
 
 def test_every_file_is_named_by_its_content_and_the_first_page_is_light() -> None:
     assert asset_url("relais.css") == f"/static/relais.css?v={assets()['relais.css'].mark}"
-    weight = sum(len(each.squeezed or each.body) for name, each in assets().items() if not name.endswith("txt"))
-    assert weight < 60_000
+    first = {"relais.css", "counsellor.css", "relais.js", "icons.svg", "favicon.svg"}
+    weights = {name: len(each.squeezed or each.body) for name, each in assets().items()}
+    font = sum(weight for name, weight in weights.items() if name.endswith("woff2"))
+    assert font + sum(weights[name] for name in first) < 50_000
     for name, each in assets().items():
         if name.endswith((".css", ".js")):
             assert b"http" not in each.body, name
