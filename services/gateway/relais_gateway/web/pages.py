@@ -11,6 +11,7 @@ from relais_gateway.web import (
     passing,
     provider,
     reaching,
+    reflecting,
     searching,
     service,
     styleguide,
@@ -39,3 +40,4 @@ for each in (
     router.include_router(each.router)
 for mine in (door, page, deeds, counter, guest):
     router.include_router(mine.router)
+router.include_router(reflecting.router)
