@@ -377,7 +377,8 @@ async def tasks_of(tx: AsyncSession, asked: Asked, id_: UUID) -> list[TaskView]:
     referral, parties = await store.lock_referral(tx, id_, asked.caller, reading=True)
     if views.neutral(referral, parties):
         return []
-    tasks = [task for task in await store.tasks(tx, id_) if Party(task.party) in parties]
+    # What was still to be told of a step that was taken back is nobody's task any more.
+    tasks = [task for task in await store.tasks(tx, id_) if Party(task.party) in parties and task.dropped_at is None]
     bases = await bases_of(tx, asked, referral, tasks)
     return [task_view(task, referral, bases.get(task.id)) for task in tasks]
 
