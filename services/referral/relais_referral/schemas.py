@@ -453,6 +453,10 @@ class ReferralView(View):
     recipient: RecipientView | None = None
     counsellor: dict[str, Any] | None = Field(default=None, description="The sender's named counsellor.")
     recipient_counsellor: dict[str, Any] | None = None
+    assigned: dict[str, Any] | None = Field(
+        default=None,
+        description="Whose it is inside your own organisation: `account_id`, `team_id`; neither: the desk's.",
+    )
     via: str | None = Field(default=None, description="How the recipient receives: relais, guest or phone_only.")
     urgency: str | None = None
     due_at: datetime | None = Field(default=None, description="When an answer is usual.")

@@ -248,6 +248,22 @@ def _marks(referral: Referral, parties: frozenset[Party], now: datetime) -> dict
     return found
 
 
+def with_assigned(view: ReferralView, referral: Referral, parties: frozenset[Party]) -> ReferralView:
+    """Answer a representation with whose it is inside the reader's own organisation.
+
+    Apart from `referral_view`, which a preview asks what the other side would read: whose it is there is its own.
+    """
+    own = {
+        Party.SENDER: (referral.sender_account_id, referral.sender_team_id),
+        Party.RECIPIENT: (referral.recipient_account_id, referral.recipient_team_id),
+    }
+    found = next((ids for party, ids in own.items() if party in parties), None)
+    # Of what has ended its reader keeps id and dates alone.
+    if found is None or view.short_code is None:
+        return view
+    return view.model_copy(update={"assigned": {"account_id": found[0], "team_id": found[1]}})
+
+
 def consent_view(
     record: ConsentRecord, state: ConsentState, now: datetime, *, plain: bool = False, told: Status | None = None
 ) -> ConsentView:

@@ -287,8 +287,15 @@ async def test_a_user_opens_what_is_hers_her_teams_or_her_deputyships(world: Wor
     handover.recipient = ben
     await handover.walk("r.receive")
     assert (await desk.get(handover.place)).status_code == 404
+    # Each side reads whose it is among its own, in the list too, and nothing of the other's.
+    for client, hers in ((own, str(ana)), (ben, (await ben.get(handover.place)).json()["assigned"]["account_id"])):
+        listed = (await client.get("/v1/referrals", params={"limit": 100})).json()["items"]
+        assert next(one for one in listed if one["id"] == handover.id)["assigned"]["account_id"] == hers
+        assert hers in (await client.get(handover.place)).text
+        assert hers not in (await (ben if client is own else own).get(handover.place)).text
     assert (await ben.post(f"{handover.place}/assign", json={})).status_code == 204
-    assert (await desk.get(handover.place)).status_code == 200
+    opened = await desk.get(handover.place)
+    assert opened.json()["assigned"] == {"account_id": None, "team_id": None}
 
 
 async def test_a_sensitive_theme_stands_in_no_list(world: World) -> None:

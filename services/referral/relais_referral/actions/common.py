@@ -157,7 +157,7 @@ async def show(
     pieces = views.seen(await open_pieces(tx, referral, views.pieces_of(parts, parties), asked), parties)
     disclose(tx, referral, parties, views.categories(parts, pieces), consent, asked)
     view = views.referral_view(referral, parties, parts, pieces, consent, asked.now)
-    return Shown(view, views.version(referral, parties))
+    return Shown(views.with_assigned(view, referral, parties), views.version(referral, parties))
 
 
 async def open_pieces(tx: AsyncSession, referral: Referral, names: Iterable[str], asked: Asked) -> dict[str, Any]:

@@ -169,7 +169,8 @@ async def list_referrals(
             parties &= {query.role}
         consent = consents.get(referral.id)
         parts = views.parts_for(referral, parties, consent, now)
-        items.append(views.referral_view(referral, parties, parts, {}, consent, now, listed=True))
+        view = views.referral_view(referral, parties, parts, {}, consent, now, listed=True)
+        items.append(views.with_assigned(view, referral, parties))
     return ReferralPage(items=items, **pages.more(request, response, after))
 
 
