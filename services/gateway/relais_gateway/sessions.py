@@ -121,14 +121,20 @@ class Sessions:
         await store.audit(connection, now, f"user:{id_}", "signed_in", str(id_), {"how": how}, organisation_id=house)
         return secret
 
-    async def visitor(self, secret: str, now: datetime) -> Visitor | None:
-        """Answer whose session this is, with a token of their own; nothing where it has ended."""
+    async def visitor(self, secret: str, now: datetime, *, prolong: bool = True) -> Visitor | None:
+        """Answer whose session this is, with a token of their own; nothing where it has ended.
+
+        Args:
+            secret: The cookie's.
+            now: The instant.
+            prolong: False where a page looks by itself: an open page alone keeps no session alive.
+        """
         hash_ = fingerprint(secret)
         async with self.pool.acquire() as connection:
             row = await store.session(connection, hash_, now - IDLE, now - WHOLE_DAY)
             if row is None:
                 return None
-            if now - row["seen_at"] > TOUCH_AFTER:
+            if prolong and now - row["seen_at"] > TOUCH_AFTER:
                 await store.touch_session(connection, hash_, now)
         must_enrol = not row["second_step"] and has_to_have_one(self.required, row["roles"], How(row["how"]))
         # Until then it may do nothing but set one up: that holds at the API, whatever a page would let through.

@@ -58,6 +58,17 @@ async def test_a_session_ends_unused_and_at_the_end_of_the_day(door: Door) -> No
     assert await at.visitor(secret, when) is None
 
 
+async def test_a_page_that_looks_by_itself_prolongs_nothing(door: Door) -> None:
+    at: sessions.Sessions = door.state.sessions
+    secret = await at.sign_in(*ana(door), NOON)
+    assert secret is not None
+    late = NOON + sessions.IDLE - timedelta(minutes=2)
+    assert await at.visitor(secret, late, prolong=False) is not None
+    assert await at.visitor(secret, late + timedelta(minutes=4), prolong=False) is None
+    assert await at.visitor(secret, late) is not None
+    assert await at.visitor(secret, late + timedelta(minutes=4), prolong=False) is not None
+
+
 @pytest.mark.parametrize(
     "statement",
     ["update account set active = false", "update organisation set active = false", "delete from session"],

@@ -117,8 +117,8 @@ class Sessions(Protocol):
     async def second_step(self, halfway: str, typed: str, now: datetime, device: str = "") -> str | Refused:
         """Open the session of somebody halfway whose code fits; answer its secret, or what is wrong."""
 
-    async def visitor(self, secret: str, now: datetime) -> Visitor | None:
-        """Answer whose session this is, or nothing where it has ended."""
+    async def visitor(self, secret: str, now: datetime, *, prolong: bool = True) -> Visitor | None:
+        """Answer whose session this is, or nothing where it has ended; a page that looks by itself prolongs none."""
 
     async def sign_out(self, secret: str, now: datetime) -> None:
         """End a session."""
@@ -137,6 +137,17 @@ async def visitor_or_none(request: Request, now: Now) -> Visitor | None:
         request.state.visitor = await sessions(request).visitor(secret, now) if secret else None
     found: Visitor | None = request.state.visitor
     return found
+
+
+async def _watching(request: Request, now: Now) -> Visitor | None:
+    secret = request.cookies.get(COOKIE)
+    request.state.visitor = await sessions(request).visitor(secret, now, prolong=False) if secret else None
+    found: Visitor | None = request.state.visitor
+    return found
+
+
+Watching = Annotated[Visitor | None, Depends(_watching)]
+"""Whose page looks by itself, if anybody's: nobody is at work because a page is open, so the session ends as before."""
 
 
 async def _known(visitor: Annotated[Visitor | None, Depends(visitor_or_none)]) -> Visitor:
