@@ -110,6 +110,23 @@ class Api:
         """
         return await self._send("PATCH", path, block=block, offset=offset)
 
+    async def attach(self, path: str, content: bytes, kind: str, title: str) -> Answer:
+        """Add a document.
+
+        Args:
+            path: Where documents are added.
+            content: Its bytes.
+            kind: Its media type.
+            title: What it is called, in any letters.
+
+        Raises:
+            ApiProblem: The API said no, or did not answer.
+        """
+        # RFC 8187: letters beyond ASCII travel percent-encoded.
+        named = f"attachment; filename*=UTF-8''{segment(title)}"
+        headers = {"Content-Type": kind, "Content-Disposition": named}
+        return await self._send("POST", path, block=content, headers=headers)
+
     async def file(self, path: str) -> tuple[bytes, str]:
         """Answer the bytes and the media type of what is no JSON: a document, a paper, a calendar.
 
@@ -149,8 +166,9 @@ class Api:
         key: str | None = None,
         block: bytes | None = None,
         offset: int | None = None,
+        headers: Mapping[str, str] | None = None,
     ) -> Answer:
-        headers = {**self._shown, "Accept": "application/json"}
+        headers = {**self._shown, "Accept": "application/json", **(headers or {})}
         if version is not None:
             headers["If-Match"] = f'"{version}"'
         if key is not None:

@@ -14,7 +14,7 @@ from jinja2 import Environment, PackageLoader, Undefined
 from starlette.exceptions import HTTPException
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
-from relais_gateway.web import phrases, vocabulary
+from relais_gateway.web import phrases, telling, vocabulary
 from relais_gateway.web.api import ApiProblem
 from relais_gateway.web.assets import asset_url
 from relais_gateway.web.languages import LANGUAGES, _, language, later, ngettext, speaking, wanted
@@ -101,7 +101,7 @@ def _environment() -> Environment:
     environment.globals["asset"] = asset_url
     environment.globals["languages"] = LANGUAGES
     # What templates say of facts, and the words that they say it with, by one name.
-    environment.globals["say"] = SimpleNamespace(**(_public(phrases) | _public(vocabulary)))
+    environment.globals["say"] = SimpleNamespace(**(_public(phrases) | _public(vocabulary) | _public(telling)))
     environment.filters["distance"] = phrases.distance
     environment.filters["exact"] = phrases.exact
     environment.filters["within"] = phrases.within

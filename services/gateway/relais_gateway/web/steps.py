@@ -1,14 +1,17 @@
 """The steps of a thread: what each form becomes for the API, which one comes first, who looked."""
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime, time
 from itertools import groupby
 from typing import Any, Final, Protocol
 from uuid import UUID
 
+from starlette.datastructures import FormData
+
 from relais_gateway.web.languages import _
 from relais_gateway.web.phrases import ZONE, moment
+from relais_gateway.web.session import text, texts
 from relais_gateway.web.vocabulary import ATTENDEES, MODES, OUTCOMES, REASONS
 
 Json = dict[str, Any]
@@ -22,6 +25,21 @@ class Fields(Protocol):
 
     def all(self, name: str) -> list[str]:
         """Answer every value of a field."""
+
+
+@dataclass(frozen=True, slots=True)
+class FormFields:
+    """A form that a browser sent, as the steps read it."""
+
+    form: FormData
+
+    def one(self, name: str) -> str:
+        """Answer the text of a field."""
+        return text(self.form, name)
+
+    def all(self, name: str) -> list[str]:
+        """Answer every value of a field."""
+        return texts(self.form, name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,11 +61,16 @@ class Counsellor:
 
 @dataclass(frozen=True, slots=True)
 class Typed:
-    """A form that could not be taken: of which action, what stood in it, what is wrong by field."""
+    """A form that could not be taken: of which action, what stood in it, what is wrong by field, what was ticked."""
 
     action: str
     values: Mapping[str, Any]
     faults: Mapping[str, str]
+    several: Mapping[str, list[str]] = field(default_factory=dict)
+
+    def ticked(self, action: str, name: str, value: str, *, usual: bool = False) -> bool:
+        """Answer whether a box of an action's form was ticked."""
+        return value in self.several.get(name, ()) if self.action == action else usual
 
     def value(self, action: str, name: str, usual: str = "") -> str:
         """Answer what stood in a field of an action's form."""
@@ -68,6 +91,11 @@ class Look:
     times: int
 
 
+WAITING: Final = frozenset({"proposed", "received"})
+"""The states in which the recipient has not answered yet."""
+OFFERED: Final = 3
+"""Times for a first meeting that a form offers at most: enough to choose from beside somebody."""
+
 Made = tuple[Json, dict[str, str]]
 Step = Callable[[Fields, Counsellor], Made]
 
@@ -76,27 +104,75 @@ def _named(_form: Fields, by: Counsellor) -> Made:
     return {"counsellor": by.body()}, {}
 
 
+def _taken_over(form: Fields, by: Counsellor) -> Made:
+    """Answer the acceptance, with the times offered: a row without a day and an hour offers nothing."""
+    body, faults = _named(form, by)
+    offered: list[Json] = []
+    for row in range(1, OFFERED + 1):
+        if not (form.one(f"on_{row}") or form.one(f"at_{row}")):
+            continue
+        starts_at = _instant(form.one(f"on_{row}"), form.one(f"at_{row}"))
+        if starts_at is None:
+            faults[f"on_{row}"] = _("Écrivez le jour et l'heure, ou laissez les deux vides.")
+        else:
+            offered.append({"starts_at": starts_at, **_where(form)})
+    return body | ({"meeting_options": offered} if offered else {}), faults
+
+
+def _phoned(form: Fields, _by: Counsellor) -> Made:
+    colleague = form.one("colleague")
+    faults = {} if colleague else {"colleague": _("Écrivez qui vous a dit oui.")}
+    at = _instant(form.one("on"), form.one("at"))
+    if at is None and (form.one("on") or form.one("at")):
+        faults["on"] = _("Écrivez le jour et l'heure, ou laissez les deux vides.")
+    return {"colleague": colleague, **({"at": at} if at else {})}, faults
+
+
 def _refused(form: Fields, _by: Counsellor) -> Made:
     reason, words = form.one("reason"), form.one("words")
     faults = {} if reason in REASONS else {"reason": _("Choisissez une raison.")}
-    return {"reason": reason, **({"words": words} if words else {})}, faults
+    body: Json = {"reason": reason, **({"words": words} if words else {})}
+    if suggested := [each for each in form.all("suggested") if _is_id(each)]:
+        body["suggested_service_ids"] = suggested
+    return body, faults
 
 
 def _meeting(form: Fields, _by: Counsellor) -> Made:
     faults: dict[str, str] = {}
-    body: Json = {"mode": form.one("mode") if form.one("mode") in MODES else "visit"}
+    body: Json = _where(form)
+    starts_at = _instant(form.one("on"), form.one("at"))
     if form.one("agreed") == "later":
         body["to_be_agreed"] = True
+    elif starts_at is not None:
+        body["starts_at"] = starts_at
     else:
-        try:
-            on, at = date.fromisoformat(form.one("on")), time.fromisoformat(form.one("at"))
-            body["starts_at"] = datetime.combine(on, at, ZONE).isoformat()
-        except ValueError:
-            faults["on"] = _("Écrivez le jour et l'heure, ou choisissez « à convenir avec la personne ».")
-    if form.one("place"):
-        body["place"] = form.one("place")
+        faults["on"] = _("Écrivez le jour et l'heure, ou choisissez « à convenir avec la personne ».")
+    if form.one("how"):
+        body["agreed"] = form.one("how")
     body["attendees"] = [each for each in form.all("attendees") if each in ATTENDEES] or ["person"]
     return body, faults
+
+
+def _where(form: Fields) -> Json:
+    """Answer how one meets, and where if that was said."""
+    mode, place = form.one("mode"), form.one("place")
+    return {"mode": mode if mode in MODES else "visit", **({"place": place} if place else {})}
+
+
+def _instant(on: str, at: str) -> str | None:
+    """Answer a day and an hour of here as the API takes an instant; nothing where one of them is not there."""
+    try:
+        return datetime.combine(date.fromisoformat(on), time.fromisoformat(at), ZONE).isoformat()
+    except ValueError:
+        return None
+
+
+def _is_id(written: str) -> bool:
+    try:
+        UUID(written)
+    except ValueError:
+        return False
+    return True
 
 
 def _confirmed(form: Fields, _by: Counsellor) -> Made:
@@ -113,6 +189,14 @@ def _closed(form: Fields, _by: Counsellor) -> Made:
     return {"outcome": outcome, **({"words": words} if words else {})}, faults
 
 
+def _paused(form: Fields, _by: Counsellor) -> Made:
+    until = form.one("until")
+    try:
+        return ({"until": date.fromisoformat(until).isoformat()} if until else {}), {}
+    except ValueError:
+        return {}, {"until": _("Écrivez un jour, ou laissez vide.")}
+
+
 def _plain(_form: Fields, _by: Counsellor) -> Made:
     return {}, {}
 
@@ -123,14 +207,19 @@ def _withdrawn(_form: Fields, _by: Counsellor) -> Made:
 
 STEPS: Final[Mapping[str, Step]] = {
     "propose": _plain,
+    "agree_by_phone": _phoned,
     "receive": _named,
-    "accept": _named,
+    "accept": _taken_over,
     "decline": _refused,
     "release": _refused,
     "plan_meeting": _meeting,
     "replan": _meeting,
     "confirm_handover": _confirmed,
     "close": _closed,
+    "undo": _plain,
+    "reopen": _plain,
+    "pause": _paused,
+    "resume": _plain,
     "cancel": _plain,
     "withdraw": _withdrawn,
 }
@@ -198,7 +287,11 @@ def faults_of(pointers: Iterable[tuple[str, str]]) -> dict[str, str]:
         "/reason": ("reason", _("Choisissez une raison.")),
         "/words": ("words", _("Ce texte ne peut pas être pris tel quel. Écrivez-le plus simplement.")),
         "/starts_at": ("on", _("Ce jour ou cette heure ne conviennent pas.")),
+        "/meeting_options": ("place", _("Écrivez ce lieu sur une ligne, en quelques mots.")),
         "/place": ("place", _("Écrivez ce lieu sur une ligne, en quelques mots.")),
+        "/agreed": ("how", _("Écrivez-le sur une ligne, en quelques mots, sans numéro national.")),
+        "/colleague": ("colleague", _("Écrivez un nom, sur une ligne.")),
+        "/until": ("until", _("Écrivez un jour, ou laissez vide.")),
         "/on": ("on", _("Ce jour ne convient pas.")),
         "/outcome": ("outcome", _("Choisissez ce qui convient.")),
     }
