@@ -16,7 +16,7 @@ class InvalidProof(Refusal):
 
 
 class TooManyCalls(Refusal):
-    """A caller called more often, or more at once, than is allowed."""
+    """One address called more often than what is open to all allows."""
 
 
 class GrantImpossible(Refusal):

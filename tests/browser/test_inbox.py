@@ -1,0 +1,316 @@
+"""The thread and the inbox in a browser: every step by its name, without a script; then live, with one."""
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+import pytest
+from browser.desks import Cast, Desk, Open
+from browser.sound import grammar, violations
+from journeys.test_one_handover import consented
+from playwright.sync_api import Page, expect
+from support.stack import Stack, if_match, key
+
+CALLED, PHONE, WORDS = "Ondine-Fil", "0478 44 55 66", "une place tout près"
+PAPER = b"%PDF-1.4\n1 0 obj<<>>endobj\ntrailer<<>>\n%%EOF\n"
+
+
+@dataclass
+class Sides:
+    """Two structures, each by its software, and how one opens threads between them."""
+
+    sender: httpx.Client
+    recipient: httpx.Client
+    to: dict[str, str]
+
+    def opened(self, **more: Any) -> str:
+        """Open and propose a hand-over; answer its id."""
+        made = self.sender.post(
+            "/v1/referrals",
+            headers=key(),
+            json={
+                "recipient": self.to,
+                "counsellor": {"name": "Ana Lopes"},
+                "person": {
+                    "identity": {"called": CALLED},
+                    "contact": {"phone": PHONE},
+                    "area": {"municipality": "be:52011", "postcode": "6000"},
+                    "languages": ["fr"],
+                },
+                "needs": [{"theme": "childcare", "words": WORDS}],
+                **more,
+            },
+        )
+        assert made.status_code == 201, made.text
+        id_ = str(made.json()["id"])
+        assert consented(self.sender, id_, "identity", "contact", "needs", "documents").status_code == 201
+        self.step(self.sender, id_, "propose")
+        return id_
+
+    def step(self, by: httpx.Client, id_: str, action: str, **body: Any) -> None:
+        """Take a step as a side."""
+        place = f"/v1/referrals/{id_}"
+        answer = by.post(f"{place}/{action}", headers=if_match(by.get(place)), json=body)
+        assert answer.status_code == 200, answer.text
+
+
+@pytest.fixture(name="sides", scope="module")
+def _sides(stack: Stack, cast: Cast) -> Iterator[Sides]:
+    """Let the software of both structures act."""
+    clients = {one["organisation_id"]: one for one in stack.clients("referral:send", "referral:receive")}
+    to = {
+        "organisation_id": cast.recipient["organisation_id"],
+        "service_id": cast.service["service"]["id"],
+    }
+    with ExitStack() as held:
+        one, two = (
+            held.enter_context(stack.api(clients[each["organisation_id"]])) for each in (cast.sender, cast.recipient)
+        )
+        yield Sides(one, two, to)
+
+
+def sound(page: Page) -> None:
+    """Expect a page that a machine finds nothing wrong with, and that fits a phone."""
+    assert grammar(page.content()) == []
+    assert page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
+
+
+def told(desk: Desk, text: str) -> None:
+    """Expect what is said after a step."""
+    expect(desk.page.get_by_role("status").filter(has_text=text)).to_be_visible()
+    sound(desk.page)
+
+
+def press(desk: Desk, name: str, *, behind: str = "") -> None:
+    """Press a button by its name, behind the name of its group where it has one."""
+    if behind:
+        desk.page.locator("summary", has_text=behind).click()
+    desk.page.get_by_role("button", name=name, exact=True).click()
+
+
+def at(open_desk: Open, account: dict[str, Any], path: str, **options: Any) -> Desk:
+    """Sign in, then open a page."""
+    desk = open_desk(account, **options)
+    desk.sign_in()
+    desk.page.goto(desk.base_url + path)
+    return desk
+
+
+def test_every_step_is_taken_by_its_name_and_without_a_script(  # noqa: PLR0915 - one story, told whole
+    open_desk: Open, cast: Cast, sides: Sides
+) -> None:
+    """Times offered, one chosen, changed; messages and a paper; a rest; given back, taken up again, told."""
+    id_ = sides.opened()
+    plain = {"java_script_enabled": False, "viewport": {"width": 360, "height": 740}, "accept_downloads": True}
+    ben = at(open_desk, cast.recipient, f"/relais/{id_}", **plain)
+    ana = at(open_desk, cast.sender, f"/relais/{id_}", **plain)
+
+    press(ana, "Noter cet accord", behind="Quelqu'un a dit oui au téléphone")
+    expect(ana.page.get_by_label("Qui a dit oui")).to_have_attribute("aria-invalid", "true")
+    ana.page.get_by_label("Qui a dit oui").fill("Ben Noël")
+    press(ana, "Noter cet accord")
+    told(ana, "Votre collègue n'a plus qu'un geste")
+    press(ana, "Mettre en pause", behind="Mettre en pause")
+    told(ana, "C'est en pause")
+    press(ana, "Reprendre")
+    told(ana, "C'est repris")
+
+    # Before anybody takes over nothing that tells who she is; what was typed is kept.
+    ben.page.goto(f"{ben.base_url}/relais/{id_}")
+    expect(ben.page.get_by_text("Ben Noël a dit oui au téléphone")).to_be_visible()
+    ben.page.get_by_label("Votre message").fill(f"Je l'appelle au {PHONE} ?")
+    press(ben, "Envoyer")
+    expect(ben.page.get_by_label("Votre message")).to_have_value(f"Je l'appelle au {PHONE} ?")
+    expect(ben.page.get_by_label("Votre message")).to_have_attribute("aria-invalid", "true")
+    ben.page.get_by_label("Votre message").fill("Nous avons une place mardi.")
+    press(ben, "Envoyer")
+    told(ben, "Votre message est envoyé")
+
+    ben.page.locator("summary", has_text="Proposer déjà des moments").click()
+    ben.page.get_by_label("Jour 1").fill("2030-05-06")
+    press(ben, "Prendre le relais")
+    expect(ben.page.get_by_label("Jour 1")).to_have_attribute("aria-invalid", "true")
+    ben.page.get_by_label("Heure 1").fill("09:30")
+    ben.page.get_by_label("Jour 2").fill("2030-05-07")
+    ben.page.get_by_label("Heure 2").fill("14:00")
+    press(ben, "Prendre le relais")
+    told(ben, "Vous avez pris le relais")
+    expect(ben.page.get_by_role("link", name=PHONE)).to_be_visible()
+
+    ana.page.goto(f"{ana.base_url}/relais/{id_}")
+    expect(ana.page.get_by_text("Nous avons une place mardi.")).to_be_visible()
+    ana.page.get_by_role("button", name="Convenir de ce moment : mardi 7 mai 2030").click()
+    told(ana, "Le rendez-vous est noté des deux côtés")
+    with ana.page.expect_download() as fetched:
+        ana.page.get_by_role("link", name="Mettre dans mon agenda").click()
+    calendar = fetched.value.path().read_text()
+    assert "20300507T" in calendar
+    assert CALLED not in calendar
+    ana.page.get_by_label("Ajouter un document").set_input_files(
+        {"name": "attestation d'emploi.pdf", "mimeType": "application/pdf", "buffer": PAPER}
+    )
+    press(ana, "Ajouter")
+    told(ana, "Le document est ajouté")
+    ana.page.get_by_label("Ajouter un document").set_input_files(
+        {"name": "x.pdf", "mimeType": "application/pdf", "buffer": b"MZ not a paper"}
+    )
+    press(ana, "Ajouter")
+    expect(ana.page.get_by_label("Ajouter un document")).to_have_attribute("aria-invalid", "true")
+    sound(ana.page)
+    ana.page.goto(f"{ana.base_url}/relais/{id_}")
+    ana.page.locator("li", has_text="Le dire à la personne").get_by_role("button", name="C'est dit").first.click()
+    told(ana, "C'est noté")
+
+    ben.page.goto(f"{ben.base_url}/relais/{id_}")
+    with ben.page.expect_download() as fetched:
+        ben.page.get_by_role("link", name="attestation d'emploi.pdf").click()
+    assert fetched.value.suggested_filename == "attestation d'emploi.pdf"
+    assert fetched.value.path().read_bytes() == PAPER
+    ben.page.locator("summary", has_text="Changer le rendez-vous").click()
+    moved = ben.page.locator("details", has_text="Changer le rendez-vous")
+    moved.get_by_label("À convenir avec la personne").check()
+    moved.get_by_label("Comment cela a été convenu").fill("au téléphone, ce matin")
+    moved.get_by_role("button", name="Noter le rendez-vous").click()
+    told(ben, "Le nouveau rendez-vous est noté")
+    expect(ben.page.get_by_text("Convenu : au téléphone, ce matin")).to_be_visible()
+
+    ben.page.locator("summary", has_text="Rendre le relais").click()
+    back = ben.page.locator("details", has_text="Rendre le relais")
+    back.get_by_label("Pourquoi").select_option(label="Nos horaires ne conviennent pas")
+    back.get_by_role("button", name="Rendre le relais").click()
+    told(ben, "C'est rendu")
+    press(ben, "Reprendre ce geste")
+    told(ben, "Votre dernier pas est repris")
+    expect(ben.page.get_by_role("button", name="Confirmer la rencontre")).to_be_visible()
+
+    # At her word, a part of it and then all.
+    press(ben, "Arrêter cette partie", behind="Elle veut en arrêter une partie")
+    told(ben, "Rien n'était coché")
+    ben.page.locator("summary", has_text="Elle veut en arrêter une partie").click()
+    ben.page.get_by_role("checkbox", name="Ses documents").check()
+    press(ben, "Arrêter cette partie")
+    told(ben, "Cette partie n'est plus transmise")
+    expect(ben.page.get_by_role("link", name="attestation d'emploi.pdf")).to_have_count(0)
+    press(ben, "Arrêter le partage", behind="Elle veut arrêter")
+    told(ben, "Le partage est arrêté")
+    assert CALLED not in ben.page.content()
+    ben.page.get_by_role("button", name="Notre copie est effacée").first.click()
+    told(ben, "C'est noté")
+
+    for desk in (ana, ben):
+        assert not [one for one in desk.sent if CALLED in one or "attestation" in one]
+
+
+def test_after_a_no_another_service_is_one_press_away(open_desk: Open, cast: Cast, sides: Sides) -> None:
+    """What the recipient proposes is what the sender is shown first; her agreement is asked anew."""
+    id_ = sides.opened()
+    ben = at(open_desk, cast.recipient, f"/relais/{id_}", java_script_enabled=False)
+    ben.page.locator("summary", has_text="Ce n'est pas pour nous").click()
+    box = ben.page.get_by_role("group", name="Qui pourrait aider").get_by_role("checkbox")
+    suggested = ben.page.locator(f"label[for='{box.last.get_attribute('id')}']").inner_text().partition(",")[0]
+    box.last.check()
+    press(ben, "Dire que ce n'est pas pour nous")
+    expect(ben.page.get_by_label("Pourquoi")).to_have_attribute("aria-invalid", "true")
+    expect(box.last).to_be_checked()
+    ben.page.get_by_label("Pourquoi").select_option(label="Il n'y a pas de place")
+    press(ben, "Dire que ce n'est pas pour nous")
+    told(ben, "C'est dit")
+
+    ana = at(open_desk, cast.sender, f"/relais/{id_}", java_script_enabled=False)
+    shown = ana.page.get_by_role("listitem").filter(has_text="Proposé par l'autre structure")
+    expect(shown).to_contain_text(suggested)
+    sound(ana.page)
+    ana.page.get_by_role("button", name="Passer à ce service").first.click()
+    told(ana, "Voici un brouillon pour l'autre service")
+    assert ana.page.url.partition("?")[0].endswith("/brouillon")
+    ana.page.goto(f"{ana.base_url}/relais/{id_}")
+    expect(ana.page.get_by_role("link", name="Le relais est passé à un autre service")).to_be_visible()
+
+
+def test_the_inbox_says_for_whom_and_who_stands_in(open_desk: Open, cast: Cast, stack: Stack, sides: Sides) -> None:
+    """Given to a colleague who goes away, a thread comes to whoever stands in for her, with her name beside it."""
+    id_ = sides.opened(urgency="today")
+    team = [one for one in stack.demo["counsellors"] if one["organisation_id"] == cast.recipient["organisation_id"]]
+    ben, zoe = (at(open_desk, one, "/relais", java_script_enabled=False) for one in team[:2])
+    ben.page.goto(f"{ben.base_url}/relais/{id_}")
+    ben.page.locator("summary", has_text="Confier à quelqu'un").click()
+    ben.page.get_by_label("À qui").select_option(label=team[0]["name"])
+    press(ben, "Confier")
+    told(ben, "C'est confié")
+    ben.page.get_by_role("link", name="Pour moi").click()
+    line = ben.page.locator("li", has=ben.page.locator(f"a[href='/relais/{id_}']"))
+    expect(line).to_contain_text("À vous : répondre")
+    expect(line).to_contain_text("Aujourd'hui")
+    zoe.page.reload()
+    expect(zoe.page.locator(f"a[href='/relais/{id_}']")).to_have_count(0)
+
+    press(ben, "Noter mon absence", behind="Je serai en congé")
+    expect(ben.page.get_by_role("alert")).to_contain_text("Choisissez qui vous remplace")
+    ben.page.get_by_label("Qui vous remplace").select_option(value=None, index=1)
+    press(ben, "Noter mon absence")
+    told(ben, "Votre absence est notée")
+    try:
+        zoe.page.goto(f"{zoe.base_url}/relais?pour=me")
+        expect(zoe.page.get_by_text(f"Vous remplacez {team[0]['name']}")).to_be_visible()
+        theirs = zoe.page.locator("li", has=zoe.page.locator(f"a[href='/relais/{id_}']"))
+        expect(theirs).to_contain_text(f"pour {team[0]['name']}")
+        sound(zoe.page)
+    finally:
+        press(ben, "Je suis de retour")
+    told(ben, "Vous êtes de retour")
+    zoe.page.reload()
+    expect(zoe.page.locator(f"a[href='/relais/{id_}']")).to_have_count(0)
+
+
+def test_what_happens_comes_in_without_reloading(open_desk: Open, cast: Cast, sides: Sides) -> None:
+    """The list is asked for anew, a screen reader hears of it, and nothing of her was in what said so."""
+    ben = at(open_desk, cast.recipient, "/relais")
+    with ben.page.expect_response("**/relais/nouvelles") as heard:
+        ben.page.reload()
+    assert heard.value.headers["content-type"].startswith("text/event-stream")
+    id_ = sides.opened()
+    expect(ben.page.get_by_role("region", name="À prendre").locator(f"a[href='/relais/{id_}']")).to_be_visible()
+    expect(ben.page.locator("#annonce")).to_contain_text("La liste a changé")
+    assert CALLED not in ben.page.content()
+
+    # A thread that moves says so, and leaves to its reader when to look; one's own steps say nothing.
+    ana = at(open_desk, cast.sender, f"/relais/{id_}")
+    news = ana.page.get_by_text("Ce relais a bougé entre-temps")
+    expect(news).to_be_hidden()
+    sides.step(sides.recipient, id_, "receive", counsellor={"name": "Ben Noël"})
+    expect(news).to_be_visible()
+    ana.page.get_by_role("link", name="Voir où il en est").click()
+    expect(ana.page.get_by_role("heading", name="Quelqu'un s'en occupe")).to_be_visible()
+    expect(news).to_be_hidden()
+    assert (ana.faults, ben.faults) == ([], [])
+
+    # Signed out elsewhere, the page is told that it is no longer true, and stops asking.
+    ben.page.request.post(
+        f"{ben.base_url}/deconnexion", form={"proof": ben.page.locator("input[name=proof]").first.input_value()}
+    )
+    sides.opened()
+    ben.page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+    expect(ben.page.get_by_text("cette liste n'est plus à jour")).to_be_visible()
+
+
+def test_no_thread_breaks_a_rule_that_a_machine_can_check(open_desk: Open, cast: Cast, sides: Sides) -> None:
+    """Each state on both sides, everything unfolded, in both colour schemes."""
+    states = {"proposed": sides.opened(), "accepted": sides.opened(), "declined": sides.opened()}
+    states["handed_over"] = sides.opened()
+    counsellor = {"name": "Ben Noël"}
+    sides.step(sides.recipient, states["accepted"], "accept", counsellor=counsellor)
+    sides.recipient.post(f"/v1/referrals/{states['accepted']}/messages", json={"words": "Bonjour."})
+    sides.step(sides.recipient, states["declined"], "decline", reason="mission")
+    sides.step(sides.recipient, states["handed_over"], "accept", counsellor=counsellor)
+    for one in (sides.recipient, sides.sender):
+        sides.step(one, states["handed_over"], "confirm_handover")
+    for account in (cast.recipient, cast.sender):
+        desk = at(open_desk, account, "/relais", viewport={"width": 360, "height": 740})
+        for path in ("/relais", *(f"/relais/{id_}" for id_ in states.values())):
+            desk.page.goto(desk.base_url + path)
+            desk.page.evaluate("for (const one of document.querySelectorAll('details')) one.open = true")
+            assert violations(desk.page) == [], path
+            sound(desk.page)
+        assert desk.faults == []
