@@ -40,11 +40,13 @@ class Problem:
 INVALID_INPUT = Problem("invalid-input", 422, "Some of the input cannot be taken.")
 MALFORMED = Problem("malformed-request", 400, "The request cannot be read.")
 INTERNAL = Problem("internal", 500, "Something went wrong on our side.")
+WRONG_MEDIA_TYPE = Problem("unsupported-media-type", 415, "The body is of another type than expected.")
 TOO_LARGE = Problem("body-too-large", 413, "The body is larger than allowed.")
 
 COMMON: Final[dict[type[Refusal], Problem]] = {
     refusals.InvalidInput: INVALID_INPUT,
     refusals.MalformedRequest: MALFORMED,
+    refusals.WrongMediaType: WRONG_MEDIA_TYPE,
     refusals.Unauthenticated: Problem("unauthenticated", 401, "We do not know who asks."),
     refusals.ScopeMissing: Problem("scope-missing", 403, "This needs a scope that is not held."),
     refusals.NotFound: Problem("not-found", 404, "Not found."),
@@ -59,7 +61,7 @@ _BY_STATUS: Final = {
     404: COMMON[refusals.NotFound],
     405: Problem("method-not-allowed", 405, "This resource has no such method."),
     413: TOO_LARGE,
-    415: Problem("unsupported-media-type", 415, "The body is of another type than expected."),
+    415: WRONG_MEDIA_TYPE,
 }
 
 

@@ -42,6 +42,10 @@ class MalformedRequest(Refusal):
     """The request cannot be judged at all: broken JSON, a header that is no header."""
 
 
+class WrongMediaType(Refusal):
+    """The body is of another type than what is asked for, or does not say of which."""
+
+
 class Unauthenticated(Refusal):
     """Nobody we know: no token, or not one of ours."""
 

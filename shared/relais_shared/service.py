@@ -1,6 +1,5 @@
 """Assembly of a service: problems, telemetry, OpenAPI, health, and the server that runs it."""
 
-import asyncio
 import gc
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
@@ -9,27 +8,23 @@ from pathlib import Path
 from typing import Any, Final
 
 import uvicorn
-from fastapi import APIRouter, FastAPI, Request
+from fastapi import APIRouter, FastAPI, Request, params
 from fastapi.openapi.utils import get_openapi
 from fastapi.routing import APIRoute, RouteContext, iter_route_contexts
 from starlette.datastructures import MutableHeaders
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from relais_shared import problems, telemetry
 from relais_shared.auth import Guard, Keyring, public
 from relais_shared.db import Database
-from relais_shared.refusals import Refusal, Unavailable
+from relais_shared.protocol import INSIDE_HEAD_LIMIT, DeadlineProtocol
+from relais_shared.refusals import Refusal, Unavailable, WrongMediaType
 from relais_shared.settings import ServiceSettings, SettingsProblem
 
 BODY_LIMIT: Final = 1 << 20
 """Bytes of a body: the largest referral with every text at its longest is a tenth of this (design 10)."""
-HEAD_DEADLINE_S: Final = 5
-"""A client that has not sent its whole head by then is silent or hostile."""
-BODY_DEADLINE_S: Final = 10
-"""From the end of the head to the end of the body, at most."""
 STOP_WITHIN_S: Final = 10
 """Requests under way may take this long when the service stops."""
 
@@ -43,13 +38,30 @@ class GuardedRoute(APIRoute):
         if (called := _called_directly(self, guards)) is not None:
             return called
         handler = super().get_route_handler()
+        takes_json = self.body_field is not None and not isinstance(self.body_field.field_info, params.Form)
 
         async def judged(request: Request) -> Response:
             for guard in guards:
                 request.scope["relais.actor"] = await guard(request)
+            if takes_json:
+                _says_json(request)
             return await handler(request)
 
-        return judged if guards else handler
+        return judged if guards or takes_json else handler
+
+
+def _says_json(request: Request) -> None:
+    """See that a body says that it is JSON: a browser's form, which any page may send anywhere, never does.
+
+    Raises:
+        WrongMediaType: There is a body, and it says something else or nothing.
+    """
+    headers = request.headers
+    if "transfer-encoding" not in headers and headers.get("content-length", "0") == "0":
+        return
+    kind, _, subtype = headers.get("content-type", "").partition(";")[0].strip().lower().partition("/")
+    if kind != "application" or not (subtype == "json" or subtype.endswith("+json")):
+        raise WrongMediaType("Send JSON, and say so: Content-Type: application/json.")
 
 
 def _called_directly(
@@ -244,6 +256,8 @@ def _openapi(app: FastAPI, scopes: Mapping[str, str]) -> dict[str, Any]:
             if wanted:
                 operation["security"] = [{"oauth2": [scope]} for scope in wanted]
                 used.update(wanted)
+            if "application/json" in operation.get("requestBody", {}).get("content", {}):
+                operation["responses"].setdefault("415", problems.responses(problems.WRONG_MEDIA_TYPE)[415])
             answer = operation["responses"].get("422")
             if answer and "HTTPValidationError" in str(answer):
                 operation["responses"]["422"] = problems.responses(problems.INVALID_INPUT)[422]
@@ -291,49 +305,16 @@ PROBLEM_SCHEMA: Final = {
 }
 
 
-class DeadlineProtocol(HttpToolsProtocol):
-    """uvicorn's HTTP/1.1, which by itself never closes a silent or trickling client."""
-
-    _deadline: asyncio.TimerHandle | None = None
-
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn declares it
-        """Begin to wait for a head."""
-        super().connection_made(transport)
-        self._within(HEAD_DEADLINE_S)
-
-    def on_message_begin(self) -> None:
-        """Begin to wait for the head of the next request on this connection."""
-        super().on_message_begin()
-        self._within(HEAD_DEADLINE_S)
-
-    def on_headers_complete(self) -> None:
-        """Begin to wait for the body."""
-        super().on_headers_complete()
-        self._within(BODY_DEADLINE_S)
-
-    def on_message_complete(self) -> None:
-        """Wait no longer: the request is whole."""
-        super().on_message_complete()
-        self._within(None)
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        """Forget the deadline of a closed connection."""
-        self._within(None)
-        super().connection_lost(exc)
-
-    def _within(self, seconds: float | None) -> None:
-        if self._deadline is not None:
-            self._deadline.cancel()
-        self._deadline = self.loop.call_later(seconds, self.transport.close) if seconds else None
-
-
-def server(app: ASGIApp, *, host: str, port: int, keep_alive_s: int = 75) -> uvicorn.Server:
+def server(
+    app: ASGIApp, *, host: str, port: int, head_limit: int = INSIDE_HEAD_LIMIT, keep_alive_s: int = 75
+) -> uvicorn.Server:
     """Answer the server of an app, not yet running.
 
     Args:
         app: Any ASGI app.
         host: Address to listen on.
         port: Port to listen on.
+        head_limit: Bytes of a request's head.
         keep_alive_s: Idle seconds of a kept connection; longer than our own clients keep theirs.
     """
     return uvicorn.Server(
@@ -341,7 +322,7 @@ def server(app: ASGIApp, *, host: str, port: int, keep_alive_s: int = 75) -> uvi
             app,
             host=host,
             port=port,
-            http=DeadlineProtocol,
+            http=type("Protocol", (DeadlineProtocol,), {"head_limit": head_limit}),
             loop="uvloop",
             ws="none",
             lifespan="on",
@@ -356,13 +337,18 @@ def server(app: ASGIApp, *, host: str, port: int, keep_alive_s: int = 75) -> uvi
     )
 
 
-def serve(app: ASGIApp, settings: ServiceSettings) -> None:
+def serve(app: ASGIApp, settings: ServiceSettings, *, head_limit: int = INSIDE_HEAD_LIMIT) -> None:
     """Run a service until it is told to stop (SIGTERM or Ctrl-C).
+
+    Args:
+        app: The service.
+        settings: Say where it listens.
+        head_limit: Bytes of a request's head.
 
     Raises:
         SystemExit: It could not start; the log says why.
     """
-    running = server(app, host=settings.host, port=settings.port)
+    running = server(app, host=settings.host, port=settings.port, head_limit=head_limit)
     # What was imported and put together lives as long as the process: no collection need ever look at it again.
     gc.freeze()
     gc.enable()

@@ -157,6 +157,8 @@ def test_what_is_malformed_is_refused_whole(stack: Stack, client: dict[str, Any]
         keyless = api.post("/v1/referrals", json={})
         range_ = api.get(SEARCH, params={"radius_km": 500, "limit": 0, "near": "95,500"})
         large = api.post("/v1/referrals", headers=key(), content=b" " * (2 << 20))
+        untyped = api.post("/v1/referrals", headers=key(), content=b"{}")
+        a_form = api.post("/v1/referrals", headers=key(), data={"needs": "x"})
     assert nobody.status_code == 401
     assert (broken.status_code, broken.json()["type"]) == (400, "/problems/malformed-request")
     assert (faulty.status_code, faulty.json()["type"]) == (422, "/problems/invalid-input")
@@ -166,7 +168,9 @@ def test_what_is_malformed_is_refused_whole(stack: Stack, client: dict[str, Any]
     assert range_.status_code == 422
     assert {error["pointer"] for error in range_.json()["errors"]} >= {"?radius_km", "?limit"}
     assert large.status_code == 413
-    for answer in (broken, faulty, keyless, range_, large):
+    for answer in (untyped, a_form):
+        assert (answer.status_code, answer.json()["type"]) == (415, "/problems/unsupported-media-type")
+    for answer in (broken, faulty, keyless, range_, large, untyped, a_form):
         assert answer.headers["content-type"] == "application/problem+json"
         assert len(answer.json()["trace_id"]) == 32
 

@@ -19,6 +19,8 @@ from uuid import uuid4
 import httpx
 import pytest
 
+UNBOUND = {"PER_SECOND": "100000", "BURST": "100000", "AT_ONCE": "1000"}
+"""Many tests and benches call as one organisation from one address, as fast as they can."""
 UP_WITHIN_S = 120
 """A busy two-core machine that starts everything for the first time; normally it takes under ten."""
 
@@ -50,6 +52,8 @@ class Stack:
             ports = dict(zip(names, free_ports(len(names)), strict=True))
         environment = {name: value for name, value in os.environ.items() if not name.startswith(("RELAIS_", "OTEL_"))}
         environment |= {f"RELAIS_{name}_PORT".upper(): str(port) for name, port in ports.items()}
+        environment |= {f"RELAIS_GATEWAY_ORGANISATION_{name}": value for name, value in UNBOUND.items()}
+        environment |= {"RELAIS_GATEWAY_OWN_PER_MINUTE": "1000000"}
         environment |= {"RELAIS_HOME": str(home), "RELAIS_PUBLIC_URL": f"http://localhost:{ports['gateway']}"}
         home.mkdir(parents=True, exist_ok=True)
         with (home / "up.out").open("wb") as output:

@@ -36,7 +36,7 @@ from relais_directory.domain.words import stems
 from relais_gateway.upstream import Instance
 from relais_shared.auth import Actor, Keyring
 from relais_shared.client import open_client
-from relais_shared.service import DeadlineProtocol
+from relais_shared.protocol import DeadlineProtocol
 
 sys.path.insert(0, str(Path(__file__).parents[3] / "tests"))
 

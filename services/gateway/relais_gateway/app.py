@@ -15,10 +15,11 @@ from opentelemetry.instrumentation.utils import suppress_instrumentation
 from relais_gateway import account_store, problems, sessions, store, store_sign_in, store_tokens, token_actions
 from relais_gateway.callers import Callers
 from relais_gateway.codes import Codes
-from relais_gateway.domain.limits import Calls
 from relais_gateway.domain.scopes import MEANINGS
 from relais_gateway.forwarder import Door
+from relais_gateway.limiting import Limiting
 from relais_gateway.live import Live
+from relais_gateway.outer import Outer
 from relais_gateway.outside_sign_in import OutsideSignIn
 from relais_gateway.own_account import OwnAccount
 from relais_gateway.proofs import Proofs
@@ -40,6 +41,7 @@ from relais_gateway.routes import (
 )
 from relais_gateway.routes import keys as key_routes
 from relais_gateway.routes.clients import router as own_clients
+from relais_gateway.routes.limits import router as limit_routes
 from relais_gateway.settings import MIGRATIONS, GatewaySettings
 from relais_gateway.signing import SigningKeys
 from relais_gateway.tries import TRIES_WITHIN, Tries
@@ -114,13 +116,14 @@ def create_app(settings: GatewaySettings | None = None) -> Door:  # noqa: C901, 
             app.state.own_account = OwnAccount(pool, app.state.sessions)
             if provider is not None:
                 app.state.provider, app.state.outside = provider, OutsideSignIn(pool, provider, app.state.sessions)
-            await door.live.look()
+            await door.live.begin()
             door.lay_out()
             receiver = _receiver(settings, pool)
             tasks += [asyncio.create_task(door.keep_reading(name)) for name in upstreams]
             tasks += [asyncio.create_task(one.keep_checking()) for one in upstreams.values()]
             tasks += [
                 asyncio.create_task(door.live.keep_looking()),
+                asyncio.create_task(door.limiting.keep_sharing()),
                 asyncio.create_task(_keep_forgetting(pool, settings.traces_kept_days)),
                 asyncio.create_task(_keep_forgetting_tokens(pool)),
             ]
@@ -200,6 +203,7 @@ def create_app(settings: GatewaySettings | None = None) -> Door:  # noqa: C901, 
             metadata.router,
             key_routes.router,
             own_clients,
+            limit_routes,
             organisation.router,
             own_organisation.router,
             accounts.router,
@@ -220,7 +224,7 @@ def create_app(settings: GatewaySettings | None = None) -> Door:  # noqa: C901, 
         inside=False,
     )
     site.install(app)
-    door = Door(app, app.state.keyring, callers, upstreams, document, Calls(settings.public_per_minute))
+    door = Door(app, app.state.keyring, callers, upstreams, document, Limiting(settings), Outer(settings))
     app.state.keys = keys
     app.state.door = door
     return door

@@ -34,7 +34,7 @@ def serve() -> None:
     from relais_shared import service
 
     settings = GatewaySettings.load()
-    service.serve(create_app(settings), settings)
+    service.serve(create_app(settings), settings, head_limit=settings.head_bytes)
 
 
 @app.command()

@@ -12,18 +12,20 @@ from uuid import UUID
 from fastapi import FastAPI
 from opentelemetry import context as otel_context
 from opentelemetry import metrics, trace
-from opentelemetry.propagators.textmap import Getter
 from opentelemetry.trace import SpanKind, StatusCode
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 from starlette.types import Message, Receive, Scope, Send
 
 from relais_gateway.callers import ASKED, Callers, fits
-from relais_gateway.domain.limits import Calls
+from relais_gateway.domain import traces
+from relais_gateway.domain.limits import Entry
 from relais_gateway.domain.refusals import TooManyCalls
 from relais_gateway.domain.routing import Operation, RouteTable, operations
 from relais_gateway.exchange import Exchange, Header, UpstreamDown
+from relais_gateway.limiting import Limiting
 from relais_gateway.live import LOOK_EVERY_S, Live, State
 from relais_gateway.onward import NEVER_BACK, Answer, CallerLeft, Onward, TooLarge
+from relais_gateway.outer import Outer
 from relais_gateway.signing import Claims, unknown
 from relais_gateway.upstream import CircuitOpen, Upstream
 from relais_shared import problems
@@ -63,23 +65,15 @@ TABLE_AGAIN_S: Final = 0.2
 CLIENT_CLOSED: Final = 499
 """What traces call a caller that left before the answer (nginx's number)."""
 SERVER_FAULT: Final = 500
+HEALTH: Final = "health"
+"""Why health is open to all: whoever watches over us asks again and again, and is told without being counted."""
 LARGE: Final = problems.TOO_LARGE
-TOO_MANY: Final = Problem("too-many-requests", 429, "Too many calls from one address.")
+TOO_MANY: Final = Problem("too-many-requests", 429, "Too many calls.")
 
 _PEER: Final[ContextVar[str]] = ContextVar("peer", default="")
 """Whom one of our pages serves now: what it calls in their name, they have called."""
 
 
-class _Headers(Getter[Scope]):
-    def get(self, carrier: Scope, key: str) -> list[str] | None:
-        found = [value.decode("latin-1") for name, value in carrier["headers"] if name == key.encode()]
-        return found or None
-
-    def keys(self, carrier: Scope) -> list[str]:
-        return [name.decode("latin-1") for name, _ in carrier["headers"]]
-
-
-_HEADERS: Final = _Headers()
 _W3C: Final = TraceContextTextMapPropagator()
 
 
@@ -92,7 +86,8 @@ class Door:
         callers: Tells by their tokens who calls.
         upstreams: The services by name.
         document: Answers a service's OpenAPI document, or nothing while it does not answer.
-        calls: How often each address may call what our services open to all.
+        limiting: How often each may call.
+        outer: What stands before us.
     """
 
     def __init__(  # noqa: PLR0913 - the parts of the door, put together once
@@ -102,14 +97,16 @@ class Door:
         callers: Callers,
         upstreams: Mapping[str, Upstream],
         document: Callable[[str], Awaitable[Mapping[str, Any] | None]],
-        calls: Calls,
+        limiting: Limiting,
+        outer: Outer,
     ) -> None:
         self._app = app
         self._keyring = keyring
         self._callers = callers
         self._upstreams = upstreams
         self._document = document
-        self._calls = calls
+        self.limiting = limiting
+        self._outer = outer
         self.documents: dict[str, Mapping[str, Any]] = {}
         self._table = RouteTable(())
         self._duration = metrics.get_meter("relais").create_histogram(
@@ -166,71 +163,90 @@ class Door:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        send = self._callers.telling(scope, send)
+        scope = self._outer.seen(scope)
+        told = _Told(self._callers.telling(scope, send))
+        try:
+            await self._judged(scope, receive, told)
+        finally:
+            told.over()
+
+    async def _judged(self, scope: Scope, receive: Receive, told: "_Told") -> None:
         operation = self._table.find(scope["method"], scope["path"])
         if not isinstance(operation, Operation):
-            await self._no_operation(operation, scope, receive, send)
+            await self._no_operation(operation, scope, receive, told)
             return
         if scope["method"] != operation.method:
             # HEAD on what GET reads: it is asked as GET, and the server keeps the body back.
             scope = {**scope, "method": operation.method, ASKED: scope["method"]}
         if operation.upstream == OWN:
-            await self._own(operation, scope, receive, send)
+            await self._own(operation, scope, receive, told)
             return
-        await self._elsewhere(operation, scope, receive, send)
+        await self._elsewhere(operation, scope, receive, told)
 
-    async def _no_operation(self, methods: frozenset[str] | None, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _no_operation(
+        self, methods: frozenset[str] | None, scope: Scope, receive: Receive, told: "_Told"
+    ) -> None:
         if methods is None and not scope["path"].startswith(API):
             # The gateway's pages, and what only our services may ask; both judge for themselves.
             before = _PEER.set(_peer(scope))
             try:
-                await self._app(_unspoken(scope), receive, send)
+                await self._app(_unspoken(scope), receive, told)
             finally:
                 _PEER.reset(before)
             return
         with tracer().start_as_current_span(scope["method"], kind=SpanKind.SERVER):
             try:
-                await self._who(scope)
+                claims, state = await self._who(scope)
+                told.entry = self.limiting.known(claims, state)
                 if methods is None and len(self.documents) < len(self._upstreams):
                     raise Unavailable("A part of Relais is starting. Try again in a moment.")
                 status = Problem("method-not-allowed", 405, "This resource has no such method.")
                 if methods is None:
                     raise NotFound("There is no such operation.")
                 allow = {"Allow": ", ".join(sorted(methods))}
-                await _answer(send, problems.problem_response(status, headers=allow))
+                await _answer(told, problems.problem_response(status, headers=allow))
             except Refusal as refusal:
-                await _refuse(send, refusal)
+                await _refuse(told, refusal)
 
-    async def _own(self, operation: Operation, scope: Scope, receive: Receive, send: Send) -> None:
-        scope = _unspoken(scope)
-        if operation.public is None:
-            try:
+    async def _own(self, operation: Operation, scope: Scope, receive: Receive, told: "_Told") -> None:
+        carried: dict[str, str] = {}
+        try:
+            if operation.public is None:
                 claims, state = await self._who(scope)
-                scope["relais.actor"] = _actor(claims, state, operation, scope, self._now())
-            except Refusal as refusal:
-                with tracer().start_as_current_span(operation.name, kind=SpanKind.SERVER) as span:
-                    span.set_attribute("http.route", operation.template)
-                    await _refuse(send, refusal)
-                return
-        await self._app(scope, receive, send)
+                told.entry = self.limiting.known(claims, state)
+                carried = _carried(scope) if _outside() else {}
+                actor = _actor(claims, state, operation, scope, self._now())
+                scope = {**_unspoken(scope, carried), "relais.actor": actor}
+            else:
+                scope = _unspoken(scope)
+                if operation.public != HEALTH:
+                    told.entry = self.limiting.own(_peer(scope))
+            await self._app(scope, receive, told)
+        except Refusal as refusal:
+            if told.begun:
+                raise
+            with tracer().start_as_current_span(operation.name, _parent(carried), kind=SpanKind.SERVER) as span:
+                span.set_attribute("http.route", operation.template)
+                await _refuse(told, refusal)
 
-    async def _elsewhere(self, operation: Operation, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _elsewhere(self, operation: Operation, scope: Scope, receive: Receive, told: "_Told") -> None:
         began = time.perf_counter()
-        told = _Told(send)
         claims: Claims | None = None
         refusal: Refusal | None = None
         actor: Actor | None = None
         try:
             if operation.public is None:
                 claims, state = await self._who(scope)
+                told.entry = self.limiting.known(claims, state)
                 actor = _actor(claims, state, operation, scope, self._now())
             else:
                 # Whatever token came along is not looked at: it would open nothing more here.
-                actor = self._anybody(scope)
+                told.entry = self.limiting.anybody(_peer(scope))
+                actor = ANONYMOUS
         except Refusal as no:
             refusal = no
         # A known partner's trace goes on; anybody else's begins here, so that nobody writes into ours.
-        parent = _theirs(scope) if claims is not None and _outside() else None
+        parent = _parent(_carried(scope)) if claims is not None and _outside() else None
         with tracer().start_as_current_span(
             operation.name,
             context=parent,
@@ -272,17 +288,6 @@ class Door:
                     },
                 )
 
-    def _anybody(self, scope: Scope) -> Actor:
-        """Answer the actor of a call that is open to all.
-
-        Raises:
-            TooManyCalls: Its address called too often.
-        """
-        wait_s = self._calls.take(_peer(scope), time.monotonic())
-        if wait_s:
-            raise TooManyCalls("Wait a moment, then call again.", headers={"Retry-After": str(wait_s)})
-        return ANONYMOUS
-
     def _now(self) -> datetime:
         clock: Callable[[], datetime] = getattr(self._app.state, "clock", utc_now)
         return clock()
@@ -319,7 +324,7 @@ class Door:
             told: dict[str, str] = {}
             _W3C.inject(told)
             assertion = self._keyring.sign(upstream.name, actor)
-            ours = [(b"authorization", b"Bearer " + assertion.encode())]
+            ours = [(b"authorization", b"Bearer " + assertion.encode()), self._outer.word]
             ours += [(name.encode(), value.encode()) for name, value in told.items()]
             answer = await Onward(scope, receive, operation.body_max or BODY_LIMIT, ours).asked(upstream)
             span.set_attribute("http.response.status_code", answer.status)
@@ -330,6 +335,8 @@ class Door:
                 await send({"type": "http.response.body", "body": answer.whole})
                 return
             if operation.public is None and answer.kind.startswith(STREAM):
+                # It goes on for hours, and has a bound of its own: it is no call under way any more.
+                send.over()
                 watching = asyncio.create_task(self._watch(operation, actor, scope, answer.exchange))
             async for block in answer.exchange.body():
                 await send({"type": "http.response.body", "body": block, "more_body": True})
@@ -447,16 +454,20 @@ def _on_behalf_of(scope: Scope) -> str | None:
     return reference
 
 
-def _theirs(scope: Scope) -> otel_context.Context | None:
-    """Answer the trace that a partner began, to be recorded whatever its own flag says; nothing where there is none."""
-    told = trace.get_current_span(_W3C.extract(scope, context=otel_context.Context(), getter=_HEADERS))
-    found = told.get_span_context()
-    if not found.is_valid:
-        return None
-    sampled = trace.SpanContext(
-        found.trace_id, found.span_id, is_remote=True, trace_flags=trace.TraceFlags(trace.TraceFlags.SAMPLED)
-    )
-    return trace.set_span_in_context(trace.NonRecordingSpan(sampled), otel_context.Context())
+def _carried(scope: Scope) -> dict[str, str]:
+    """Answer the trace that a partner's call carries, as headers."""
+    parents, states = [], []
+    for name, value in scope["headers"]:
+        if name == b"traceparent":
+            parents.append(value.decode("latin-1"))
+        elif name == b"tracestate":
+            states.append(value.decode("latin-1"))
+    return traces.carried(parents, states) if parents else {}
+
+
+def _parent(carried: Mapping[str, str]) -> otel_context.Context | None:
+    """Answer the trace that goes on, as its own flag says whether it is recorded; None where one begins here."""
+    return _W3C.extract(carried, otel_context.Context()) or None if carried else None
 
 
 def _outside() -> bool:
@@ -469,24 +480,33 @@ def _peer(scope: Scope) -> str:
     return _PEER.get() or (scope["client"][0] if scope.get("client") else "")
 
 
-def _unspoken(scope: Scope) -> Scope:
-    """Answer the scope without the trace that an unknown caller would have us write into."""
+def _unspoken(scope: Scope, carried: Mapping[str, str] | None = None) -> Scope:
+    """Answer the scope without the trace that an unknown caller would have us write into, or with a partner's."""
     headers = [one for one in scope["headers"] if one[0] not in {b"traceparent", b"tracestate", b"baggage"}]
+    headers += [(name.encode(), value.encode("latin-1")) for name, value in (carried or {}).items()]
     return {**scope, "headers": headers}
 
 
 class _Told:
-    """A `send` that remembers what was told."""
+    """A `send` that remembers what was told, and tells whoever was let in what is left to it."""
 
     def __init__(self, send: Send) -> None:
         self._send = send
         self.begun = False
         self.status: int | None = None
+        self.entry: Entry | None = None
 
     async def __call__(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             self.begun, self.status = True, message["status"]
+            if self.entry is not None:
+                message = {**message, "headers": [*message["headers"], *self.entry.headers()]}
         await self._send(message)
+
+    def over(self) -> None:
+        """Count the call as under way no longer."""
+        if self.entry is not None:
+            self.entry.over()
 
 
 async def _refuse(send: Send, refusal: Refusal) -> None:

@@ -15,6 +15,7 @@ import orjson
 from opentelemetry.instrumentation.utils import suppress_instrumentation
 
 from relais_gateway import store, store_tokens
+from relais_gateway.domain.limits import Bounds, bounds
 from relais_gateway.domain.scopes import OF_ROLE, Agreement, Grant, granted
 from relais_gateway.jwts import PublicKey, key_set
 from relais_gateway.signing import ALGORITHM, SigningKeys
@@ -27,6 +28,9 @@ LOOK_EVERY_S: Final = 0.3
 
 BLIND_AFTER_S: Final = 1.0
 """Longer than this without a word from the database, nobody is let in on what we remember (design 3)."""
+
+BEGIN_WITHIN_S: Final = 20.0
+"""A gateway that starts lets nobody in yet: on a busy machine it waits for its first look."""
 
 BLIND: Final = "Who may do what cannot be looked up now. Nobody is let in on memory."
 
@@ -152,6 +156,7 @@ class State:
     snapshot: bytes = b""
     revocations: int = 0
     revoked: Mapping[str, datetime] = field(default_factory=dict)
+    limits: Mapping[UUID, Bounds] = field(default_factory=dict)
 
 
 class Live:
@@ -185,6 +190,15 @@ class Live:
             await self.look()
         return self._state
 
+    async def begin(self) -> None:
+        """Look for the first time.
+
+        Raises:
+            Unavailable: The database does not answer.
+        """
+        async with self._looking:
+            await self._look_within(BEGIN_WITHIN_S)
+
     async def look(self) -> None:
         """Look at the version, and read everything when it moved.
 
@@ -197,13 +211,16 @@ class Live:
                 return
             if self._failed > wanted:
                 raise Unavailable(BLIND)  # Another looked meanwhile: nobody waits in a row for the same no.
-            try:
-                async with asyncio.timeout(BLIND_AFTER_S):
-                    with suppress_instrumentation():
-                        await self._look()
-            except store.DOWN as fault:
-                self._failed = time.monotonic()
-                raise Unavailable(BLIND) from fault
+            await self._look_within(BLIND_AFTER_S)
+
+    async def _look_within(self, seconds: float) -> None:
+        try:
+            async with asyncio.timeout(seconds):
+                with suppress_instrumentation():
+                    await self._look()
+        except store.DOWN as fault:
+            self._failed = time.monotonic()
+            raise Unavailable(BLIND) from fault
 
     async def _look(self) -> None:
         async with self._pool.acquire() as connection:
@@ -260,6 +277,7 @@ class Live:
                 orjson.dumps([one.model_dump(mode="json") for one in told]),
                 self._state.revocations,
                 self._state.revoked,
+                bounds(found["limits"]),
             ),
         )
         if self._changed is not None and before.snapshot != self._state.snapshot:

@@ -102,6 +102,28 @@ class ClientRow(Table, table=True):
     fapi: bool = Field(description="Held to FAPI 2.0: keys alone, bound tokens, no RS256, one audience.")
 
 
+class OrganisationLimit(Table, table=True):
+    """How often an organisation may call, where it is not what the settings say."""
+
+    __tablename__ = "organisation_limit"
+
+    organisation_id: UUID = _of_organisation(primary=True)
+    per_second: int
+    burst: int
+    at_once: int
+
+
+class ClientLimit(Table, table=True):
+    """How often one system may call, where it is not as often as its organisation."""
+
+    __tablename__ = "client_limit"
+
+    client_id: str = Field(sa_column=Column(ForeignKey("client.id"), primary_key=True))
+    per_second: int
+    burst: int
+    at_once: int
+
+
 class Account(Table, table=True):
     """A counsellor or administrator who signs in."""
 

@@ -1,7 +1,8 @@
 """Settings of the gateway."""
 
+from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
-from typing import Annotated, ClassVar, Final
+from typing import Annotated, ClassVar, Final, Literal
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, SecretStr, ValidationInfo, field_validator
@@ -74,6 +75,21 @@ class GatewaySettings(ServiceSettings):
         default=None, description="What this Relais shows the provider; none where PKCE is enough there."
     )
     provider_name: str = Field(default="OpenID", max_length=60, description="As people know the provider.")
+    own_per_minute: int = Field(
+        default=600, ge=1, le=1_000_000, description="Calls a minute from one address to what the gateway opens to all."
+    )
+    organisation_per_second: int = Field(
+        default=100, ge=1, le=1_000_000, description="Calls a second of an organisation's systems in the long run."
+    )
+    organisation_burst: int = Field(default=200, ge=1, le=1_000_000, description="As many may come at once.")
+    organisation_at_once: int = Field(default=32, ge=1, le=100_000, description="Calls under way at the same time.")
+    head_bytes: int = Field(default=16 << 10, ge=4 << 10, le=32 << 10, description="Bytes of a request's head.")
+    proxies: list[IPv4Network | IPv6Network] = Field(
+        default=[], description="Networks of the proxies before the gateway, as a JSON list; who else says so lies."
+    )
+    proxy_header: Literal["forwarded", "x-forwarded-for"] = Field(
+        default="x-forwarded-for", description="The header in which they name who called."
+    )
     traces_kept_days: int = Field(default=7, ge=1, le=90, description="Days that spans are kept.")
 
     @property

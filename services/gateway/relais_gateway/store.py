@@ -18,6 +18,15 @@ DOWN: Final = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceEr
 """What a query raises while the database is away."""
 
 
+LIMITS: Final = """
+select organisation_id, null as client_id, per_second, burst, at_once from organisation_limit
+union all
+select c.organisation_id, l.client_id, l.per_second, l.burst, l.at_once
+from client_limit l join client c on c.id = l.client_id
+"""
+"""How often organisations (`client_id` none) and their systems may call, where it is said."""
+
+
 async def version(connection: Connection) -> int:
     """Answer the version of who may do what."""
     found: int = await connection.fetchval("select version from registry_version")
@@ -46,6 +55,7 @@ async def everything(connection: Connection) -> dict[str, Any]:
             "accounts": await connection.fetch("select id, organisation_id, name, roles from account where active"),
             "members": await connection.fetch("select * from team_member order by team_id"),
             "absences": await connection.fetch("select * from absence order by account_id"),
+            "limits": await connection.fetch(LIMITS),
             "keys": await connection.fetch(
                 "select * from signing_key where retired_at is null or retired_at > now() order by created_at, kid"
             ),

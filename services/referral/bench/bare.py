@@ -12,7 +12,7 @@ import asyncpg
 import uvicorn
 from walk import TABLES, Seen
 
-from relais_shared.service import DeadlineProtocol
+from relais_shared.protocol import DeadlineProtocol
 
 Value = Any
 WORKING = {"relais.worker": "on"}

@@ -46,7 +46,9 @@ async def test_what_is_open_to_all_reaches_the_service_as_nobody(door: Door, cap
         }  # fmt: skip
         assert (headers["relais-person-session"], headers["relais-guest-session"]) == ("p-secret", "g-secret")
         assert "cookie" not in headers
-        assert not {name for name in headers if "forwarded" in name or "addr" in name}
+        # Where we were reached, and nothing of who reached us.
+        assert headers["forwarded"] == 'by=_relais;for=_hidden;host="relais.example";proto=http'
+        assert not {name for name in headers if "x-forwarded" in name or "addr" in name}
     assert "-secret" not in "".join(capfd.readouterr())
     # A service's health is not for outside: the gateway's own answers.
     assert (await door.ask("GET", "/healthz")).json() != "the service's own"
@@ -61,7 +63,8 @@ async def test_one_address_calls_what_is_open_to_all_only_so_often(door: Door) -
     answers = [await door.ask("POST", "/v1/directory/open/7") for _ in range(PUBLIC_PER_MINUTE * 3 // 2)]
     statuses = [answer.status_code for answer in answers]
     assert statuses[:PUBLIC_PER_MINUTE] == [200] * PUBLIC_PER_MINUTE
-    refused = answers[-1]
+    # Time gives some back meanwhile: not each of the rest is refused.
+    refused = next(answer for answer in answers if answer.status_code != 200)
     assert (refused.status_code, refused.json()["type"]) == (429, "/problems/too-many-requests")
     assert 1 <= int(refused.headers["retry-after"]) <= 60 // PUBLIC_PER_MINUTE
     # Who shows a token is not bound by it.
@@ -84,7 +87,7 @@ async def test_what_a_page_calls_counts_for_the_browser_before_it(door: Door) ->
 
     shown = [(await from_elsewhere("GET", "/page")).json() for _ in range(PUBLIC_PER_MINUTE * 3 // 2)]
     assert shown[:PUBLIC_PER_MINUTE] == [200] * PUBLIC_PER_MINUTE
-    assert shown[-1] == 429
+    assert 429 in shown
     assert (await door.ask("GET", "/page")).json() == 200
     assert (await door.ask("POST", "/v1/directory/open/7")).status_code == 200
 
@@ -143,7 +146,10 @@ async def test_only_our_own_words_reach_the_service(door: Door) -> None:
     assert answer.status_code == 200, answer.text
     body = answer.json()
     there = {name for name, _ in body["headers"]}
-    assert not there & {"x-relais-organisation", "forwarded", "x-forwarded-for", "cookie", "baggage", "x-secret", "te"}
+    assert not there & {"x-relais-organisation", "x-forwarded-for", "cookie", "baggage", "x-secret", "te"}
+    assert [value for name, value in body["headers"] if name == "forwarded"] == [
+        'by=_relais;for=_hidden;host="relais.example";proto=http'
+    ]
     assert dict(body["headers"])["x-kept"] == "yes"
     assert (body["size"], body["query"]) == (5_000, "q=a%20b&q=%C3%A9")
     assert body["actor"]["org"] == ORGANISATION["id"]

@@ -4,7 +4,7 @@ import asyncio
 from base64 import b64encode
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Annotated, Any
 from uuid import UUID
@@ -43,6 +43,11 @@ BIG = 8 << 20
 PUBLIC_PER_MINUTE = 20
 PUBLIC_URL = "http://relais.example"
 OTLP_TOKEN = "what-our-own-services-show"
+USUAL: dict[str, Any] = {
+    "public_per_minute": PUBLIC_PER_MINUTE, "own_per_minute": 100_000,
+    "organisation_per_second": 10_000, "organisation_burst": 10_000, "organisation_at_once": 1_000,
+}  # fmt: skip
+"""Tests of other things call as often as they like."""
 
 
 class EchoSettings(ServiceSettings):
@@ -61,6 +66,7 @@ def echo(settings: EchoSettings) -> FastAPI:
         size = 0
         async for block in request.stream():
             size += len(block)
+        request.app.state.whole += 1
         headers = [[name.decode(), value.decode("latin-1")] for name, value in request.headers.raw]
         query = request.url.query
         return {"headers": headers, "size": size, "query": query, "actor": actor.claims() | {"issuer": actor.issuer}}
@@ -92,6 +98,7 @@ def echo(settings: EchoSettings) -> FastAPI:
         return "guarded"
 
     app = FastAPI(openapi_url=None)
+    app.state.whole = 0
     app.include_router(router)
     app.include_router(streams())
     app.state.keyring = Keyring.load(settings)
@@ -120,9 +127,9 @@ def _document(app: FastAPI) -> dict[str, Any]:
 
 
 @asynccontextmanager
-async def serving(app: Any, port: int) -> AsyncIterator[uvicorn.Server]:
+async def serving(app: Any, port: int, **options: Any) -> AsyncIterator[uvicorn.Server]:
     """Serve an app on a port of ours until the block ends, or until its `should_exit` is set."""
-    server = _Beside(service.server(app, host="127.0.0.1", port=port).config)
+    server = _Beside(service.server(app, host="127.0.0.1", port=port, **options).config)
     running = asyncio.create_task(server.serve())
     while not server.started:
         assert not running.done(), running
@@ -145,6 +152,8 @@ class Door:
     state: Any = field(repr=False)
     service: uvicorn.Server = field(repr=False)
     echo_port: int
+    settings: GatewaySettings = field(repr=False)
+    behind: Any = field(repr=False)
 
     async def ask(self, method: str, path: str, **options: Any) -> httpx.Response:
         """Ask as anybody."""
@@ -170,6 +179,15 @@ class Door:
         assert answer.status_code == 200, answer.text
         return {"Authorization": f"Bearer {answer.json()['access_token']}"}
 
+    def seen(self) -> int:
+        """Answer how many whole requests the echo was sent."""
+        found: int = self.behind.whole
+        return found
+
+    def under_way(self) -> int:
+        """Answer how many calls this gateway counts as under way."""
+        return sum(one.running for one in self.state.door.limiting._limits._buckets.values())  # noqa: SLF001 - nobody else asks
+
     async def change(self, statement: str, *values: Any) -> None:
         """Change the database by hand."""
         connection = await asyncpg.connect(self.dsn)
@@ -185,19 +203,22 @@ class Door:
 
 
 @asynccontextmanager
-async def opened(access: Access, **more: Any) -> AsyncIterator[Door]:
-    """Run the gateway on a database, with a directory that echoes and a referral app that only answers."""
+async def opened(access: Access, **said: Any) -> AsyncIterator[Door]:
+    """Run the gateway on a database, with a directory that echoes and a referral app that only answers.
+
+    Args:
+        access: To the database.
+        said: Settings that are not as usual here.
+    """
     ports = free_ports(4)
     urls = {"directory_url": f"http://127.0.0.1:{ports[1]}", "referral_url": f"http://127.0.0.1:{ports[2]}"}
     settings = GatewaySettings.load(
         dsn=access.dsn,
         port=ports[0],
         otlp_port=ports[3],
-        public_per_minute=PUBLIC_PER_MINUTE,
         RELAIS_PUBLIC_URL=PUBLIC_URL,
         RELAIS_TELEMETRY_TOKEN=OTLP_TOKEN,
-        **urls,
-        **more,
+        **{**urls, **USUAL, **said},
     )
     connection = await asyncpg.connect(access.dsn)
     demo = await actions.demonstrate(
@@ -206,9 +227,21 @@ async def opened(access: Access, **more: Any) -> AsyncIterator[Door]:
     await connection.close()
     app = create_app(settings)
     behind = echo(EchoSettings.load())
-    async with serving(behind, ports[1]) as served, serving(FastAPI(), ports[2]), serving(app, ports[0]):
+    head: dict[str, Any] = {"head_limit": settings.head_bytes}
+    async with serving(behind, ports[1]) as served, serving(FastAPI(), ports[2]), serving(app, ports[0], **head):
         base, otlp = f"http://127.0.0.1:{ports[0]}", f"http://127.0.0.1:{ports[3]}"
-        door = Door(base, demo, access.dsn, otlp, app.state, served, ports[1])
+        door = Door(base, demo, access.dsn, otlp, app.state, served, ports[1], settings, behind.state)
         while len(app.documents) < 2:  # noqa: ASYNC110 - what is waited for tells nobody
             await asyncio.sleep(0.02)
         yield door
+
+
+@asynccontextmanager
+async def beside(door: Door) -> AsyncIterator[Door]:
+    """Run a second gateway on the same database, before the same services."""
+    port, otlp_port = free_ports(2)
+    app = create_app(door.settings.model_copy(update={"port": port, "otlp_port": otlp_port}))
+    async with serving(app, port, head_limit=door.settings.head_bytes):
+        while len(app.documents) < 2:  # noqa: ASYNC110 - what is waited for tells nobody
+            await asyncio.sleep(0.02)
+        yield replace(door, base_url=f"http://127.0.0.1:{port}", state=app.state)

@@ -16,7 +16,7 @@ class InvalidProof(Refusal):
 
 
 class TooManyCalls(Refusal):
-    """One address called more often than what is open to all allows."""
+    """A caller called more often, or more at once, than is allowed."""
 
 
 class GrantImpossible(Refusal):

@@ -8,7 +8,9 @@ from fastapi import Request, Response
 from starlette.responses import JSONResponse
 
 from relais_gateway.domain.scopes import MEANINGS
+from relais_gateway.forwarder import HEALTH
 from relais_gateway.web.site import PageRoute, show, trouble
+from relais_shared import problems
 from relais_shared.service import Router
 
 DESCRIPTION: Final = """
@@ -17,7 +19,19 @@ warm, with the person's agreement, closed on both sides.
 
 Get a token at `/oauth2/token` (client credentials), then call what its scopes open. Errors are RFC 9457 problem
 documents; each `type` opens a page here. Unsafe calls take `Idempotency-Key`, changes take `If-Match`.
+Every answer tells by `RateLimit` and `RateLimit-Policy` how often you may still call.
 """
+
+TOO_MANY: Final = "too-many-requests"
+LIMITED: Final[Mapping[str, Any]] = {
+    "headers": {
+        "Retry-After": {"description": "Seconds to wait.", "schema": {"type": "integer"}},
+        "RateLimit-Policy": {"description": "How often one may call.", "schema": {"type": "string"}},
+        "RateLimit": {"description": "How often one may still call.", "schema": {"type": "string"}},
+    },
+    "content": {problems.MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},
+}
+"""What the door itself answers to whoever calls too often, whatever the operation."""
 
 PROBLEMS: Final[Mapping[str, tuple[int, str, str]]] = {
     "malformed-request": (400, "The request cannot be read.", "Send JSON as the reference shows it."),
@@ -98,11 +112,13 @@ PROBLEMS: Final[Mapping[str, tuple[int, str, str]]] = {
         "What is read before acceptance holds no name, phone, e-mail or national number.",
     ),
     "version-required": (428, "A change needs If-Match.", "Send the ETag that you read."),
+    "address-too-long": (414, "The address is longer than allowed.", "Ask for less in one request."),
     "too-many-requests": (
         429,
-        "Too many calls from one address.",
-        "Wait as Retry-After says. Operations that take a token have no such bound.",
+        "Too many calls.",
+        "Wait as Retry-After says. RateLimit tells in every answer what is left; violated_policies names the bound.",
     ),
+    "headers-too-large": (431, "The headers are more or larger than allowed.", "Send fewer of them, or shorter ones."),
     "internal": (500, "Something went wrong on our side.", "Give the trace_id to the technical team."),
     "unavailable": (503, "Temporarily unavailable.", "Wait as Retry-After says, then send it again."),
 }
@@ -172,7 +188,16 @@ def merged(own: Mapping[str, Any], others: Mapping[str, Mapping[str, Any]], publ
         for path, operations in found["paths"].items():
             if service == "gateway" or path not in {"/healthz", "/readyz"}:
                 whole["paths"].setdefault(path, {}).update(operations)
+                for operation in operations.values():
+                    if operation.get("x-relais-public") != HEALTH:
+                        _limit(operation)
     return whole
+
+
+def _limit(operation: dict[str, Any]) -> None:
+    said = operation["responses"].get("429", {}).get("description", "")
+    told = f"`/problems/{TOO_MANY}`: {PROBLEMS[TOO_MANY][1]}"
+    operation["responses"]["429"] = {"description": f"{said} {told}".strip(), **LIMITED}
 
 
 def _renamed(part: Any, names: Mapping[str, str]) -> Any:  # noqa: ANN401 - a JSON tree
