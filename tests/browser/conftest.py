@@ -1,11 +1,16 @@
 """A real browser on the real stack: Chromium, two counsellors, and an eye on everything that leaves it."""
 
+import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
+from pathlib import Path
+from secrets import token_hex
 from typing import Any
 
 import pytest
-from browser.desks import WAIT_MS, Cast, Desk, Open
+from browser.desks import WAIT_MS, Cast, Desk, Hire, Open
 from playwright.sync_api import Browser, BrowserContext, Request, sync_playwright
 from support.stack import Stack
 
@@ -52,6 +57,28 @@ def _open_desk(chromium: Browser, stack: Stack) -> Iterator[Open]:
     yield opened
     for context in contexts:
         context.close()
+
+
+@pytest.fixture(name="hire", scope="module")
+def _hire(stack: Stack) -> Hire:
+    """Answer a factory of accounts that no other test knows, made by the operator's own command."""
+    organisation = stack.demo["counsellors"][0]["organisation_id"]
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("RELAIS_", "OTEL_"))}
+
+    def hired() -> dict[str, Any]:
+        email = f"dina-{token_hex(4)}@essai.example"
+        done = subprocess.run(
+            [str(Path(sys.executable).with_name("relais")), "users", "add", email, "--name", "Dina Peeters",
+             "--organisation", organisation],
+            env={**environment, "RELAIS_HOME": str(stack.home), "COLUMNS": "200"},
+            capture_output=True,
+            text=True,
+            check=False,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stdout + done.stderr
+        return {"email": email, "password": done.stdout.strip().split(": ")[1]}
+
+    return hired
 
 
 @pytest.fixture(name="cast", scope="session")

@@ -37,6 +37,7 @@ class Desk:
 
 
 Open = Callable[..., Desk]
+Hire = Callable[[], dict[str, Any]]
 
 
 @dataclass(frozen=True)

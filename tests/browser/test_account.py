@@ -1,47 +1,15 @@
 """One's own account in a real browser: by keyboard, without a script, in another language, in both schemes."""
 
 import hmac
-import os
 import re
-import subprocess
-import sys
 import time
 from base64 import b32decode
-from collections.abc import Callable
 from hashlib import sha1
-from pathlib import Path
-from secrets import token_hex
-from typing import Any
 
 import pytest
-from browser.desks import Desk, Open
+from browser.desks import Desk, Hire, Open
 from browser.sound import grammar, violations
 from playwright.sync_api import expect
-from support.stack import Stack
-
-Hire = Callable[[], dict[str, Any]]
-
-
-@pytest.fixture(name="hire", scope="module")
-def _hire(stack: Stack) -> Hire:
-    """Answer a factory of accounts that no other test knows, made by the operator's own command."""
-    organisation = stack.demo["counsellors"][0]["organisation_id"]
-    environment = {name: value for name, value in os.environ.items() if not name.startswith(("RELAIS_", "OTEL_"))}
-
-    def hired() -> dict[str, Any]:
-        email = f"dina-{token_hex(4)}@essai.example"
-        done = subprocess.run(
-            [str(Path(sys.executable).with_name("relais")), "users", "add", email, "--name", "Dina Peeters",
-             "--organisation", organisation],
-            env={**environment, "RELAIS_HOME": str(stack.home), "COLUMNS": "200"},
-            capture_output=True,
-            text=True,
-            check=False,
-        )  # fmt: skip
-        assert done.returncode == 0, done.stdout + done.stderr
-        return {"email": email, "password": done.stdout.strip().split(": ")[1]}
-
-    return hired
 
 
 def code(key: str, ahead: int = 0) -> str:

@@ -22,6 +22,7 @@ from relais_gateway.live import Live
 from relais_gateway.outer import Outer
 from relais_gateway.outside_sign_in import OutsideSignIn
 from relais_gateway.own_account import OwnAccount
+from relais_gateway.own_keys import OwnKeys
 from relais_gateway.proofs import Proofs
 from relais_gateway.provider import Provider
 from relais_gateway.receiver import create_receiver
@@ -114,6 +115,7 @@ def create_app(settings: GatewaySettings | None = None) -> Door:  # noqa: C901, 
                 pool, door.live, keys, codes, tries, asyncio.Semaphore(sessions.AT_ONCE), settings.second_step_for
             )
             app.state.own_account = OwnAccount(pool, app.state.sessions)
+            app.state.own_keys = OwnKeys(pool, app.state.own_account, settings.public_url)
             if provider is not None:
                 app.state.provider, app.state.outside = provider, OutsideSignIn(pool, provider, app.state.sessions)
             await door.live.begin()

@@ -273,6 +273,18 @@ class SignInAttempt(Table, table=True):
     at: datetime = _instant()
 
 
+class Passkey(Table, table=True):
+    """The public half of a key that one of somebody's devices holds (WebAuthn)."""
+
+    id: bytes = Field(sa_column=Column(LargeBinary, primary_key=True))
+    account_id: UUID = Field(sa_column=Column(ForeignKey("account.id", ondelete="CASCADE"), index=True, nullable=False))
+    public_key: bytes = Field(sa_column=Column(LargeBinary, nullable=False), description="As COSE has it.")
+    sign_count: int = Field(sa_column=Column(BigInteger, nullable=False), description="0 where it does not count.")
+    name: str = Field(description="By which its owner knows it.")
+    created_at: datetime = _instant()
+    used_at: datetime | None = _instant(nullable=True)
+
+
 class OutsideIdentity(Table, table=True):
     """An outside provider's own lasting name for somebody who has an account here."""
 

@@ -1,6 +1,7 @@
 """What people change of their own account: the password, second steps, and which browsers are signed in."""
 
 import asyncio
+from base64 import urlsafe_b64encode
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -49,11 +50,13 @@ class Own:
         sessions: Living ones (id, device, created_at, seen_at), the last used first.
         app_since: When the app was confirmed that shows the codes; None where there is none.
         codes: Recovery codes left.
+        passkeys: By which it is entered (id as text, name, created_at, used_at), the oldest first.
     """
 
     sessions: list[dict[str, Any]]
     app_since: datetime | None
     codes: int
+    passkeys: list[dict[str, Any]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +78,9 @@ class OwnAccount:
                 connection, who.account_id, now - sessions.IDLE, now - sessions.WHOLE_DAY
             )
             factors = await store_sign_in.factors(connection, who.account_id)
-        return Own([dict(each) for each in living], factors["totp_at"], factors["codes"])
+            keys = await store_sign_in.keys_of(connection, who.account_id)
+        named = [{**dict(each), "id": urlsafe_b64encode(each["id"]).decode().rstrip("=")} for each in keys]
+        return Own([dict(each) for each in living], factors["totp_at"], factors["codes"], named)
 
     async def change_password(self, who: Who, current: str, wanted: str, now: datetime) -> None:
         """Give the account another password; every other session ends.
@@ -97,19 +102,19 @@ class OwnAccount:
             raise Weak(why)
         async with self.at.hashing:
             hash_ = await asyncio.to_thread(passwords.CHOSEN.hash, wanted)
-        async with self._change(who, "password_changed", now) as connection:
+        async with self.change(who, "password_changed", now) as connection:
             await store.forgive_attempt(connection, number)
             await store_sign_in.write_password(connection, who.account_id, hash_)
             await store_sign_in.end_other_sessions(connection, who.account_id, who.session_id)
 
     async def end_session(self, who: Who, session_id: UUID, now: datetime) -> None:
         """End one session of the account; does nothing where it is none of its own."""
-        async with self._change(who, "session_ended", now) as connection:
+        async with self.change(who, "session_ended", now) as connection:
             await store_sign_in.end_session(connection, who.account_id, session_id)
 
     async def end_other_sessions(self, who: Who, now: datetime) -> None:
         """End every session of the account but this one."""
-        async with self._change(who, "sessions_ended", now) as connection:
+        async with self.change(who, "sessions_ended", now) as connection:
             await store_sign_in.end_other_sessions(connection, who.account_id, who.session_id)
 
     async def begin_app(self, who: Who, now: datetime) -> None:
@@ -145,17 +150,23 @@ class OwnAccount:
         period = self.at.codes.period(who.account_id, sealed, typed, now)
         if period is None:
             return None
-        async with self._change(who, "app_set_up", now) as connection:
+        async with self.change(who, "app_set_up", now) as connection:
             if not await store_sign_in.confirm_totp(connection, who.account_id, sealed, period, now):
                 raise NotFound("Another app was set up meanwhile.")
             await store_sign_in.end_other_sessions(connection, who.account_id, who.session_id)
-            return await self._new_codes(connection, who)
+            return await self.new_codes(connection, who)
 
     async def remove_app(self, who: Who, now: datetime) -> None:
-        """Remove the app, and the recovery codes, which open nothing without it; does nothing where there is none."""
-        async with self._change(who, "app_removed", now) as connection:
-            if await store_sign_in.remove_totp(connection, who.account_id):
-                await store_sign_in.write_recovery_codes(connection, who.account_id, ())
+        """Remove the app; does nothing where there is none."""
+        async with self.change(who, "app_removed", now) as connection:
+            await store_sign_in.remove_totp(connection, who.account_id)
+            await self.tidy(connection, who)
+
+    @staticmethod
+    async def tidy(connection: Connection, who: Who) -> None:
+        """Remove the recovery codes where no second step is left that they would stand in for."""
+        if not (await store_sign_in.factors(connection, who.account_id))["second_step"]:
+            await store_sign_in.write_recovery_codes(connection, who.account_id, ())
 
     async def renew_codes(self, who: Who, now: datetime) -> list[str]:
         """Draw new recovery codes in place of all others; they are shown this once.
@@ -163,19 +174,21 @@ class OwnAccount:
         Raises:
             NotFound: There is no second step that they would stand in for.
         """
-        async with self._change(who, "recovery_codes_renewed", now) as connection:
-            if (await store_sign_in.factors(connection, who.account_id))["totp_at"] is None:
+        async with self.change(who, "recovery_codes_renewed", now) as connection:
+            if not (await store_sign_in.factors(connection, who.account_id))["second_step"]:
                 raise NotFound("There is no second step.")
-            return await self._new_codes(connection, who)
+            return await self.new_codes(connection, who)
 
-    async def _new_codes(self, connection: Connection, who: Who) -> list[str]:
+    async def new_codes(self, connection: Connection, who: Who) -> list[str]:
+        """Draw recovery codes in place of all others."""
         drawn = self.at.codes.recovery()
         hashes = [self.at.codes.hash(who.account_id, each) for each in drawn]
         await store_sign_in.write_recovery_codes(connection, who.account_id, hashes)
         return drawn
 
     @asynccontextmanager
-    async def _change(self, who: Who, action: str, now: datetime) -> AsyncIterator[Connection]:
+    async def change(self, who: Who, action: str, now: datetime) -> AsyncIterator[Connection]:
+        """Open a transaction in which an account changes, and write that down at its end."""
         async with self.pool.acquire() as connection, connection.transaction():
             yield connection
             id_, house = who.account_id, who.organisation_id

@@ -73,7 +73,7 @@ class Sessions:
             return None
         async with self.pool.acquire() as connection, connection.transaction():
             await store.forgive_attempt(connection, number)
-            if (await store_sign_in.factors(connection, account["id"]))["totp_at"] is None:
+            if not (await store_sign_in.factors(connection, account["id"]))["second_step"]:
                 return await self.open(connection, account, How.PASSWORD, device, now)
             halfway = Halfway(token_urlsafe(32))
             await store_sign_in.open_step(connection, fingerprint(halfway.secret), account["id"], CODE, {}, now)

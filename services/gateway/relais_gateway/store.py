@@ -112,7 +112,8 @@ async def session(connection: Connection, hash_: bytes, seen_after: datetime, op
     return await connection.fetchrow(
         """
         select a.*, o.name as organisation_name, s.seen_at, s.created_at, s.id as session_id, s.how,
-            exists (select from totp t where t.account_id = a.id and t.confirmed_at is not null) as second_step
+            exists (select from totp t where t.account_id = a.id and t.confirmed_at is not null)
+                or exists (select from passkey k where k.account_id = a.id) as second_step
         from session s join account a on a.id = s.account_id join organisation o on o.id = a.organisation_id
         where s.secret_hash = $1 and s.seen_at > $2 and s.created_at > $3 and a.active and o.active
         """,

@@ -8,6 +8,7 @@ from uuid import UUID
 import asyncpg
 import orjson
 
+from relais_gateway.domain.keys import Made
 from relais_gateway.store import Connection
 
 
@@ -54,11 +55,13 @@ async def end_other_sessions(connection: Connection, account_id: UUID, kept: UUI
 
 
 async def factors(connection: Connection, account_id: UUID) -> asyncpg.Record:
-    """Answer since when an account has an app (`totp_at`, nothing where it has none), and its `codes` left."""
+    """Answer since when an account has an app (`totp_at`), how many recovery `codes`, and whether a `second_step`."""
     found = await connection.fetchrow(
         """
         select (select confirmed_at from totp where account_id = $1) as totp_at,
-            (select count(*) from recovery_code where account_id = $1) as codes
+            (select count(*) from recovery_code where account_id = $1) as codes,
+            exists (select from totp where account_id = $1 and confirmed_at is not null)
+                or exists (select from passkey where account_id = $1) as second_step
         """,
         account_id,
     )
@@ -139,6 +142,7 @@ async def use_recovery_code(connection: Connection, account_id: UUID, hash_: byt
 async def reset(connection: Connection, account_id: UUID) -> None:
     """Take away every second step of an account, and end its sessions."""
     await remove_totp(connection, account_id)
+    await connection.execute("delete from passkey where account_id = $1", account_id)
     await write_recovery_codes(connection, account_id, ())
     await connection.execute("delete from sign_in_step where account_id = $1", account_id)
     await end_other_sessions(connection, account_id, None)
@@ -200,3 +204,52 @@ async def bind(connection: Connection, issuer: str, subject: str, account_id: UU
         "insert into outside_identity values ($1, $2, $3, $4) on conflict do nothing", issuer, subject, account_id, now
     )
     return done != "INSERT 0 0"
+
+
+async def keys_of(connection: Connection, account_id: UUID) -> Sequence[asyncpg.Record]:
+    """Answer the passkeys of an account (id, name, created_at, used_at), the oldest first."""
+    return await connection.fetch(
+        "select id, name, created_at, used_at from passkey where account_id = $1 order by created_at, id", account_id
+    )
+
+
+async def key(connection: Connection, id_: bytes) -> asyncpg.Record | None:
+    """Answer a passkey by its id."""
+    return await connection.fetchrow("select * from passkey where id = $1", id_)
+
+
+async def add_key(connection: Connection, account_id: UUID, made: Made, name: str, now: datetime) -> bool:
+    """Keep a new passkey; answer false where its id is known."""
+    done: str = await connection.execute(
+        """
+        insert into passkey (id, account_id, public_key, sign_count, name, created_at)
+        values ($1, $2, $3, $4, $5, $6) on conflict do nothing
+        """,
+        made.id,
+        account_id,
+        made.public,
+        made.count,
+        name,
+        now,
+    )
+    return done != "INSERT 0 0"
+
+
+async def use_key(connection: Connection, id_: bytes, count: int, now: datetime) -> bool:
+    """Note that a passkey was used; answer false where its count ran no further, which a copied key's does not."""
+    done: str = await connection.execute(
+        """
+        update passkey set sign_count = $2, used_at = $3
+        where id = $1 and (sign_count < $2 or (sign_count = 0 and $2 = 0))
+        """,
+        id_,
+        count,
+        now,
+    )
+    return done != "UPDATE 0"
+
+
+async def remove_key(connection: Connection, account_id: UUID, id_: bytes) -> bool:
+    """Remove a passkey of an account; answer whether there was one."""
+    done: str = await connection.execute("delete from passkey where account_id = $1 and id = $2", account_id, id_)
+    return done != "DELETE 0"

@@ -16,6 +16,8 @@ class How(StrEnum):
     """A password and the code of an app."""
     RECOVERY_CODE = "recovery_code"
     """A password and a recovery code."""
+    PASSKEY = "passkey"
+    """A passkey, whose device asked its owner."""
     PROVIDER = "provider"
     """By an outside provider, who sees to the steps himself."""
 

@@ -4,7 +4,6 @@ from io import BytesIO
 from typing import Annotated, Final
 from uuid import UUID
 
-import segno
 from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
@@ -28,6 +27,8 @@ TOLD: Final = {
     "mot_de_passe": later("Votre mot de passe est changé. Les autres appareils sont déconnectés."),
     "fermee": later("Cet appareil est déconnecté."),
     "fermees": later("Les autres appareils sont déconnectés."),
+    "cle": later("Votre clé d'accès est prête. Les autres appareils sont déconnectés."),
+    "cle_retiree": later("La clé d'accès est retirée ici. Effacez-la aussi sur l'appareil qui la garde."),
     "retiree": later("L'application est retirée."),
 }
 """What is said after something was done."""
@@ -154,6 +155,9 @@ async def _app(request: Request, who: JustIn, status: int = 200) -> Response:
 
 
 def _drawing(address: str) -> str:
+    # Few set up an app, and everybody waits for a start: the library takes as long as all of this module.
+    import segno  # noqa: PLC0415 - see above
+
     out = BytesIO()
     # On white in both schemes, and without a class or style: no inline style passes the pages' policy.
     segno.make(address, error="m", micro=False).save(

@@ -58,7 +58,8 @@ async def favicon() -> Response:
     return RedirectResponse("/static/favicon.svg", 308)
 
 
-def _provider(request: Request) -> str:
+def provider_name(request: Request) -> str:
+    """Answer how people know the outside provider; empty where there is none."""
     settings = request.app.state.settings
     return str(settings.provider_name) if settings.provider_issuer else ""
 
@@ -68,7 +69,7 @@ async def sign_in_page(request: Request, visitor: MaybeVisitor, vers: str = "/")
     """Ask who it is."""
     if visitor is not None:
         return go(inside(vers))
-    return show(request, "sign_in.html", vers=inside(vers), email="", refused=False, provider=_provider(request))
+    return show(request, "sign_in.html", vers=inside(vers), email="", refused=False, provider=provider_name(request))
 
 
 @router.post("/connexion")
@@ -79,7 +80,7 @@ async def sign_in(request: Request, form: OurForm, now: Now) -> Response:
     found = await sessions(request).sign_in(email, str(form.get("password", "")), now, device(request))
     if found is None:
         return show(
-            request, "sign_in.html", INVALID, vers=onward, email=email, refused=True, provider=_provider(request)
+            request, "sign_in.html", INVALID, vers=onward, email=email, refused=True, provider=provider_name(request)
         )
     if isinstance(found, Halfway):
         response = go("/connexion/code", vers=onward)

@@ -9,6 +9,7 @@ from relais_gateway.web import (
     exchanges,
     inbox,
     invited,
+    keys,
     live,
     passing,
     provider,
@@ -24,7 +25,7 @@ from relais_gateway.web.person import counter, deeds, door, guest, page
 
 router = APIRouter(include_in_schema=False)
 # The order matters where a name could be read as an id or a step: `/relais/nouveau` before `/relais/{referral_id}`.
-for each in (entrance, account, invited, provider, danger, styleguide, searching, service, passing, reaching):
+for each in (entrance, account, invited, keys, provider, danger, styleguide, searching, service, passing, reaching):
     router.include_router(each.router)
 for ours in (live, inbox, exchanges, threads, console):
     router.include_router(ours.router)
