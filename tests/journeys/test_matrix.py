@@ -3,21 +3,38 @@
 The document that integrators read says who may; this holds the door to it, operation by operation.
 """
 
+import asyncio
+import time
+from base64 import urlsafe_b64decode
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
-from uuid import uuid4
+from uuid import UUID, uuid4
 
+import asyncpg
 import httpx
+import jsonschema_rs
 import pytest
-from journeys.test_refused import forgeries
+from journeys.test_refused import decoded, forgeries
 from support.stack import Stack, key
 
 from relais_gateway.domain.routing import METHODS
 from relais_gateway.domain.scopes import MEANINGS
+from relais_gateway.signing import SigningKeys
 
 SCOPES: Final = ("directory:read", "referral:send", "referral:receive")
 """What the demonstration's structures hold; a token of one of them opens nothing that asks for another."""
+
+SHOWN: Final = (
+    "",
+    *(f"/{{referral_id}}/{step}" for step in ("receive", "accept", "decline", "plan_meeting", "close")),
+    *(f"/{{referral_id}}/{step}" for step in ("consents", "consents/request", "messages", "redirect", "withdraw")),
+)
+"""The steps that a hand-over is made of, under `/v1/referrals`: whoever connects a system reads these first."""
+
+WITHIN_S: Final = 5
+"""Far more than the second within which a revoked token stops working: this machine may be busy."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +116,73 @@ def test_no_forged_token_gets_in_anywhere(
     for row in guarded:
         for token in told.values():
             refused(ask(door, row, token), 401, "unauthenticated", row)
+
+
+def test_no_token_that_has_ended_gets_in_anywhere(
+    stack: Stack, door: httpx.Client, guarded: list[Row], client: dict[str, Any]
+) -> None:
+    """Tokens that the gateway's own key signed: of yesterday, and for another audience."""
+    tokens = asyncio.run(signed_by_its_key(stack, decoded(stack.token(client).split(".")[1])))
+    for row in guarded:
+        for token in tokens:
+            refused(ask(door, row, token), 401, "unauthenticated", row)
+
+
+def test_no_revoked_token_gets_in_anywhere(
+    stack: Stack, door: httpx.Client, guarded: list[Row], client: dict[str, Any]
+) -> None:
+    token = stack.token(client)
+    mine = next(row for row in guarded if row.template == "/v1/directory/places")
+    assert ask(door, mine, token).status_code != 401
+    credentials = (client["client_id"], client["client_secret"])
+    door.post("/oauth2/revoke", data={"token": token}, auth=credentials).raise_for_status()
+    until = time.monotonic() + WITHIN_S
+    while ask(door, mine, token).status_code != 401:
+        assert time.monotonic() < until, "a revoked token went on working"
+    for row in guarded:
+        refused(ask(door, row, token), 401, "unauthenticated", row)
+
+
+async def signed_by_its_key(stack: Stack, claims: dict[str, Any]) -> list[str]:
+    """Answer a token like a good one, but ended, and one for another audience, signed with the gateway's key."""
+    read = {name: (stack.home / "secrets" / f"relais_gateway_{name}").read_text().strip() for name in ("dsn", "secret")}
+    connection = await asyncpg.connect(read["dsn"].replace("+asyncpg", ""))
+    rows = await connection.fetch("select * from signing_key order by created_at, kid")
+    await connection.close()
+    now = datetime.now(UTC)
+    made = []
+    for issuer, at in ((claims["iss"], now - timedelta(days=1)), ("https://another.example", now)):
+        keys = SigningKeys(urlsafe_b64decode(read["secret"] + "="), issuer)
+        keys.take(rows)
+        made.append(
+            keys.issue(
+                subject=claims["sub"],
+                client_id=claims["client_id"],
+                organisation_id=UUID(claims["org"]),
+                scopes=claims["scope"].split(),
+                now=at,
+                life_s=600,
+                credential=claims.get("credential"),
+            )
+        )
+    return made
+
+
+def test_what_is_shown_to_integrators_is_taken(door: httpx.Client) -> None:
+    """Every example of the document holds by the schema that it stands in."""
+    document = door.get("/openapi.json").json()
+    components, shown = document["components"], set()
+    for name, schema in components["schemas"].items():
+        examples = [*schema.get("examples", ()), *([schema["example"]] if "example" in schema else ())]
+        whole = jsonschema_rs.validator_for(
+            {"$ref": f"#/components/schemas/{name}", "components": components}, validate_formats=True
+        )
+        for example in examples:
+            assert [fault.message for fault in whole.iter_errors(example)] == [], name
+            shown.add(f"#/components/schemas/{name}")
+    for step in SHOWN:
+        body = document["paths"][f"/v1/referrals{step}"]["post"]["requestBody"]["content"]["application/json"]
+        assert body["schema"].get("$ref") in shown, step
 
 
 def test_a_token_without_the_scope_gets_in_nowhere(

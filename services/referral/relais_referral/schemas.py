@@ -26,6 +26,11 @@ class Input(BaseModel):
     model_config = ConfigDict(extra="forbid", str_strip_whitespace=True)
 
 
+def shown(**example: Any) -> ConfigDict:  # noqa: ANN401 - JSON
+    """Answer the configuration of a model that shows integrators what is sent; a test holds each to its own schema."""
+    return ConfigDict(json_schema_extra={"examples": [example]})
+
+
 def _one_line(value: object) -> object:
     if isinstance(value, str) and any(ord(sign) < ord(" ") for sign in value):
         raise ValueError("Write it on one line, without control characters.")
@@ -209,6 +214,13 @@ class Draft(Input):
 class Redirection(Input):
     """Opening a new draft toward another service, after the first said no."""
 
+    model_config = shown(
+        recipient={
+            "organisation_id": "5b0c7a4e-0000-4000-8000-000000000003",
+            "service_id": "5b0c7a4e-0000-4000-8000-000000000004",
+        }
+    )
+
     recipient: To
     counsellor: Counsellor | None = None
 
@@ -237,6 +249,8 @@ class Propose(Input):
 class PhoneAgreement(Input):
     """What was agreed by telephone: the colleague accepts it in one tap."""
 
+    model_config = shown(colleague="Ben Maes")
+
     colleague: Line = Field(description="Who said yes on the telephone.")
     at: AwareDatetime | None = None
 
@@ -244,11 +258,15 @@ class PhoneAgreement(Input):
 class Pause(Input):
     """Letting it rest; nobody is reminded meanwhile."""
 
+    model_config = shown(until="2030-01-15")
+
     until: date | None = None
 
 
 class Taken(Input):
     """Taking in hand: a named counsellor of the recipient."""
+
+    model_config = shown(counsellor={"name": "Ben Maes", "email": "ben@accueil.example"})
 
     counsellor: Counsellor
 
@@ -263,6 +281,11 @@ class MeetingOption(Input):
 
 class Acceptance(Taken):
     """Taking over: a named counsellor, and perhaps times for a first meeting."""
+
+    model_config = shown(
+        counsellor={"name": "Ben Maes", "email": "ben@accueil.example"},
+        meeting_options=[{"starts_at": "2030-01-08T10:00:00+01:00", "mode": "visit", "place": "Rue de l'Accueil 3"}],
+    )
 
     meeting_options: list[MeetingOption] = Field(default=[], max_length=10)
 
@@ -284,6 +307,8 @@ class DeclineReason(StrEnum):
 class Decline(Input):
     """Declining or giving back."""
 
+    model_config = shown(reason="no_place", words="Une place se libère en mars.")
+
     reason: DeclineReason
     words: Text | None = None
     suggested_service_ids: list[UUID] = Field(default=[], max_length=10)
@@ -298,6 +323,13 @@ class Attendee(Input):
 
 class Appointment(Input):
     """How and when people meet."""
+
+    model_config = shown(
+        starts_at="2030-01-08T10:00:00+01:00",
+        mode="visit",
+        place="Rue de l'Accueil 3",
+        agreed="par téléphone, avec elle",
+    )
 
     starts_at: AwareDatetime | None = None
     to_be_agreed: bool = Field(default=False, description="The time is still to be agreed with her.")
@@ -323,6 +355,8 @@ class Meeting(Appointment):
 class Confirmation(Input):
     """Saying that she was met."""
 
+    model_config = shown(on="2030-01-08", mode="visit")
+
     on: date | None = Field(default=None, description="Day of the first contact; today where absent.")
     mode: Literal["visit", "call", "video"] = "visit"
 
@@ -330,12 +364,16 @@ class Confirmation(Input):
 class Closing(Input):
     """Ending the work; no outcome judges anyone."""
 
+    model_config = shown(outcome="completed", words="Sa fille va à la crèche trois jours par semaine.")
+
     outcome: Literal["under_way", "completed", "not_pursued", "redirected"]
     words: Text | None = Field(default=None, description="What changed, in her words if she wishes.")
 
 
 class Withdrawal(Input):
     """Stopping at her word, all or a part; nobody is asked why."""
+
+    model_config = shown(method="in_person", data_categories=["documents"])
 
     method: Literal["counsellor", "private_link", "phone", "in_person"] = "counsellor"
     purposes: list[Purpose] = Field(default=[], description="Only these; all where neither these nor categories.")
@@ -363,6 +401,16 @@ class ConsentTerms(Input):
 class ConsentInput(ConsentTerms):
     """What she agreed to, as her counsellor records it."""
 
+    model_config = shown(
+        purposes=["referral", "feedback"],
+        data_categories=["identity", "contact", "needs"],
+        method="in_person_oral",
+        language="fr",
+        notice_version="2026-1",
+        collected_by="Ana Lopes",
+        given_at="2030-01-07T09:30:00+01:00",
+    )
+
     method: Literal["in_person_oral", "in_person_written", "phone"]
     expressed_by: Literal["spoken", "spoken_before_second_professional", "her_tap", "picture_code", "signature"] = (
         "spoken"
@@ -375,9 +423,19 @@ class ConsentInput(ConsentTerms):
 class ConsentRequest(ConsentTerms):
     """What she will be asked by her own link."""
 
+    model_config = shown(
+        purposes=["referral"],
+        data_categories=["needs"],
+        language="nl",
+        notice_version="2026-1",
+        collected_by="Ana Lopes",
+    )
+
 
 class ConsentAnswer(Input):
     """Her own answer; she may agree to less than was asked."""
+
+    model_config = shown(agreed=True, purposes=["referral"], data_categories=["needs"])
 
     agreed: bool
     purposes: list[Purpose] | None = None
@@ -408,6 +466,8 @@ class Assignment(Input):
 
 class NewMessage(Input):
     """A message to the other side."""
+
+    model_config = shown(words="Elle vient avec sa sœur, qui traduit.")
 
     words: Text
 

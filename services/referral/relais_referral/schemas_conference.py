@@ -18,11 +18,23 @@ from relais_referral.schemas import (
     OrganisationView,
     Text,
     View,
+    shown,
 )
 
 
 class ConferenceConsent(ConsentInput):
     """What she agreed to for one structure in a case conference."""
+
+    model_config = shown(
+        organisation_id="5b0c7a4e-0000-4000-8000-000000000001",
+        purposes=["referral"],
+        data_categories=["identity", "needs"],
+        method="in_person_oral",
+        language="fr",
+        notice_version="2026-1",
+        collected_by="Ana Lopes",
+        given_at="2030-01-07T09:30:00+01:00",
+    )
 
     organisation_id: UUID = Field(description="Who will take part; your own structure needs an agreement too.")
     purposes: list[Purpose] = Field(default=[Purpose.CASE_CONFERENCE], description="`case_conference` alone.")
@@ -34,6 +46,15 @@ class ConferenceConsent(ConsentInput):
 
 class ConferenceRequest(ConsentRequest):
     """What she will be asked by her own link, for one structure in a case conference."""
+
+    model_config = shown(
+        organisation_id="5b0c7a4e-0000-4000-8000-000000000001",
+        purposes=["referral"],
+        data_categories=["needs"],
+        language="fr",
+        notice_version="2026-1",
+        collected_by="Ana Lopes",
+    )
 
     organisation_id: UUID = Field(description="Who will take part; your own structure needs an agreement too.")
     purposes: list[Purpose] = Field(default=[Purpose.CASE_CONFERENCE], description="`case_conference` alone.")

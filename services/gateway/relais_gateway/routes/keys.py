@@ -130,6 +130,8 @@ class AuthenticationWanted(BaseModel):
 class AuthenticationView(AuthenticationWanted):
     """How a client proves itself, and what its tokens are."""
 
+    model_config = ConfigDict(json_schema_extra={})  # What is sent is no example of what is answered.
+
     client_id: str
 
 

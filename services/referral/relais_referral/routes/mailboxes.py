@@ -5,7 +5,7 @@ from typing import Annotated, Any, Final
 
 from fastapi import Query, Request, Response
 from fastapi.responses import HTMLResponse
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
 
 from relais_referral import store, store_mail
 from relais_referral.actions import mailing
@@ -25,6 +25,12 @@ door = Router(prefix="/v1/mailboxes", tags=["e-mail"])
 _OWN: Final[Any] = problems.responses(Unauthenticated, ScopeMissing, NotFound, InvalidInput, Unavailable)
 
 
+ClockTime = Annotated[
+    time, WithJsonSchema({"type": "string", "pattern": "^([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9])?$"})
+]
+"""A time as the clocks of a place show it; JSON Schema's own `time` asks for an offset."""
+
+
 class MailChoice(BaseModel):
     """How somebody is told by e-mail of her hand-overs: a link and no personal data, never a theme or a service."""
 
@@ -34,8 +40,10 @@ class MailChoice(BaseModel):
     )
 
     mode: Mode = Field(default=Mode.AT_ONCE, description="As it happens, once a day at 8, or never.")
-    quiet_from: time = Field(default=time(19), description="From then on nothing comes, on the clocks of the place.")
-    quiet_until: time = Field(default=time(7), description="What waited comes then, in one message.")
+    quiet_from: ClockTime = Field(
+        default=time(19), description="From then on nothing comes, by the place's clocks."
+    )
+    quiet_until: ClockTime = Field(default=time(7), description="What waited comes then, in one message.")
 
 
 class MailChoiceView(MailChoice):
