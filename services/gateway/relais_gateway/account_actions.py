@@ -7,7 +7,7 @@ from secrets import token_urlsafe
 from typing import Any, Final
 from uuid import UUID, uuid4
 
-from relais_gateway import account_store, store
+from relais_gateway import account_store, store, store_organisations
 from relais_gateway.actions import By
 from relais_gateway.administration import keeping_administrators
 from relais_gateway.domain.choosing import LONGEST, SHORTEST, Weakness, weakness
@@ -53,8 +53,12 @@ async def invite(connection: Connection, by: By, who: Invited) -> tuple[UUID, st
     An open invitation of the same person gives way to it: its link opens nothing any more.
 
     Raises:
+        NotFound: There is no such organisation.
         InvalidInput: She has an account in this organisation already. Of accounts elsewhere nothing is said.
     """
+    # Held, so that of two who invite the same person at once the second replaces the first.
+    if await store_organisations.organisation(connection, by.organisation_id) is None:
+        raise NotFound("There is no such organisation.")
     email = who.email.casefold()
     there = await account_store.account_with(connection, email)
     if there is not None and there["organisation_id"] == by.organisation_id:

@@ -81,6 +81,11 @@ async def organisation(connection: Connection, id_: UUID) -> Row | None:
     return await connection.fetchrow("select * from organisation where id = $1 for no key update", id_)
 
 
+async def enrolled(connection: Connection, id_: UUID) -> bool:
+    """Answer whether there is such an organisation; nobody waits for who asks only that."""
+    return bool(await connection.fetchval("select exists (select from organisation where id = $1)", id_))
+
+
 async def named(connection: Connection, name: str, other_than: UUID | None = None) -> bool:
     """Answer whether an open organisation bears a name, whatever its case."""
     return bool(

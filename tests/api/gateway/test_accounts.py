@@ -111,6 +111,17 @@ async def test_who_is_invited_chooses_her_password_once(house: House) -> None:
     assert "lea" not in str(said).casefold()
 
 
+async def test_of_many_invitations_at_once_one_opens(house: House) -> None:
+    secrets = await asyncio.gather(*(secret_of(house) for _ in range(5)))
+    tries = await asyncio.gather(
+        *(house.door.ask("POST", "/v1/invitations/open", json={"secret": secret}) for secret in secrets)
+    )
+    assert sorted(one.status_code for one in tries) == [200, 404, 404, 404, 404]
+    gone = f"/v1/organisations/{uuid4()}/invitations"
+    operator = await house.door.bearer(OPERATOR)
+    assert (await house.door.ask("POST", gone, json=LEA, headers=operator)).status_code == 404
+
+
 async def test_a_link_ends_by_withdrawal_by_time_and_with_its_organisation(house: House) -> None:
     async def opens(secret: str) -> int:
         return (await house.door.ask("POST", "/v1/invitations/open", json={"secret": secret})).status_code

@@ -226,14 +226,13 @@ async def invite_into(
 async def _invite(request: Request, by: By, body: InvitationWanted) -> InvitationMade:
     who = account_actions.Invited(body.email, body.name, body.function, body.roles)
     async with transaction(request) as connection:
-        await _enrolled(connection, by.organisation_id)
         id_, secret, expires_at = await account_actions.invite(connection, by, who)
     link = f"{request.app.state.settings.public_url}/invitation#{secret}"
     return InvitationMade(id=id_, expires_at=expires_at, link=link)
 
 
 async def _enrolled(connection: store.Connection, organisation_id: UUID) -> None:
-    if await store_organisations.organisation(connection, organisation_id) is None:
+    if not await store_organisations.enrolled(connection, organisation_id):
         raise NotFound(NO_SUCH)
 
 

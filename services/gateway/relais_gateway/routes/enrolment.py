@@ -224,7 +224,7 @@ async def change_enrolled_organisation(
 async def list_agreements(request: Request, _actor: Operator, organisation_id: UUID, now: Now) -> AgreementList:
     """List what an organisation signed, the ended ones too."""
     async with transaction(request) as connection:
-        if await store_organisations.organisation(connection, organisation_id) is None:
+        if not await store_organisations.enrolled(connection, organisation_id):
             raise NotFound(NO_SUCH)
         rows = await store_organisations.agreements(connection, organisation_id)
     return AgreementList(items=[AgreementRecord.of(row, now.date()) for row in rows])
