@@ -148,6 +148,11 @@ async def test_the_platform_enrols_in_the_console(house: House, browsers: list[B
     signed = await ada.send(f"{place}/convention", **(signing | {"signed_on": TODAY.isoformat()}))
     assert "La convention est enregistrée" in signed
     assert "Le droit est donné" in await ada.send(f"{place}/droits", scope="referral:send", verb="donner", ends_on="")
+    far = {"scope": "directory:write", "verb": "donner", "ends_on": "", "themes": "childcare, mobility"}
+    wrong = await ada.send(f"{place}/droits", 422, **far, municipalities="Paris")
+    assert "Écrivez des thèmes comme" in wrong
+    limited = await ada.send(f"{place}/droits", **far, municipalities="be:52011")
+    assert "limité à themes: childcare, mobility, municipalities: be:52011" in limited
     invited = await ada.send(f"{place}/inviter", name="Mo", email="mo@foyer.example", roles="administrator")
     await guest.see("/invitation")
     assert "Foyer vous invite" in await guest.send("/invitation", secret=link_in(invited))

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Final
 from uuid import UUID
 
 from fastapi import APIRouter, Query, Request
+from starlette.datastructures import FormData
 from starlette.responses import Response
 
 from relais_gateway.domain.scopes import MEANINGS
@@ -20,6 +21,7 @@ from relais_gateway.web.site import PageRoute
 router = APIRouter(prefix=HOME, route_class=PageRoute, include_in_schema=False)
 
 PATH: Final = f"{HOME}/structures"
+LIMITS: Final = ("themes", "municipalities")
 METHODS: Final = ("GET", "POST", "PUT", "PATCH", "DELETE")
 
 
@@ -104,7 +106,7 @@ async def change_grant(request: Request, api: AsVisitor, organisation_id: UUID, 
         if verb == "retirer":
             await api.delete(path)
             return back(onward, "droit_retire")
-        await api.put(path, await _wanted(api, organisation_id, scope, text(form, "ends_on")))
+        await api.put(path, await _wanted(api, organisation_id, scope, form))
     except ValueError:
         fault = {scope: _("Écrivez le dernier jour, ou laissez vide pour un droit sans fin.")}
         return await show_organisation(request, api, organisation_id, INVALID, faults=fault)
@@ -115,21 +117,27 @@ async def change_grant(request: Request, api: AsVisitor, organisation_id: UUID, 
             return back(onward, "dernier_admin")
         if problem.status != INVALID and problem.slug != "no-agreement":
             raise
-        fault = {scope: _("Ce droit demande une convention signée, et aucune unité de contrôle ne le reçoit.")}
+        if any(pointer.startswith(("/themes", "/municipalities")) for pointer, _detail in problem.faults):
+            fault = {scope: _("Écrivez des thèmes comme childcare, des communes comme be:52011.")}
+        else:
+            fault = {scope: _("Ce droit demande une convention signée, et aucune unité de contrôle ne le reçoit.")}
         return await show_organisation(request, api, organisation_id, INVALID, faults=fault)
     return back(onward, "droit_donne")
 
 
-async def _wanted(api: Api, organisation_id: UUID, scope: str, ends_on: str) -> Json:
-    """Answer a grant with the last day as typed; how far it reaches stays.
+async def _wanted(api: Api, organisation_id: UUID, scope: str, form: FormData) -> Json:
+    """Answer a grant with the last day as typed; how far it reaches too, or as it was where the form does not ask.
 
     Raises:
         ValueError: What was typed is no day.
     """
+    ends_on = text(form, "ends_on")
     told: Json = {"ends_on": date.fromisoformat(ends_on).isoformat()} if ends_on else {}
+    if "themes" in form:
+        return told | {name: text(form, name).replace(",", " ").split() for name in LIMITS}
     one = (await api.get(f"/v1/organisations/{organisation_id}")).body
     limits: dict[str, Any] = next((grant["limits"] for grant in one["grants"] if grant["scope"] == scope), {})
-    return told | {name: limits[name] for name in ("themes", "municipalities") if limits.get(name)}
+    return told | {name: limits[name] for name in LIMITS if limits.get(name)}
 
 
 @router.get("/peut-il")
