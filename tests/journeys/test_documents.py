@@ -64,6 +64,13 @@ def test_the_case_conference_of_the_documents_runs(stack: Stack) -> None:
     assert told[-3:] == ["['Nous avons une place le mardi.']", "draft", "[]"]
 
 
+def test_an_organisation_is_enrolled_as_the_documents_say(stack: Stack) -> None:
+    said = said_by("administration.md", stack).splitlines()
+    held, *rest = said
+    assert held == "['directory:write', 'org:admin', 'referral:receive']"
+    assert rest == ["welcome to Maison des familles", "in force: False", "open: False"]
+
+
 def test_every_address_inside_the_documents_is_there() -> None:
     for page in (ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").rglob("*.md")):
         for address in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8")):
