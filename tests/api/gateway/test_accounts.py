@@ -10,7 +10,7 @@ import pytest
 from api.gateway.house import ADMIN, BEA, CID, HOUSE, STRANGER, House, housed
 from api.gateway.world import ORGANISATION, PLATFORM, Door
 
-from relais_gateway import account_actions
+from relais_gateway import account_actions, account_store
 from relais_gateway.actions import By
 from relais_gateway.domain.refusals import LastAdministrator
 
@@ -271,3 +271,17 @@ async def test_two_who_remove_each_other_at_once_cannot_both(house: House, chang
                 UUID(HOUSE["id"]),
             )
             assert left == 1
+
+
+async def test_who_changes_who_administers_waits_before_looking(house: House) -> None:
+    """In the same organisation, and wherever the platform is run from; no lock that others happen to take is needed."""
+    async with asyncpg.create_pool(house.door.dsn, min_size=2, max_size=2) as pool:
+        async with pool.acquire() as first, first.transaction():
+            await account_store.hold_administration(first, UUID(HOUSE["id"]))
+            for same in (HOUSE["id"], PLATFORM["id"], ORGANISATION["id"]):
+                async with pool.acquire() as second, second.transaction():
+                    await second.execute("set local lock_timeout = '100ms'")
+                    with pytest.raises(asyncpg.LockNotAvailableError):
+                        await account_store.hold_administration(second, UUID(same))
+        async with pool.acquire() as second, second.transaction():
+            await account_store.hold_administration(second, UUID(HOUSE["id"]))
