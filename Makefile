@@ -63,6 +63,10 @@ bench-gateway: .venv/installed ## Measure the forwarding
 bench-events: .venv/installed ## Measure how soon events reach a receiver
 	$(PYTHON) services/referral/bench/events.py
 
+.PHONY: screenshots
+screenshots: .venv/installed chromium ## Draw docs/screenshots anew, from a demonstration of its own
+	cd tests && ../$(PYTHON) -m support.screenshots
+
 .PHONY: lock
 lock: .venv/installed ## Choose the newest versions that fit, with hashes (needs the network)
 	$(PYTHON) -m uv pip compile pyproject.toml --group dev --python-version 3.11 --universal --generate-hashes \
