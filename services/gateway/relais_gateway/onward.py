@@ -1,7 +1,7 @@
 """One request on its way to a service: its head built anew, its body passed on, sent again where it may be."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass
 from typing import Final
 
@@ -216,22 +216,35 @@ def _kept(scope: Scope, body_max: int) -> tuple[list[Header], bool, bool]:
         MalformedRequest: Two ways of saying where the body ends.
         TooLarge: The body says that it is larger than allowed.
     """
-    lengths = [value for name, value in scope["headers"] if name == b"content-length"]
-    codings = [value for name, value in scope["headers"] if name == b"transfer-encoding"]
+    headers, lengths, codings = _sorted(scope["headers"])
     if len(lengths) > 1 or (lengths and codings) or len(codings) > 1:
         raise MalformedRequest("Say once where the body ends.")
     if lengths and (not lengths[0].isdigit() or int(lengths[0]) > body_max):
         raise too_large(body_max)
-    named = {
-        part.strip().lower() for name, value in scope["headers"] if name == b"connection" for part in value.split(b",")
-    }
-    headers = [
-        (name, value)
-        for name, value in scope["headers"]
-        if name not in NEVER_ON and name not in named and not name.startswith((b"x-relais-", b"x-forwarded-"))
-    ]
     if codings:
         headers.append((b"transfer-encoding", b"chunked"))
     elif lengths:
         headers.append((b"content-length", lengths[0]))
     return headers, bool(codings), bool(codings) or (bool(lengths) and lengths[0] != b"0")
+
+
+def _sorted(given: Iterable[Header]) -> tuple[list[Header], list[bytes], list[bytes]]:
+    """Answer the headers that go on, and what was said of where the body ends: lengths, then codings."""
+    lengths: list[bytes] = []
+    codings: list[bytes] = []
+    headers: list[Header] = []
+    named: set[bytes] = set()
+    for name, value in given:
+        if name not in NEVER_ON:
+            if not name.startswith((b"x-relais-", b"x-forwarded-")):
+                headers.append((name, value))
+        elif name == b"content-length":
+            lengths.append(value)
+        elif name == b"transfer-encoding":
+            codings.append(value)
+        elif name == b"connection":
+            named.update(part.strip().lower() for part in value.split(b","))
+    if named:
+        # What a caller calls a word between it and us goes no further either (RFC 9110, section 7.6.1).
+        headers = [header for header in headers if header[0] not in named]
+    return headers, lengths, codings
