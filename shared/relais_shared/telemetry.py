@@ -16,6 +16,7 @@ from opentelemetry.exporter.prometheus import PrometheusMetricReader
 from opentelemetry.instrumentation.asyncpg import AsyncPGInstrumentor
 from opentelemetry.instrumentation.httpx import HTTPXClientInstrumentor
 from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics.export import MetricReader
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
@@ -157,7 +158,7 @@ def set_up(settings: ServiceSettings, exporter: SpanExporter | None = None) -> N
         _exporter = AllowListExporter(exporter)
         provider.add_span_processor(BatchSpanProcessor(_exporter, schedule_delay_millis=EXPORT_EVERY_MS))
     trace.set_tracer_provider(provider)
-    metrics.set_meter_provider(MeterProvider([PrometheusMetricReader()], resource=resource))
+    metrics.set_meter_provider(MeterProvider(_metric_readers(), resource=resource))
     # The stable names of the semantic conventions: without this word the instrumentation still says the old ones.
     os.environ.setdefault("OTEL_SEMCONV_STABILITY_OPT_IN", "http,database")
     AsyncPGInstrumentor().instrument()
@@ -167,6 +168,18 @@ def set_up(settings: ServiceSettings, exporter: SpanExporter | None = None) -> N
 
 def _disabled() -> bool:
     return os.environ.get("OTEL_SDK_DISABLED", "").lower() == "true"
+
+
+def _metric_readers() -> list[MetricReader]:
+    """Answer who reads the metrics: Prometheus always; OTLP too where the standard variable says so."""
+    readers: list[MetricReader] = [PrometheusMetricReader()]
+    if os.environ.get("OTEL_METRICS_EXPORTER", "").strip() == "otlp":
+        # Few ask for it, and every start would pay for reading it.
+        from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter  # noqa: PLC0415
+        from opentelemetry.sdk.metrics.export import PeriodicExportingMetricReader  # noqa: PLC0415
+
+        readers.append(PeriodicExportingMetricReader(OTLPMetricExporter()))
+    return readers
 
 
 def _otlp_exporter(settings: ServiceSettings) -> SpanExporter | None:
