@@ -1,14 +1,21 @@
-"""The gateway's own OTLP/HTTP receiver, on a loopback port: spans in, PostgreSQL out; never traced itself."""
+"""The gateway's own OTLP/HTTP receiver, on a loopback port: spans in, PostgreSQL out; never traced itself.
 
+Both encodings of OTLP 1.x are taken, whole or gzipped. Metrics are given out beside it, for Prometheus.
+"""
+
+import asyncio
 import hmac
 import json
 import math
 import zlib
-from collections.abc import Iterator
+from base64 import b64encode
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
 
 import asyncpg
+import orjson
+from google.protobuf.json_format import ParseDict, ParseError
 from google.protobuf.message import DecodeError
 from opentelemetry.instrumentation.utils import suppress_instrumentation
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
@@ -22,7 +29,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from relais_gateway import store
-from relais_shared.problems import COMMON, MALFORMED, TOO_LARGE, problem_response
+from relais_shared.problems import COMMON, MALFORMED, TOO_LARGE, WRONG_MEDIA_TYPE, problem_response
 from relais_shared.refusals import Unauthenticated, Unavailable
 from relais_shared.telemetry import TOKEN_HEADER, allowed, metrics_page
 
@@ -36,6 +43,10 @@ DOOR: Final = "gateway"
 PARENT_ELSEWHERE: Final = 0x200
 """OTLP's SPAN_FLAGS_CONTEXT_IS_REMOTE_MASK."""
 PROTOBUF: Final = "application/x-protobuf"
+JSON: Final = "application/json"
+PACKINGS: Final = frozenset({"gzip", "identity"})
+GZIP: Final = 31
+"""zlib's word for "gzip, of any window"."""
 
 
 def create_receiver(pool: asyncpg.Pool, token: str) -> Starlette:
@@ -51,15 +62,18 @@ def create_receiver(pool: asyncpg.Pool, token: str) -> Starlette:
         # Where no token is set, nobody has it.
         if not token or not hmac.compare_digest(shown.encode(), token.encode()):
             return problem_response(COMMON[Unauthenticated])
-        if request.headers.get("content-type", "").partition(";")[0] != PROTOBUF:
-            return problem_response(MALFORMED, f"Spans come as {PROTOBUF}.")
+        kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+        packing = request.headers.get("content-encoding", "identity").lower()
+        if kind not in _READ or packing not in PACKINGS:
+            return problem_response(WRONG_MEDIA_TYPE, f"Spans come as {PROTOBUF} or {JSON}, as they are or gzipped.")
         try:
-            body = await _body(request)
-            found = None if body is None else list(_rows(ExportTraceServiceRequest.FromString(body)))
-        except (zlib.error, DecodeError, ValueError, OverflowError):
+            body = await _body(request, packed=packing == "gzip")
+            # Beside the loop: a large batch takes a while to read, and the door stands on the same loop.
+            found = None if body is None else await asyncio.to_thread(lambda: list(_rows(_READ[kind](body))))
+        except _UNREADABLE:
             return problem_response(MALFORMED, "This is no OTLP trace request.")
         if found is None:
-            return problem_response(TOO_LARGE)
+            return problem_response(TOO_LARGE, f"At most {LARGEST >> 20} MiB, unpacked.")
         try:
             with suppress_instrumentation():
                 async with pool.acquire() as connection:
@@ -67,7 +81,8 @@ def create_receiver(pool: asyncpg.Pool, token: str) -> Starlette:
         except store.DOWN:
             # An exporter sends again what is refused in this way.
             return problem_response(COMMON[Unavailable], headers={"Retry-After": "1"})
-        return Response(ExportTraceServiceResponse().SerializeToString(), media_type=PROTOBUF)
+        said = b"{}" if kind == JSON else ExportTraceServiceResponse().SerializeToString()
+        return Response(said, media_type=kind)
 
     async def metrics(_request: Request) -> Response:
         page, kind = metrics_page()
@@ -76,16 +91,44 @@ def create_receiver(pool: asyncpg.Pool, token: str) -> Starlette:
     return Starlette(routes=[Route("/v1/traces", traces, methods=["POST"]), Route("/metrics", metrics)])
 
 
-async def _body(request: Request) -> bytes | None:
-    """Answer the body, unpacked; nothing where it is larger than any batch of ours."""
-    packed = request.headers.get("content-encoding") == "gzip"
-    unpack = zlib.decompressobj(31) if packed else None
-    found = b""
+async def _body(request: Request, *, packed: bool) -> bytes | None:
+    """Answer the body, unpacked; nothing where it is larger than any batch of ours.
+
+    Raises:
+        ValueError: It ends in the middle.
+    """
+    unpack = zlib.decompressobj(GZIP) if packed else None
+    found = bytearray()
     async for block in request.stream():
         found += unpack.decompress(block, LARGEST - len(found) + 1) if unpack else block
         if len(found) > LARGEST or (unpack and unpack.unconsumed_tail):
             return None
+    if unpack and not unpack.eof:
+        raise ValueError("half a batch")
+    return bytes(found)
+
+
+def _from_json(body: bytes) -> ExportTraceServiceRequest:
+    """Answer a batch in OTLP's JSON: that of protobuf, except that its ids are hexadecimal."""
+    told = orjson.loads(body)
+    for resource in told.get("resourceSpans", ()):
+        for scope in resource.get("scopeSpans", ()):
+            for span in scope.get("spans", ()):
+                for name in ("traceId", "spanId", "parentSpanId"):
+                    if name in span:
+                        span[name] = b64encode(bytes.fromhex(span[name])).decode()
+                # Not kept, and their ids are hexadecimal too.
+                span.pop("links", None)
+    found: ExportTraceServiceRequest = ParseDict(told, ExportTraceServiceRequest(), ignore_unknown_fields=True)
     return found
+
+
+_READ: Final[Mapping[str, Callable[[bytes], ExportTraceServiceRequest]]] = {
+    PROTOBUF: ExportTraceServiceRequest.FromString,
+    JSON: _from_json,
+}
+_UNREADABLE: Final = (zlib.error, DecodeError, ParseError, ValueError, OverflowError, TypeError, AttributeError)
+"""What reading a batch raises when it is none; the last two where JSON has other shapes than OTLP's."""
 
 
 def _rows(request: ExportTraceServiceRequest) -> Iterator[tuple[Any, ...]]:
