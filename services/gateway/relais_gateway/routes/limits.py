@@ -50,6 +50,8 @@ class CallLimits(BaseModel):
 class ClientLimits(CallLimits):
     """How often one system may call."""
 
+    model_config = ConfigDict(json_schema_extra={})  # What is sent is no example of what is answered.
+
     client_id: str
 
 
