@@ -13,7 +13,9 @@ from relais_shared.telemetry import tracer, traceresponse
 HEAD_DEADLINE_S: Final = 5
 """A client that has not sent its whole head by then is silent or hostile."""
 BODY_DEADLINE_S: Final = 10
-"""From the end of the head to the end of the body, at most."""
+"""From the end of the head to the end of the body; what comes meanwhile buys more."""
+BODY_BYTES_S: Final = 64 << 10
+"""So many bytes of a body buy another second: a large file may take minutes, a trickle may not."""
 READ_DEADLINE_S: Final = 30
 """A client that takes nothing of an answer of which 64 KiB wait for it no longer reads."""
 LINGER_S: Final = 1
@@ -55,6 +57,8 @@ class DeadlineProtocol(HttpToolsProtocol):
     """As many, where nothing of another request stood before it in that block."""
     _beside = 0
     """Bytes of the blocks after it that were no body."""
+    _body = 0
+    """Bytes of body that bought no time yet."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn declares it
         """Begin to wait for a head."""
@@ -86,12 +90,13 @@ class DeadlineProtocol(HttpToolsProtocol):
         super().on_headers_complete()
         # What follows the body is no header of the request: the scope has the list of before.
         self.headers = []
-        self._in_head, self._surely, self._beside = False, 0, 0
+        self._in_head, self._surely, self._beside, self._body = False, 0, 0, 0
         self._within(BODY_DEADLINE_S)
 
     def on_body(self, body: bytes) -> None:
         """Take a block; each byte of it pays for one of the framing beside it."""
         self._beside = max(self._beside - 2 * len(body), -self.head_limit)
+        self._body += len(body)
         super().on_body(body)
 
     def on_message_complete(self) -> None:
@@ -168,7 +173,14 @@ class DeadlineProtocol(HttpToolsProtocol):
     def _within(self, seconds: float | None) -> None:
         if self._deadline is not None:
             self._deadline.cancel()
-        self._deadline = self.loop.call_later(seconds, self.transport.close) if seconds else None
+        self._deadline = self.loop.call_later(seconds, self._late) if seconds else None
+
+    def _late(self) -> None:
+        bought_s, self._body = self._body / BODY_BYTES_S, 0
+        if self._in_head or self._closing or bought_s < 1:
+            self.transport.close()
+        else:
+            self._within(bought_s)
 
     def _read(self) -> None:
         if self._unread is not None:

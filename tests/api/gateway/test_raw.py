@@ -189,6 +189,20 @@ async def test_silent_and_trickling_callers_are_closed(door: Door, monkeypatch: 
         await asyncio.gather(*waiting)
 
 
+async def test_whoever_sends_on_is_not_late(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What comes of a body buys time for the rest: it is over long after the deadline, and whole."""
+    monkeypatch.setattr(protocol, "BODY_DEADLINE_S", 0.1)
+    monkeypatch.setattr(protocol, "BODY_BYTES_S", 10)
+    token = b"Authorization: " + (await door.bearer())["Authorization"].encode() + b"\r\n"
+    head = POST + token + b"Connection: close\r\nContent-Length: 1010\r\n\r\n" + b"a" * 1_000
+    async with asyncio.timeout(WITHIN_S), connected(door) as (reader, writer):
+        writer.write(head)
+        for _ in range(10):
+            await asyncio.sleep(0.05)
+            writer.write(b"a")
+        assert (await reader.read()).startswith(b"HTTP/1.1 200 ")
+
+
 async def silent(door: Door, begin: bytes) -> None:
     """Begin, then wait to be closed."""
     async with connected(door) as (reader, writer):
