@@ -162,6 +162,28 @@ async def test_only_our_own_words_reach_the_service(door: Door) -> None:
     assert nobody.headers["traceresponse"].split("-")[1] != known.split("-")[1]
 
 
+async def test_a_partners_trace_goes_on_as_it_came(door: Door) -> None:
+    """With its own flag and what others keep in it; what is not well told, or from nobody we know, begins anew."""
+    headers = await door.bearer()
+    trace, span = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
+    for flag in ("00", "01"):
+        told = {"traceparent": f"00-{trace}-{span}-{flag}", "tracestate": "b=2,a=1", "baggage": "c=3"}
+        answer = await door.ask("POST", "/v1/directory/echo", headers={**headers, **told})
+        passed = dict(answer.json()["headers"])
+        version, trace_id, parent_id, flags = passed["traceparent"].split("-")
+        assert (version, trace_id, flags, passed["tracestate"]) == ("00", trace, flag, "b=2,a=1")
+        assert parent_id != span
+        # The gateway's own operations carry it too, and so do its refusals.
+        own = await door.ask("GET", "/v1/organisations", headers={**headers, **told})
+        assert (own.status_code, own.headers["traceresponse"].split("-")[1]) == (403, trace)
+    for parents in ([f"ff-{trace}-{span}-01"], [f"00-{trace}-{'0' * 16}-01"], [f"00-{trace}-{span}-01"] * 2):
+        lines = [*headers.items(), *(("traceparent", parent) for parent in parents), ("tracestate", "a=1")]
+        answer = await door.ask("POST", "/v1/directory/echo", headers=lines)
+        passed = dict(answer.json()["headers"])
+        assert passed["traceparent"].split("-")[1] != trace, parents
+        assert "tracestate" not in passed
+
+
 async def test_a_large_answer_streams_and_a_large_body_is_refused(door: Door) -> None:
     headers = await door.bearer()
     answer = await door.ask("GET", "/v1/directory/big", headers=headers)
