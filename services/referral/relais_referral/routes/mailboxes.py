@@ -40,9 +40,7 @@ class MailChoice(BaseModel):
     )
 
     mode: Mode = Field(default=Mode.AT_ONCE, description="As it happens, once a day at 8, or never.")
-    quiet_from: ClockTime = Field(
-        default=time(19), description="From then on nothing comes, by the place's clocks."
-    )
+    quiet_from: ClockTime = Field(default=time(19), description="From then on nothing comes, by the place's clocks.")
     quiet_until: ClockTime = Field(default=time(7), description="What waited comes then, in one message.")
 
 
