@@ -158,6 +158,7 @@ def test_conditions_are_checked_beforehand_and_kept_nowhere(
         assert violations(page) == []
     else:
         expect(page.get_by_role("heading", level=1)).to_have_text("Les conditions")
+        assert grammar(page.content()) == []
     assert desk.faults == []
 
 
