@@ -150,7 +150,8 @@ class Camera:
 
     def take(self, page: Page, name: str) -> None:
         """Keep what a page shows."""
-        page.wait_for_load_state("networkidle") if "/relais" not in page.url else page.wait_for_load_state("load")
+        # The inbox and the thread keep a stream open: there the network is never idle.
+        page.wait_for_load_state("load" if "/relais" in page.url else "networkidle")
         page.evaluate("document.fonts.ready")
         picture = b64decode(self.table.evaluate(AS_WEBP, b64encode(page.screenshot()).decode()))
         assert len(picture) < LARGEST, f"{name}: {len(picture)} bytes"
@@ -178,7 +179,7 @@ def draw(camera: Camera, scene: Scene, operator: dict[str, Any], look: str) -> N
         "inbox": (scene.recipient, "/relais"),
         "thread": (scene.recipient, f"/relais/{scene.thread}"),
         "console": (operator, "/gestion"),
-        "traces": (operator, "/gestion/traces"),
+        "traces": (operator, "/gestion/traces?service=referral"),
     }
     for account in (scene.sender, scene.recipient, operator):
         context = camera.browser.new_context(**options)
@@ -186,6 +187,10 @@ def draw(camera: Camera, scene: Scene, operator: dict[str, Any], look: str) -> N
         for name, (whose, path) in pages.items():
             if whose is account:
                 page.goto(camera.base_url + path)
+                if name == "traces":
+                    # One call on its way through the services tells more than a list of calls.
+                    page.get_by_role("link", name="/accept").first.click()
+                    page.get_by_role("heading", level=1).wait_for()
                 camera.take(page, f"{name}-{look}")
         context.close()
     context = camera.browser.new_context(**options)
