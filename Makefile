@@ -52,6 +52,10 @@ check-generated: .venv/installed
 check-generated-clients: .venv/installed ## Hand a person over with generated clients, Python and TypeScript (needs the network)
 	$(PYTHON) -m pytest clients/generated -v
 
+.PHONY: fuzz
+fuzz: .venv/installed ## Try the whole API with many requests made by chance
+	RELAIS_EXAMPLES=$${RELAIS_EXAMPLES:-50} $(PYTHON) -m pytest tests/journeys/test_fuzz.py
+
 .PHONY: bench bench-directory bench-referral bench-gateway bench-events
 bench: bench-directory bench-referral bench-gateway bench-events ## Measure everything, as ratios inside one run
 bench-directory: .venv/installed ## Measure the search

@@ -7,6 +7,7 @@ import orjson
 from fastapi import Request, Response
 from fastapi.exceptions import RequestValidationError
 
+from relais_shared import problems
 from relais_shared.problems import INVALID_INPUT, Problem, pointer
 from relais_shared.refusals import Refusal
 from relais_shared.service import GuardedRoute, Router
@@ -84,6 +85,22 @@ class FhirRouter(Router):
     def __init__(self, **options: Any) -> None:  # noqa: ANN401 - APIRouter's own options
         super().__init__(**options)
         self.route_class = FhirRoute
+
+
+def answers(resource: str) -> dict[int | str, Any]:
+    """Answer a route's `responses=`: the resource, and each refusal as an OperationOutcome.
+
+    Who is not let in at all is told so at the door, which speaks problem documents.
+    """
+    content = {MEDIA_TYPE: {"schema": {"type": "object"}}}
+    at_the_door = content | {problems.MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
+    return {
+        200: {"description": f"`{resource}` (R4).", "content": content},
+        401: {"description": "Unknown caller.", "content": at_the_door},
+        403: {"description": "The scope is not held.", "content": at_the_door},
+        404: {"description": "`OperationOutcome`: absent, or not yours to know of.", "content": content},
+        422: {"description": "`OperationOutcome`: a parameter cannot be taken.", "content": content},
+    }
 
 
 def searched(base: str, resources: Sequence[Mapping[str, Any]], *, own: str, following: str | None) -> dict[str, Any]:

@@ -258,6 +258,8 @@ def _openapi(app: FastAPI, scopes: Mapping[str, str]) -> dict[str, Any]:
                 used.update(wanted)
             if "application/json" in operation.get("requestBody", {}).get("content", {}):
                 operation["responses"].setdefault("415", problems.responses(problems.WRONG_MEDIA_TYPE)[415])
+            if "requestBody" in operation:
+                operation["responses"].setdefault("400", problems.responses(problems.MALFORMED)[400])
             answer = operation["responses"].get("422")
             if answer and "HTTPValidationError" in str(answer):
                 operation["responses"]["422"] = problems.responses(problems.INVALID_INPUT)[422]

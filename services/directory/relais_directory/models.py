@@ -52,6 +52,7 @@ class Place(Table, table=True):
     __table_args__ = (
         Index("place_by_name", "names", postgresql_using="gin", postgresql_ops={"names": "gin_trgm_ops"}),
         Index("place_by_postcode", "postcodes", postgresql_using="gin"),
+        Index("place_by_position", "position"),
     )
 
     code: str = Field(primary_key=True)

@@ -21,15 +21,6 @@ router = FhirRouter(prefix="/fhir", tags=["FHIR R4"])
 Json = dict[str, Any]
 
 
-def _answers(resource: str) -> Any:  # noqa: ANN401 - FastAPI's `responses`
-    content = {fhir.MEDIA_TYPE: {"schema": {"type": "object"}}}
-    said = {401: "Unknown caller.", 403: "The scope is not held.", 404: "Absent.", 422: "A parameter cannot be taken."}
-    return {
-        200: {"description": f"`{resource}` (R4).", "content": content},
-        **{status: {"description": f"`OperationOutcome`: {why}", "content": content} for status, why in said.items()},
-    }
-
-
 def _base(request: Request) -> str:
     base: str = request.app.state.settings.public_url.rstrip("/")
     return base
@@ -53,7 +44,7 @@ class ServiceQuery(BaseModel):
         return fhir.instant(given) if isinstance(given, str) else given
 
 
-@router.get("/HealthcareService", response_class=Response, responses=_answers("Bundle of HealthcareService"))
+@router.get("/HealthcareService", response_class=Response, responses=fhir.answers("Bundle of HealthcareService"))
 async def search_healthcare_services(
     request: Request, _actor: MayRead, query: Annotated[ServiceQuery, Query()], connection: Reading, now: Now
 ) -> Response:
@@ -89,7 +80,7 @@ async def search_healthcare_services(
     )
 
 
-@router.get("/HealthcareService/{id}", response_class=Response, responses=_answers("HealthcareService"))
+@router.get("/HealthcareService/{id}", response_class=Response, responses=fhir.answers("HealthcareService"))
 async def read_healthcare_service(
     request: Request,
     id: UUID,  # noqa: A002 - FHIR's name

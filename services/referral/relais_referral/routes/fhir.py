@@ -22,20 +22,6 @@ from relais_shared.refusals import Fault, InvalidInput, NotFound
 router = FhirRouter(prefix="/fhir", tags=["FHIR R4"])
 
 
-def _answers(resource: str) -> Any:  # noqa: ANN401 - FastAPI's `responses`
-    """Answer what a route says of itself: the resource, and each refusal as an OperationOutcome."""
-    content = {fhir.MEDIA_TYPE: {"schema": {"type": "object"}}}
-    said = {"401": "Unknown caller.", "403": "The scope is not held.", "404": "Absent, or not yours to know of."}
-    refused = {**said, "422": "A parameter cannot be taken."}
-    return {
-        200: {"description": f"`{resource}` (R4).", "content": content},
-        **{
-            int(status): {"description": f"`OperationOutcome`: {why}", "content": content}
-            for status, why in refused.items()
-        },
-    }
-
-
 def _base(request: Request) -> str:
     base: str = request.app.state.settings.public_url.rstrip("/")
     return base
@@ -77,7 +63,7 @@ class TaskQuery(BaseModel):
         return list(dict.fromkeys(state for states in asked.values() for state in states))
 
 
-@router.get("/Task", response_class=Response, responses=_answers("Bundle of Task"))
+@router.get("/Task", response_class=Response, responses=fhir.answers("Bundle of Task"))
 async def search_tasks(
     request: Request, response: Response, actor: Either, query: Annotated[TaskQuery, Query()], tx: ReadTx, now: Now
 ) -> Response:
@@ -118,7 +104,7 @@ async def search_tasks(
     )
 
 
-@router.get("/Task/{id}", response_class=Response, responses=_answers("Task"))
+@router.get("/Task/{id}", response_class=Response, responses=fhir.answers("Task"))
 async def read_task(request: Request, id: UUID, actor: Either, tx: WriteTx, now: Now) -> Response:  # noqa: A002 - FHIR's name
     """Read a referral as a task; what is opened of her is recorded, and she can see that."""
     shown = await common.read(tx, asked(request, actor, now), id)
@@ -126,7 +112,7 @@ async def read_task(request: Request, id: UUID, actor: Either, tx: WriteTx, now:
     return fhir.answered(facade.task(shown.view, _base(request)), headers=headers)
 
 
-@router.get("/ServiceRequest/{id}", response_class=Response, responses=_answers("ServiceRequest"))
+@router.get("/ServiceRequest/{id}", response_class=Response, responses=fhir.answers("ServiceRequest"))
 async def read_service_request(request: Request, id: UUID, actor: Either, tx: WriteTx, now: Now) -> Response:  # noqa: A002 - FHIR's name
     """Read what a referral asks for; what is opened of her is recorded, and she can see that."""
     shown = await common.read(tx, asked(request, actor, now), id)
@@ -142,7 +128,7 @@ class ConsentQuery(BaseModel):
     data: str = Field(description="`Task/{id}`: the agreements of one referral.", pattern=r"^Task/[0-9a-fA-F-]{36}$")
 
 
-@router.get("/Consent", response_class=Response, responses=_answers("Bundle of Consent"))
+@router.get("/Consent", response_class=Response, responses=fhir.answers("Bundle of Consent"))
 async def search_consents(
     request: Request, actor: Either, query: Annotated[ConsentQuery, Query()], tx: WriteTx, now: Now
 ) -> Response:
@@ -156,7 +142,7 @@ async def search_consents(
     return fhir.answered(fhir.searched(base, items, own=f"Consent?data={query.data}", following=None))
 
 
-@router.get("/Consent/{id}", response_class=Response, responses=_answers("Consent"))
+@router.get("/Consent/{id}", response_class=Response, responses=fhir.answers("Consent"))
 async def read_consent(request: Request, id: UUID, actor: Either, tx: WriteTx, now: Now) -> Response:  # noqa: A002 - FHIR's name
     """Read an agreement as it stands now."""
     await store.begin(tx, Caller(actor))

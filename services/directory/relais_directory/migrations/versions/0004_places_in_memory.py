@@ -1,4 +1,4 @@
-"""The nearest municipality is found in memory: an index that took two seconds of a first start has no reader."""
+"""The nearest municipality is found in memory: the index for it took two seconds of a first start."""
 
 from relais_shared.migrations import run_script
 
