@@ -29,6 +29,10 @@ class Municipalities:
             cell = self._cells.setdefault(_cell(latitude, longitude), [])
             cell.append((code, position(latitude, longitude)))
 
+    def __bool__(self) -> bool:
+        """Say whether any is known: a directory that starts for the first time has no gazetteer yet."""
+        return bool(self._cells)
+
     def nearest(self, latitude: float, longitude: float) -> str | None:
         """Answer the municipality whose point is nearest; None where none is near enough to be sure of it."""
         row, column = _cell(latitude, longitude)

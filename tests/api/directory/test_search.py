@@ -6,6 +6,7 @@ import httpx
 import pytest
 from geographiclib.geodesic import Geodesic
 
+from relais_directory.nearby import Municipalities
 from relais_shared.auth import Actor, Keyring
 
 pytestmark = pytest.mark.anyio
@@ -209,3 +210,12 @@ async def test_themes_and_outlines_are_there(reader: httpx.AsyncClient) -> None:
     assert {"childcare", "mobility", "training", "support"} <= {item["slug"] for item in items}
     assert all({"fr", "nl", "de", "en"} <= set(item["labels"]) for item in items)
     assert (await reader.get("/v1/directory/outlines")).json()["type"] == "FeatureCollection"
+
+
+async def test_places_that_came_after_the_start_are_known(reader: httpx.AsyncClient) -> None:
+    """A first start answers before its gazetteer is loaded."""
+    transport: Any = reader._transport  # noqa: SLF001 - the app behind the client
+    state = transport.app.state
+    state.municipalities = Municipalities([])
+    await found(reader, near=f"{CHARLEROI[0]},{CHARLEROI[1]}", radius_km=5)
+    assert state.municipalities.nearest(*CHARLEROI) == "be:52011"

@@ -24,3 +24,8 @@ def test_it_is_the_nearest_or_nobody(latitude: float, longitude: float) -> None:
 def test_far_from_everything_it_says_nothing() -> None:
     assert KNOWN.nearest(0, 0) is None
     assert KNOWN.nearest(-90, 180) is None
+
+
+def test_it_says_whether_it_knows_any() -> None:
+    assert KNOWN
+    assert not Municipalities([])

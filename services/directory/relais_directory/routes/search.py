@@ -139,7 +139,7 @@ async def prepared(
     Raises:
         InvalidInput: No such place, or nothing to look for.
     """
-    where = await _where(connection, query, state.settings.country, state.municipalities)
+    where = await _where(connection, query, state)
     meaning = lexicon(state.settings.words).meaning(query.q) if query.q else Meaning()
     words, meant = await _words(connection, meaning)
     ids = state.terms
@@ -221,9 +221,7 @@ def _position(codec: CursorCodec, cursor: str) -> tuple[datetime, tuple[float, U
     return began, (inf if place[0] is None else float(place[0]), UUID(place[1])), None
 
 
-async def _where(
-    connection: store.Connection, query: SearchQuery, country: str, municipalities: Municipalities
-) -> store.Where | None:
+async def _where(connection: store.Connection, query: SearchQuery, state: State) -> store.Where | None:
     """Answer the point that a query names, and the codes of the areas around it.
 
     Raises:
@@ -232,11 +230,14 @@ async def _where(
     if query.near is not None:
         latitude, longitude = map(float, query.near.split(","))
         at = position(latitude, longitude)
-        home = municipalities.nearest(latitude, longitude)
+        if not state.municipalities:
+            state.municipalities = Municipalities(await store.municipalities(connection))
+        home = state.municipalities.nearest(latitude, longitude)
         if home is None:
             row = await store.nearest_municipality(connection, at)
             home = row["code"] if row else None
         return store.Where(at, query.radius_km * 1000, codes_of(home))
+    country = state.settings.country
     if query.municipality is not None:
         code = query.municipality if ":" in query.municipality else f"{country}:{query.municipality}"
         row = await store.place_by_code(connection, code)
