@@ -1,6 +1,7 @@
 """PostgreSQL: one engine a service, one transaction a request, committed before the answer leaves."""
 
 import asyncio
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from functools import partial
@@ -8,8 +9,6 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import asyncpg
-from alembic.config import Config
-from alembic.script import ScriptDirectory
 from fastapi import Depends, Request
 from opentelemetry.instrumentation.utils import suppress_instrumentation
 from sqlalchemy import text
@@ -107,7 +106,7 @@ class Database:
         Raises:
             SettingsProblem: The schema is older or newer; says what to run.
         """
-        wanted = ScriptDirectory.from_config(migration_config(migrations, "")).get_current_head()
+        wanted = newest_of(migrations)
         async with self.engine.connect() as connection:
             there = await connection.scalar(text("select to_regclass('alembic_version')"))
             found = await connection.scalar(text("select version_num from alembic_version")) if there else None
@@ -195,12 +194,24 @@ def _set(event: asyncio.Event, _connection: object) -> None:
     event.set()
 
 
-def migration_config(migrations: Path, owner_dsn: str) -> Config:
-    """Answer Alembic's configuration for one service's migrations folder."""
-    config = Config()
-    config.set_main_option("script_location", str(migrations).replace("%", "%%"))
-    config.attributes["dsn"] = owner_dsn
-    return config
+def newest_of(migrations: Path) -> str:
+    """Answer the newest revision of a migrations folder: the one that no other follows.
+
+    Read from the files: whoever serves has no need of Alembic, which takes as long to import as a database to ask.
+
+    Raises:
+        SettingsProblem: Two of them follow the same one: the code was put together wrongly.
+    """
+    said: list[dict[str, str]] = [
+        dict(_REVISION.findall(file.read_text(encoding="utf-8"))) for file in (migrations / "versions").glob("*.py")
+    ]
+    newest = {one["revision"] for one in said} - {one.get("down_revision") for one in said}
+    if len(newest) != 1:
+        raise SettingsProblem(f"The migrations end in {len(newest)} places: {', '.join(sorted(newest))}.")
+    return newest.pop()
+
+
+_REVISION = re.compile(r'^(revision|down_revision) = "(\w+)"', re.MULTILINE)
 
 
 async def _read(request: Request) -> AsyncIterator[AsyncSession]:

@@ -4,10 +4,11 @@ import asyncio
 from pathlib import Path
 
 from alembic import command, context, op
+from alembic.config import Config
 from sqlalchemy import Connection, pool
 from sqlalchemy.ext.asyncio import create_async_engine
 
-from relais_shared.db import async_url, migration_config
+from relais_shared.db import async_url
 from relais_shared.settings import ServiceSettings, SettingsProblem
 
 LOCK_TIMEOUT = "2s"
@@ -23,7 +24,7 @@ def upgrade(settings: ServiceSettings, migrations: Path) -> None:
     if settings.owner_dsn is None:
         name = f"RELAIS_{settings.service}_OWNER_DSN".upper()
         raise SettingsProblem(f"{name} is needed to migrate: PostgreSQL as the owner of the schema.")
-    command.upgrade(migration_config(migrations, settings.owner_dsn.get_secret_value()), "head")
+    command.upgrade(_config(migrations, settings.owner_dsn.get_secret_value()), "head")
 
 
 def run() -> None:
@@ -55,6 +56,13 @@ def run_script(script: str) -> None:
             current = ""
     if current.strip():
         op.execute(current)
+
+
+def _config(migrations: Path, owner_dsn: str) -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(migrations).replace("%", "%%"))
+    config.attributes["dsn"] = owner_dsn
+    return config
 
 
 async def _connect(dsn: str) -> None:

@@ -61,7 +61,7 @@ async def load_gazetteer(connection: Connection) -> int:
                 place.name_fr, place.name_nl, place.name_de, _names(place), list(place.postcodes), place.latitude,
                 place.longitude, place.precision, place.population, list(position(place.latitude, place.longitude)),
             )
-            for place in gazetteer.read_places()
+            for place in writing.points()
         ]  # fmt: skip
         await connection.copy_records_to_table("arriving", records=rows, columns=[*names, "at"])
         columns = ", ".join(names)

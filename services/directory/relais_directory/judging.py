@@ -1,6 +1,6 @@
 """The judgement of a record: can it be taken, what has to be looked at, and in which municipalities it stands."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from hashlib import sha256
@@ -50,6 +50,10 @@ class Points:
     def load(cls) -> Self:
         """Read the gazetteer that comes with the directory."""
         return cls(read_places())
+
+    def __iter__(self) -> Iterator[Place]:
+        """Go through every place, in the order of the codes."""
+        return iter(self._by_code.values())
 
     # Made when first asked: where every row says its code, neither is.
     @cached_property
