@@ -100,8 +100,9 @@ endif
 	@# The lock names everything: nothing is left to resolve, so a release of tomorrow changes nothing.
 	@$(PYTHON) -m pip install --quiet --no-deps --require-hashes --requirement requirements.lock
 	@$(PYTHON) -m pip install --quiet --no-deps --no-build-isolation $(addprefix --editable ./,$(PACKAGES))
-	@# Compiled now, so that the first start does not wait for it.
+	@# Compiled and described now, so that the first start does not wait for it.
 	@$(PYTHON) -m compileall -q $(PACKAGES)
+	@$(PYTHON) -m relais_local.documents
 	@pwd > .venv/installed
 
 .PHONY: chromium

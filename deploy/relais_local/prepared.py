@@ -11,6 +11,7 @@ from pathlib import Path
 import asyncpg
 
 from relais_local.home import Home, write_private
+from relais_shared import documents
 
 
 async def state_of(service: str, owner_dsn: str, *, demo: bool) -> str | None:
@@ -27,17 +28,14 @@ async def state_of(service: str, owner_dsn: str, *, demo: bool) -> str | None:
     except (OSError, asyncpg.PostgresError):
         return None
     packages = (f"relais_{service}", "relais_shared", *(["relais_local"] if demo else []))
-    parts = [str(schema), str(demo), *(line for package in packages for line in _files(package))]
+    folders = [folder for package in packages for folder in _folder(package)]
+    parts = [str(schema), str(demo), *documents.state_of(*folders)]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 
-def _files(package: str) -> list[str]:
-    """Answer a package's files with size and time: whoever changes one of them changes this."""
+def _folder(package: str) -> list[Path]:
     spec = importlib.util.find_spec(package)
-    if spec is None or spec.origin is None:
-        return []
-    found = sorted(path for path in Path(spec.origin).parent.rglob("*") if path.suffix != ".pyc" and path.is_file())
-    return [f"{path} {path.stat().st_size} {path.stat().st_mtime_ns}" for path in found]
+    return [] if spec is None or spec.origin is None else [Path(spec.origin).parent]
 
 
 class Prepared:

@@ -16,7 +16,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from relais_shared import problems, telemetry
+from relais_shared import documents, problems, telemetry
 from relais_shared.auth import Guard, Keyring, public
 from relais_shared.db import Database
 from relais_shared.protocol import INSIDE_HEAD_LIMIT, DeadlineProtocol
@@ -203,7 +203,7 @@ def build_app(  # noqa: PLR0913 - the parts of a service, each by name
         app.add_api_route("/metrics", metrics_route, include_in_schema=False)
     for router in routers:
         app.include_router(router)
-    app.openapi = lambda: _openapi(app, scopes or {})  # type: ignore[method-assign]  # FastAPI's documented way
+    app.openapi = lambda: _openapi(app, scopes or {}, migrations.parent)  # type: ignore[method-assign]  # FastAPI's documented way
     return app
 
 
@@ -235,8 +235,9 @@ def _health(upstreams: Check | None) -> Router:
     return routes
 
 
-def _openapi(app: FastAPI, scopes: Mapping[str, str]) -> dict[str, Any]:
+def _openapi(app: FastAPI, scopes: Mapping[str, str], package: Path) -> dict[str, Any]:
     """Answer the OpenAPI document, each operation with its scopes as alternatives (design 3)."""
+    app.openapi_schema = app.openapi_schema or documents.kept(package)
     if app.openapi_schema:
         return app.openapi_schema
     document = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
@@ -275,6 +276,7 @@ def _openapi(app: FastAPI, scopes: Mapping[str, str]) -> dict[str, Any]:
         }
     }
     app.openapi_schema = document
+    documents.keep(package, document)
     return document
 
 
