@@ -56,8 +56,8 @@ check-generated-clients: .venv/installed ## Hand a person over with generated cl
 fuzz: .venv/installed ## Try the whole API with many requests made by chance
 	RELAIS_EXAMPLES=$${RELAIS_EXAMPLES:-50} $(PYTHON) -m pytest tests/journeys/test_fuzz.py
 
-.PHONY: bench bench-directory bench-referral bench-gateway bench-events
-bench: bench-directory bench-referral bench-gateway bench-events ## Measure everything, as ratios inside one run
+.PHONY: bench bench-directory bench-referral bench-gateway bench-events bench-pages
+bench: bench-directory bench-referral bench-gateway bench-events bench-pages ## Measure everything, as ratios inside one run
 bench-directory: .venv/installed ## Measure the search
 	$(PYTHON) services/directory/bench
 bench-referral: .venv/installed ## Measure the steps of the handshake
@@ -66,6 +66,8 @@ bench-gateway: .venv/installed ## Measure the forwarding
 	$(PYTHON) services/gateway/bench
 bench-events: .venv/installed ## Measure how soon events reach a receiver
 	$(PYTHON) services/referral/bench/events.py
+bench-pages: .venv/installed chromium ## Measure what pages weigh, and when they can be used on a slow line
+	$(PYTHON) services/gateway/bench/pages.py
 
 .PHONY: screenshots
 screenshots: .venv/installed chromium ## Draw docs/screenshots anew, from a demonstration of its own

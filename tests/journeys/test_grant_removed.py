@@ -99,6 +99,7 @@ def test_a_second_after_a_right_was_taken_away_nothing_of_referrals_leaves(stack
         finally:
             for scope in SCOPES:
                 assert operator.put(f"{grants}/{scope}", json={}).status_code == 204
+            stack.wait_until_granted(ben_client, *SCOPES)
             ben.delete(f"/v1/webhooks/{endpoint}")
     assert sum(at > removed + WITHIN_S for at in rush.written) > 2
     assert len(rush.streamed) > 2

@@ -115,6 +115,7 @@ def test_a_right_taken_away_under_load_opens_nothing_a_second_later_in_any_proce
                     load.stop = True
                 await asyncio.gather(*running)
                 assert (await api.put(grant, json={})).status_code == 204
+                await asyncio.to_thread(stack.wait_until_granted, client, "directory:read")
         return loads, removed
 
     loads, removed = asyncio.run(removed_under_load())

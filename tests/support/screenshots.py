@@ -203,18 +203,21 @@ def draw(camera: Camera, scene: Scene, operator: dict[str, Any], look: str) -> N
     context.close()
 
 
+def chromium() -> str:
+    """Answer where this machine's Chromium is."""
+    names = ("chromium", "chromium-browser", "google-chrome")
+    return next(found for name in names if (found := shutil.which(name)))
+
+
 def main() -> None:
     """Start a demonstration, play in it, and draw every page."""
     TO.mkdir(parents=True, exist_ok=True)
-    chromium = next(
-        found for name in ("chromium", "chromium-browser", "google-chrome") if (found := shutil.which(name))
-    )
     with tempfile.TemporaryDirectory() as home, ExitStack() as held:
         stack = Stack.start(Path(home))
         held.callback(stack.stop)
         scene = set_scene(stack, held)
         playwright = held.enter_context(sync_playwright())
-        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-gpu"])
+        browser = playwright.chromium.launch(executable_path=chromium(), args=["--no-sandbox", "--disable-gpu"])
         camera = Camera(browser, stack.base_url)
         for look in LOOKS:
             draw(camera, scene, stack.demo["administrator"], look)

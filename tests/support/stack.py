@@ -132,6 +132,20 @@ class Stack:
         token: str = answer.json()["access_token"]
         return token
 
+    def wait_until_granted(self, client: dict[str, Any], *scopes: str) -> None:
+        """Wait until an organisation's rights that were given back count again: that takes up to a second."""
+        until = time.monotonic() + UP_WITHIN_S
+        while True:
+            answer = httpx.post(
+                f"{self.base_url}/oauth2/token",
+                data={"grant_type": "client_credentials"},
+                auth=(client["client_id"], client["client_secret"]),
+            )
+            if set(scopes) <= set(answer.json().get("scope", "").split()):
+                return
+            assert time.monotonic() < until, answer.text
+            time.sleep(0.05)
+
     def api(self, client: dict[str, Any], scope: str | None = None) -> httpx.Client:
         """Answer an HTTP client that acts as a demonstration client; close it when done."""
         return httpx.Client(

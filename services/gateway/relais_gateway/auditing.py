@@ -17,6 +17,8 @@ def verify() -> tuple[str, list[str]]:
 async def _verify(settings: GatewaySettings) -> tuple[str, list[str]]:
     connection = await asyncpg.connect(settings.dsn.get_secret_value())
     try:
+        if await connection.fetchval("select to_regclass('alembic_version') is null"):
+            return "no audit log: this gateway's database was never migrated", []
         reading = await read(connection)
     finally:
         await connection.close()

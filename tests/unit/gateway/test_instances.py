@@ -30,9 +30,13 @@ class Process:
     ready: bool = True
     left: asyncio.Event = field(default_factory=asyncio.Event)
     behave: Behave | None = None
+    serving: set[asyncio.Task[Any]] = field(default_factory=set)
 
     async def taken(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Serve a connection."""
+        task = asyncio.current_task()
+        assert task is not None
+        self.serving.add(task)
         try:
             while True:
                 head = await reader.readuntil(b"\r\n\r\n")
@@ -62,7 +66,11 @@ async def serving(*behaviours: Behave | None) -> AsyncIterator[tuple[Upstream, l
         found = Upstream("directory", [each.url for each in processes])
         yield found, processes
         found.close()
-        # A server waits for its connections' ends.
+        # Whoever hangs, or waits for more, would wait beyond the end of the test.
+        tasks = [task for process in processes for task in process.serving]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
         await asyncio.sleep(0)
 
 

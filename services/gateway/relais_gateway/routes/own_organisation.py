@@ -76,7 +76,7 @@ class OwnChange(BaseModel):
 
 
 @router.get("", responses=_READS)
-async def read_own_organisation(
+async def read_organisation_of_caller(
     request: Request, response: Response, actor: Administrator, now: Now
 ) -> OrganisationRow:
     """Read what is on record of your organisation: what it is granted, its agreement, what it declared in signing."""
