@@ -312,7 +312,12 @@ def _filters(query: _Query, asked: Asked) -> str:  # noqa: C901, PLR0912 - one l
     found = ""
     if asked.organisation_id is not None:
         found += f" and c.organisation_id = {query.bind(asked.organisation_id, 'uuid')}"
-    if asked.said or asked.words:
+    if asked.said:
+        # Themes are common: all their cards would be gathered, where a card says its own.
+        found += (
+            f" and (c.themes && {query.bind(list(asked.said), 'smallint[]')} or c.document @@ {_words(query, asked)})"
+        )
+    elif asked.words:
         found += " and e.card_id = any(array(select card_id from meant))"
     if asked.audiences:
         # A service for everybody is never hidden: it names no audience.
@@ -344,17 +349,13 @@ def _filters(query: _Query, asked: Asked) -> str:  # noqa: C901, PLR0912 - one l
 
 
 def _meant(query: _Query, asked: Asked) -> str:
-    """Answer the beginning of a statement: the cards of the words and themes that were said, found once by their index.
+    """Answer the beginning of a statement: the cards of words that mean no theme, found once by their index.
 
     Asked card by card around a place, reading the cards is most of what a search costs: there are thousands.
     """
-    if not asked.said and not asked.words:
+    if asked.said or not asked.words:
         return ""
-    found = f"select id as card_id from card where document @@ {_words(query, asked)}"
-    if asked.said:
-        themes = query.bind(list(asked.said), "smallint[]")
-        found += f" union select card_id from search_entry where theme = any({themes})"
-    return f"meant as materialized ({found}),"
+    return f"meant as materialized (select id as card_id from card where document @@ {_words(query, asked)}),"
 
 
 def _words(query: _Query, asked: Asked) -> str:

@@ -9,7 +9,7 @@ depends_on = None
 
 
 def upgrade() -> None:
-    run_script("create index place_by_position on place (position)")
+    run_script("drop index if exists place_by_position;\ncreate index place_by_position on place (position)")
 
 
 def downgrade() -> None:
