@@ -236,10 +236,15 @@ def _health(upstreams: Check | None) -> Router:
 
 
 def _openapi(app: FastAPI, scopes: Mapping[str, str], package: Path) -> dict[str, Any]:
-    """Answer the OpenAPI document, each operation with its scopes as alternatives (design 3)."""
     app.openapi_schema = app.openapi_schema or documents.kept(package)
-    if app.openapi_schema:
-        return app.openapi_schema
+    if app.openapi_schema is None:
+        app.openapi_schema = described(app, scopes)
+        documents.keep(package, app.openapi_schema)
+    return app.openapi_schema
+
+
+def described(app: FastAPI, scopes: Mapping[str, str]) -> dict[str, Any]:
+    """Answer an app's OpenAPI document, each operation with its scopes as alternatives (design 3)."""
     document = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
     components = document.setdefault("components", {})
     schemas = components.setdefault("schemas", {})
@@ -275,8 +280,6 @@ def _openapi(app: FastAPI, scopes: Mapping[str, str], package: Path) -> dict[str
             },
         }
     }
-    app.openapi_schema = document
-    documents.keep(package, document)
     return document
 
 

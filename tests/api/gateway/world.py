@@ -102,7 +102,7 @@ def echo(settings: EchoSettings) -> FastAPI:
     app.include_router(router)
     app.include_router(streams())
     app.state.keyring = Keyring.load(settings)
-    app.add_api_route("/openapi.json", lambda: _document(app), include_in_schema=False)
+    app.add_api_route("/openapi.json", lambda: service.described(app, {}), include_in_schema=False)
     return app
 
 
@@ -120,10 +120,6 @@ def streams() -> service.Router:
         return StreamingResponse(beats(), media_type="text/event-stream")
 
     return router
-
-
-def _document(app: FastAPI) -> dict[str, Any]:
-    return service._openapi(app, {})  # noqa: SLF001 - the same document that build_app makes
 
 
 @asynccontextmanager
