@@ -17,7 +17,7 @@ async def said(connection: Connection, organisation_id: UUID | None = None) -> S
     )
 
 
-async def of_organisation(connection: Connection, organisation_id: UUID, numbers: Numbers) -> None:
+async def keep_for_organisation(connection: Connection, organisation_id: UUID, numbers: Numbers) -> None:
     """Keep what an organisation may."""
     await connection.execute(
         "insert into organisation_limit values ($1, $2, $3, $4) on conflict (organisation_id) do update"
@@ -27,13 +27,13 @@ async def of_organisation(connection: Connection, organisation_id: UUID, numbers
     )
 
 
-async def none_of_organisation(connection: Connection, organisation_id: UUID) -> bool:
+async def forget_for_organisation(connection: Connection, organisation_id: UUID) -> bool:
     """Let the settings count for an organisation; answer whether something else was said."""
     done: str = await connection.execute("delete from organisation_limit where organisation_id = $1", organisation_id)
     return done != "DELETE 0"
 
 
-async def of_client(connection: Connection, client_id: str, numbers: Numbers) -> None:
+async def keep_for_client(connection: Connection, client_id: str, numbers: Numbers) -> None:
     """Keep what a system may."""
     await connection.execute(
         "insert into client_limit values ($1, $2, $3, $4) on conflict (client_id) do update"
@@ -43,7 +43,7 @@ async def of_client(connection: Connection, client_id: str, numbers: Numbers) ->
     )
 
 
-async def none_of_client(connection: Connection, client_id: str) -> bool:
+async def forget_for_client(connection: Connection, client_id: str) -> bool:
     """Let a system call as often as its organisation; answer whether something else was said."""
     done: str = await connection.execute("delete from client_limit where client_id = $1", client_id)
     return done != "DELETE 0"

@@ -77,7 +77,7 @@ async def put_limits(request: Request, actor: Operator, organisation_id: UUID, b
     async with transaction(request) as connection:
         await _exists(connection, organisation_id)
         subject = str(organisation_id)
-        await limits_store.of_organisation(connection, organisation_id, body.numbers)
+        await limits_store.keep_for_organisation(connection, organisation_id, body.numbers)
         await store.audit(
             connection, now, actor.id, "limits_written", subject, body.model_dump(), organisation_id=organisation_id
         )
@@ -88,7 +88,7 @@ async def remove_limits(request: Request, actor: Operator, organisation_id: UUID
     """Let an organisation call as often as any other."""
     async with transaction(request) as connection:
         await _exists(connection, organisation_id)
-        if not await limits_store.none_of_organisation(connection, organisation_id):
+        if not await limits_store.forget_for_organisation(connection, organisation_id):
             raise NotFound("Nothing else was said of this organisation.")
         subject = str(organisation_id)
         await store.audit(connection, now, actor.id, "limits_removed", subject, organisation_id=organisation_id)
@@ -112,7 +112,7 @@ async def put_own_client_limits(
     async with transaction(request) as connection:
         whose = by(actor, now)
         await _own(connection, whose, client_id)
-        await limits_store.of_client(connection, str(client_id), body.numbers)
+        await limits_store.keep_for_client(connection, str(client_id), body.numbers)
         await _note(connection, whose, "limits_written", client_id, body.model_dump())
 
 
@@ -122,7 +122,7 @@ async def remove_own_client_limits(request: Request, actor: Administrator, clien
     async with transaction(request) as connection:
         whose = by(actor, now)
         await _own(connection, whose, client_id)
-        if not await limits_store.none_of_client(connection, str(client_id)):
+        if not await limits_store.forget_for_client(connection, str(client_id)):
             raise NotFound("Nothing else was said of this system.")
         await _note(connection, whose, "limits_removed", client_id)
 
