@@ -9,7 +9,7 @@ from fastapi.exceptions import RequestValidationError
 
 from relais_shared import problems
 from relais_shared.problems import INVALID_INPUT, Problem, pointer
-from relais_shared.refusals import Refusal
+from relais_shared.refusals import Refusal, reason
 from relais_shared.service import GuardedRoute, Router
 
 MEDIA_TYPE: Final = "application/fhir+json"
@@ -73,7 +73,7 @@ class FhirRoute(GuardedRoute):
                 given = headers if isinstance(headers, dict) else None
                 return answered(outcome(problem, said), problem.status, given)
             except RequestValidationError as fault:
-                said = [(str(one["msg"]), pointer(one["loc"])) for one in fault.errors()]
+                said = [(reason(one), pointer(one["loc"])) for one in fault.errors()]
                 return answered(outcome(INVALID_INPUT, said), INVALID_INPUT.status)
 
         return told

@@ -13,7 +13,7 @@ import orjson
 from fastapi import Depends, Header, Request
 from pydantic import BaseModel, ValidationError
 
-from relais_shared.refusals import Fault, InvalidInput, MalformedRequest, VersionRequired
+from relais_shared.refusals import Fault, InvalidInput, MalformedRequest, VersionRequired, reason
 
 SIGNATURE_BYTES = 16
 """Half of SHA-256 is more than anyone can guess, and keeps cursors short."""
@@ -121,7 +121,7 @@ def read_parameters(request: Request, model: type[M]) -> M:
         found = model.model_validate(given)
     except ValidationError as fault:
         faults += [
-            Fault("?" + ".".join(map(str, one["loc"])) if one["loc"] else "", str(one["msg"]))
+            Fault("?" + ".".join(map(str, one["loc"])) if one["loc"] else "", reason(one))
             for one in fault.errors(include_input=False, include_url=False)
         ]
     if faults:

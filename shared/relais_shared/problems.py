@@ -11,7 +11,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from relais_shared import refusals
-from relais_shared.refusals import Refusal
+from relais_shared.refusals import Refusal, reason
 from relais_shared.telemetry import current_trace_id, get_logger, traceresponse
 
 MEDIA_TYPE: Final = "application/problem+json"
@@ -123,7 +123,7 @@ def install(app: FastAPI, table: Mapping[type[Refusal], Problem]) -> None:
         errors = fault.errors()
         if any(error["type"] == "json_invalid" for error in errors):
             return problem_response(MALFORMED, "The body is not JSON.")
-        named = [{"pointer": pointer(error["loc"]), "detail": str(error["msg"])} for error in errors]
+        named = [{"pointer": pointer(error["loc"]), "detail": reason(error)} for error in errors]
         return problem_response(INVALID_INPUT, _count(len(named)), errors=named)
 
     async def http(_request: Request, answer: Exception) -> Response:

@@ -1,7 +1,8 @@
 """The base of every "no": domain and store raise a Refusal with facts; they know no status code."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 
 class Refusal(Exception):  # noqa: N818 - a refusal is an answer, not an error
@@ -28,6 +29,11 @@ class Fault:
 
     pointer: str
     detail: str
+
+
+def reason(error: Mapping[str, Any]) -> str:
+    """Answer what one of pydantic's errors says, without the words that it puts before a rule's own."""
+    return str(error["msg"]).removeprefix("Value error, ")
 
 
 class InvalidInput(Refusal):

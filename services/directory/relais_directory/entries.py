@@ -24,7 +24,7 @@ from relais_directory.store import Connection, Row
 from relais_directory.writing import Author, Outcome
 from relais_shared.auth import Actor
 from relais_shared.problems import pointer
-from relais_shared.refusals import Fault, InvalidInput, NotFound, ScopeMissing, StaleVersion
+from relais_shared.refusals import Fault, InvalidInput, NotFound, ScopeMissing, StaleVersion, reason
 
 P = TypeVar("P", bound=Part)
 
@@ -262,7 +262,7 @@ def patch(part: P, changes: Any) -> P:  # noqa: ANN401 - a merge patch of any sh
         return type(part).model_validate(writing.merged(part, changes))
     except ValidationError as fault:
         errors = fault.errors(include_input=False, include_url=False)
-        refuse([Fault(pointer(("body", *one["loc"])), str(one["msg"])) for one in errors])
+        refuse([Fault(pointer(("body", *one["loc"])), reason(one)) for one in errors])
         raise
 
 

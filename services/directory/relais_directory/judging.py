@@ -14,6 +14,7 @@ from relais_directory.domain.geo import geodesic_m, position
 from relais_directory.domain.words import plain
 from relais_directory.gazetteer import Place, read_places
 from relais_directory.records import LocationRecord, OrganisationRecord, Part, Record, ServiceRecord, unstorable
+from relais_shared.refusals import reason
 
 FLAGGED_BEYOND_M: Final = 30_000
 """A point this far from its municipality's is told: the largest communes of our territories reach 20 km."""
@@ -195,15 +196,14 @@ def _away(latitude: float, longitude: float, place: Place) -> float:
 def faults(line: int, record: str | None, fault: ValidationError) -> list[Remark]:
     """Answer what pydantic found, one remark for each field; values are never repeated."""
     return [
-        Remark(line, record, ".".join(str(step) for step in one["loc"]) or "row", _cut(one["msg"]))
+        Remark(line, record, ".".join(str(step) for step in one["loc"]) or "row", _cut(reason(one)))
         for one in fault.errors(include_input=False, include_url=False)
     ]
 
 
-def _cut(reason: str) -> str:
+def _cut(said: str) -> str:
     # An unknown term is answered with every known one: the beginning says enough.
-    reason = reason.removeprefix("Value error, ")
-    return reason if len(reason) <= REASON_LENGTH else f"{reason[:REASON_LENGTH]}…"
+    return said if len(said) <= REASON_LENGTH else f"{said[:REASON_LENGTH]}…"
 
 
 def document(part: Part) -> str:

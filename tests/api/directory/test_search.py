@@ -219,3 +219,9 @@ async def test_places_that_came_after_the_start_are_known(reader: httpx.AsyncCli
     state.municipalities = Municipalities([])
     await found(reader, near=f"{CHARLEROI[0]},{CHARLEROI[1]}", radius_km=5)
     assert state.municipalities.nearest(*CHARLEROI) == "be:52011"
+
+
+async def test_what_is_wrong_is_said_in_our_words_alone(reader: httpx.AsyncClient) -> None:
+    answer = await reader.get("/v1/directory/search", params={"near": "91,200"})
+    told = [(fault["pointer"], fault["detail"]) for fault in answer.json()["errors"]]
+    assert told == [("?near", "Latitude goes from -90 to 90, longitude from -180 to 180.")]
