@@ -18,21 +18,27 @@ import tempfile
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import urlencode
 from uuid import UUID
 
 import asyncpg
 import uvicorn
 from generate import CHARLEROI, COUNTRY, drawn, write
 from joserfc.jwk import OKPKey
+from starlette.datastructures import State
 
 from relais_directory import store
 from relais_directory.app import SEARCHING
 from relais_directory.domain.geo import geodesic_m, position
-from relais_directory.domain.words import stems
+from relais_directory.nearby import Municipalities
+from relais_directory.openings import Openings
+from relais_directory.routes import search
+from relais_directory.schemas import SearchQuery
 from relais_gateway.upstream import Instance
 from relais_shared.auth import Actor, Keyring
 from relais_shared.client import open_client
@@ -150,28 +156,22 @@ class Bench:
         """Answer the queries of both sides: the address of ours, and what it asks of the store."""
         chance = random.Random(SEED)  # noqa: S311 - the same queries in every run, no secret
         connection = await asyncpg.connect(self.dsn)
-        terms = {row["code"]: row["id"] for row in await store.terms(connection)}
+        # What the route's own reading of a query needs: both sides then run the same SQL, themes that words mean too.
+        state = State(
+            {
+                "settings": SimpleNamespace(country="be", words=None),
+                "municipalities": Municipalities(await store.municipalities(connection)),
+                "terms": {row["code"]: row["id"] for row in await store.terms(connection)},
+                "openings": Openings(),
+            }
+        )
         found = {}
         for latitude, longitude in chance.choices(points, k=QUERIES):
-            theme, said = chance.choice(THEMES), chance.choice(WORDS) if words else ""
-            near = f"{latitude:.5f},{longitude:.5f}"
-            query = f"near={near}&theme={theme}&radius_km={RADIUS_KM}&limit={limit}" + (
-                f"&q={quote(said)}" if words else ""
-            )
-            at = position(*map(float, near.split(",")))
-            home = await store.nearest_municipality(connection, at)
-            where = store.Where(at, RADIUS_KM * 1000, ("*", home["code"] if home else ""))
-            found[query.encode()] = store.Asked(
-                where=where,
-                themes=(terms[theme],),
-                said=(),
-                words=stems(said),
-                organisation_id=None,
-                sort="relevance" if words else "distance",
-                after=None,
-                limit=limit + 1,
-                today=datetime.now(UTC).date(),
-            )
+            asked = {"near": f"{latitude:.5f},{longitude:.5f}", "theme": chance.choice(THEMES), "radius_km": RADIUS_KM}
+            asked |= {"limit": limit} | ({"q": chance.choice(WORDS)} if words else {})
+            query = SearchQuery.model_validate(asked | {"theme": [asked["theme"]]})
+            meant, _why, _where = await search.prepared(connection, state, query, datetime.now(UTC))
+            found[urlencode(asked).encode()] = replace(meant, limit=limit + 1)
         await connection.close()
         return found
 
