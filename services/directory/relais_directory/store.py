@@ -269,22 +269,28 @@ def _near(point: str, reach: str, theme: str, asked: Asked) -> str:
     """
 
 
-def _coming(query: _Query, asked: Asked, theme: int, *, walks: bool) -> list[str]:
-    """Answer the services of one theme that come to the person there, and have no place within reach.
+def _coming(query: _Query, asked: Asked, theme: int, *, walks: bool, apart: bool = False) -> list[str]:
+    """Answer the services of one theme that come to the person there.
 
     Two selects: those that come everywhere stand in an index in their order, those of some areas are few.
+
+    Walked, or `apart`, they leave out what has a place within reach. Whoever unites all selects by service anyhow and
+    takes the nearest place does without: it costs a look for each service that comes.
     """
     assert asked.where is not None  # noqa: S101 - asked for with a place alone
-    point = f"cube({query.bind(list(asked.where.position), 'float8[]')})"
-    reach = query.bind(chord_m(asked.where.radius_m), "float8")
     codes = query.bind([code for code in asked.where.codes if code != EVERYWHERE], "varchar[]")
     wanted = query.bind(theme, "smallint")
     filters = _filters(query, asked)
-    absent = f"""
-        (e.alone or (
-            select true from card n where n.service_id = e.service_id and n.position <-> {point} <= {reach} limit 1
-        ) is null)
-    """
+    absent = ""
+    # Where a filter tells places apart, what has a place that does not fit does not come instead.
+    if walks or apart or asked.of_places:
+        point = f"cube({query.bind(list(asked.where.position), 'float8[]')})"
+        reach = query.bind(chord_m(asked.where.radius_m), "float8")
+        absent = f"""
+            and (e.alone or (
+                select true from card n where n.service_id = e.service_id and n.position <-> {point} <= {reach} limit 1
+            ) is null)
+        """
     order = ""
     if walks:
         # They come behind everything that has a distance.
@@ -297,12 +303,12 @@ def _coming(query: _Query, asked: Asked, theme: int, *, walks: bool) -> list[str
     return [
         f"""(
             select e.card_id, e.service_id, null::float8 as chord from search_entry e {join}
-            where e.theme = {wanted} and e.everywhere and {absent} {filters} {order}
+            where e.theme = {wanted} and e.everywhere {absent} {filters} {order}
         )""",
         f"""(
             select e.card_id, e.service_id, null::float8 as chord
             from card c join search_entry e on e.card_id = c.id and e.theme = {wanted}
-            where c.position is null and c.areas && {codes} and {absent} {filters} {order}
+            where c.position is null and c.areas && {codes} {absent} {filters} {order}
         )""",
     ]
 
@@ -406,7 +412,7 @@ WEIGHTS: Final = {"words": 0.45, "near": 0.30, "fresh": 0.10, "capacity": 0.10, 
 def _count(query: _Query, asked: Asked) -> str:
     """Answer how many services fit, at most one more than `COUNT_UP_TO`."""
     enough = COUNT_UP_TO + 1
-    near, coming = _fitting(query, asked, f"limit {enough}" if not asked.of_places else "")
+    near, coming = _fitting(query, asked, f"limit {enough}" if not asked.of_places else "", apart=True)
     if len(near) == 1 and not asked.of_places:
         # Of one theme each service stands in one branch; where enough are near, nobody looks at what comes.
         there = f"select count(*) as services from {near[0]} n"
@@ -418,7 +424,7 @@ def _count(query: _Query, asked: Asked) -> str:
     return f"select count(*) from (select distinct service_id from ({union}) n limit {enough}) m"
 
 
-def _fitting(query: _Query, asked: Asked, limit: str) -> tuple[list[str], list[str]]:
+def _fitting(query: _Query, asked: Asked, limit: str, *, apart: bool) -> tuple[list[str], list[str]]:
     """Answer the selects of (card_id, service_id) that fit: of what stands near, of what comes; for each theme."""
     near, coming = [], []
     for theme in asked.themes or (0,):
@@ -431,7 +437,7 @@ def _fitting(query: _Query, asked: Asked, limit: str) -> tuple[list[str], list[s
             fits = _near(point, query.bind(chord_m(asked.where.radius_m), "float8"), wanted, asked)
             coming += [
                 f"(select card_id, service_id from {one} x {limit})"
-                for one in _coming(query, asked, theme, walks=False)
+                for one in _coming(query, asked, theme, walks=False, apart=apart)
             ]
         near.append(f"(select e.card_id, e.service_id from search_entry e {join} where {fits} {filters} {limit})")
     return near, coming
@@ -464,7 +470,7 @@ async def facet(connection: Connection, asked: Asked, name: str) -> dict[str, in
     query = _Query()
     if name == "has_capacity":
         values = values.format(held=f"{query.bind(asked.today, 'date')} - {CAPACITY_HELD_DAYS}")
-    near, coming = _fitting(query, asked, "")
+    near, coming = _fitting(query, asked, "", apart=False)
     rows = await connection.fetch(
         f"""
         with {_meant(query, asked)} f as ({" union all ".join((*near, *coming))})
@@ -481,7 +487,7 @@ async def facet(connection: Connection, asked: Asked, name: str) -> dict[str, in
 async def openings_around(connection: Connection, asked: Asked) -> list[int]:
     """Answer the ids of all opening hours that places have which fit otherwise."""
     query = _Query()
-    near, coming = _fitting(query, replace(asked, open_ids=None, every_place=True), "")
+    near, coming = _fitting(query, replace(asked, open_ids=None, every_place=True), "", apart=False)
     rows = await connection.fetch(
         f"with {_meant(query, asked)} f as ({' union all '.join((*near, *coming))})"
         " select distinct c.opening_id from f join card c on c.id = f.card_id where c.opening_id is not null",
