@@ -263,7 +263,10 @@ class Supervisor:
         if service == "directory":
             commands.append(["gazetteer"])
             if self._plan.demo:
-                commands.append(["import", str(await self._territory() / "services.json"), "--source", "demo"])
+                territory = await self._territory()
+                # Stops first: each place learns its nearest ones while it is written.
+                commands.append(["stops", str(territory / "stops.csv"), "--source", "demo", "--kind", "bus"])
+                commands.append(["import", str(territory / "services.json"), "--source", "demo"])
         if service == "gateway" and self._plan.demo:
             organisations = str(await self._territory() / "organisations.json")
             commands.append(["demo", "--organisations", organisations, "--output", str(self._accounts)])

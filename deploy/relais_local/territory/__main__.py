@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import argparse
+import csv
 import json
 import sys
 from datetime import date
 from pathlib import Path
 
 from relais_local.territory import sandbox
-from relais_local.territory.generate import AS_OF, organisations, services
+from relais_local.territory.generate import AS_OF, organisations, services, stops
 
 
 def main() -> None:
-    """Write `organisations.json` and `services.json`; the same day gives the same bytes."""
+    """Write `organisations.json`, `services.json` and `stops.csv`; the same day gives the same bytes."""
     parser = argparse.ArgumentParser(prog="python -m relais_local.territory", description=__doc__)
     parser.add_argument("folder", type=Path, metavar="DIR", help="where to write; made if it is not there")
     parser.add_argument(
@@ -33,6 +34,12 @@ def main() -> None:
         text = json.dumps(content, ensure_ascii=False, indent=1)
         (given.folder / f"{name}.json").write_text(f"{text}\n", encoding="utf-8")
         sys.stdout.write(f"{len(content)} {name}\n")
+    rows = stops()
+    with (given.folder / "stops.csv").open("w", encoding="utf-8", newline="") as file:
+        table = csv.DictWriter(file, list(rows[0]))
+        table.writeheader()
+        table.writerows(rows)
+    sys.stdout.write(f"{len(rows)} stops\n")
 
 
 if __name__ == "__main__":

@@ -47,6 +47,9 @@ RECEPTION = "Accueil"
 NEAREST_M, FARTHEST_M = 50, 400
 """How far a site lies from the centre of its locality: off the spot, yet still in the municipality."""
 
+STOPS_OF_A_LOCALITY = 3
+"""Enough for two names near most sites."""
+
 LEAN_DEGREES = 120
 """How wide a site of an outlying locality may stray from the direction of the middle of its municipality."""
 
@@ -190,6 +193,24 @@ def users(key: str, row: Json) -> list[Json]:
 def services(as_of: date) -> list[Json]:
     """Make the services as canonical import records, in the order of the offers."""
     return [service(offer, place, number, as_of) for offer in _offers() for number, place in enumerate(sites(offer))]
+
+
+def stops() -> list[Json]:
+    """Make the bus stops, as a table of stops names its columns: invented, around each locality."""
+    made = []
+    for place in localities():
+        names = dict.fromkeys(street("stop", place.key, str(number)) for number in range(STOPS_OF_A_LOCALITY))
+        for name in names:
+            latitude, longitude = shifted(place, f"stop-{name}")
+            made.append(
+                {
+                    "stop_id": f"{place.key}-{len(made)}",
+                    "stop_name": f"{place.name} {name.partition(' ')[2]}",
+                    "stop_lat": latitude,
+                    "stop_lon": longitude,
+                }
+            )
+    return made
 
 
 def sites(offer: Json) -> list[Locality]:

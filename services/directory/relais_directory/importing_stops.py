@@ -10,7 +10,6 @@ import asyncpg
 from relais_directory import store
 from relais_directory.domain.geo import position
 from relais_directory.formats import gtfs
-from relais_directory.writing import nearest_stops
 
 TOLD = 1_000
 """Refusals kept in the report; the rest is counted."""
@@ -62,5 +61,5 @@ async def run(connection: asyncpg.Connection, path: Path, source: str, kind: str
     async with connection.transaction():
         await connection.execute("set local statement_timeout = 0")
         report.gone = await store.put_stops(connection, source, rows)
-        report.places = await store.renew_stops(connection, nearest_stops("c.position"))
+        report.places = await store.renew_stops(connection)
     return report

@@ -23,6 +23,15 @@ WALK_UP_TO: Final = 10_000
 WALK_MINUTES: Final = 30
 """As long as somebody may take for all pages of a search."""
 
+WALK: Final = 1.3
+"""Metres to walk for each metre as the crow flies: the usual detour of streets in towns."""
+
+STOPS: Final = 3
+"""Stops told of a place: the nearest ones, of different names."""
+
+STOP_WITHIN_M: Final = 1_500
+"""Beyond twenty minutes' walk no stop is near."""
+
 CAPACITY_HELD_DAYS: Final = 60
 """What was told longer ago is not counted on: two months are a term's change of places."""
 
@@ -690,13 +699,20 @@ async def touch(connection: Connection, id_: UUID) -> None:
 
 
 async def sites(connection: Connection, id_: UUID) -> Sequence[asyncpg.Record]:
-    """Answer the indexed places of a service with their stops, as they stand in its record."""
+    """Answer the indexed places of a service with their stops and where these are, as they stand in its record.
+
+    A card of the search tells no more of a stop than one reads: where it is, is looked up here.
+    """
     return await connection.fetch(
-        """
-        select l.*, c.stop_m, c.stops, p.name as municipality
+        f"""
+        select l.*, near.stops, p.name as municipality
         from service_at_location l
-        left join card c on c.service_id = l.service_id and c.location_id = l.location_id
         left join place p on p.code = l.municipality_code
+        left join lateral (
+            select json_agg(json_build_object('name', s.name, 'kind', s.kind, 'walk_m', s.walk_m,
+                'latitude', s.latitude, 'longitude', s.longitude) order by s.walk_m)::text as stops
+            from ({nearest_stops("cube(l.position)")}) s
+        ) near on l.position is not null and not l.confidential
         where l.service_id = $1 order by l.number
         """,
         id_,
@@ -973,6 +989,22 @@ async def exported(
             yield {**row, "sites": json.loads(row["sites"])}
 
 
+def nearest_stops(at: str) -> str:
+    """Answer the SQL of the nearest stops of a position (an SQL expression of a cube): name, kind, walk_m, and where.
+
+    The nearest poles, one for each name: the two sides of a street are one stop.
+    """
+    within = f"cube_enlarge({at}, {STOP_WITHIN_M} / {WALK}, 3)"
+    return f"""
+        select * from (
+            select distinct on (t.name) t.name, t.kind, round((t.position <-> {at}) * {WALK})::int as walk_m,
+                t.latitude, t.longitude
+            from (select * from stop where position <@ {within} order by position <-> {at} limit 12) t
+            order by t.name, walk_m
+        ) u where walk_m <= {STOP_WITHIN_M} order by walk_m limit {STOPS}
+    """  # noqa: S608 - our own words
+
+
 async def put_stops(connection: Connection, source: str, rows: Sequence[tuple[Any, ...]]) -> int:
     """Write the stops of a source (id, name, kind, latitude, longitude, position); answer how many are gone."""
     await connection.execute(
@@ -999,15 +1031,15 @@ async def put_stops(connection: Connection, source: str, rows: Sequence[tuple[An
     return int(gone.rpartition(" ")[2])
 
 
-async def renew_stops(connection: Connection, near: str) -> int:
-    """Tell every place its nearest stops (SQL of them, of `c`); answer for how many they changed."""
+async def renew_stops(connection: Connection) -> int:
+    """Tell every place its nearest stops; answer for how many they changed."""
     done = await connection.execute(
         f"""
         with found as (
             select c.id, s.stop_m, s.stops from card c left join lateral (
                 select min(n.walk_m) as stop_m, json_agg(json_build_object('name', n.name, 'kind', n.kind,
                     'walk_m', n.walk_m) order by n.walk_m)::text as stops
-                from ({near}) n
+                from ({nearest_stops("c.position")}) n
             ) s on true
             where c.position is not null and not c.confidential
         )

@@ -21,19 +21,10 @@ from relais_directory.domain import quality
 from relais_directory.gazetteer import Place
 from relais_directory.judging import Points, digest, document, judge_places
 from relais_directory.records import CapacityRecord, OrganisationProfile, Part, ServiceRecord
-from relais_directory.store import Connection, Row
+from relais_directory.store import Connection, Row, nearest_stops
 
 APART: Final = frozenset({"capacity", "assured_at", "assured_by"})
 """Parts of a record that change without a new version of it: they stand beside the document."""
-
-WALK: Final = 1.3
-"""Metres to walk for each metre as the crow flies: the usual detour of streets in towns."""
-
-STOPS: Final = 3
-"""Stops told of a place: the nearest ones, of different names."""
-
-STOP_WITHIN_M: Final = 1_500
-"""Beyond twenty minutes' walk no stop is near."""
 
 
 Places = tuple[Place | None, ...]
@@ -437,21 +428,6 @@ PUT: Final = """
         made.position is null and made.areas = array['*']::varchar[], made.lead, made.freshness
     from made cross join lateral unnest(made.themes || 0::smallint) theme
 """
-
-
-def nearest_stops(at: str) -> str:
-    """Answer the SQL of the nearest stops of a position (an SQL expression of a cube): name, kind, walk_m.
-
-    The nearest poles, one for each name: the two sides of a street are one stop.
-    """
-    within = f"cube_enlarge({at}, {STOP_WITHIN_M} / {WALK}, 3)"
-    return f"""
-        select * from (
-            select distinct on (t.name) t.name, t.kind, round((t.position <-> {at}) * {WALK})::int as walk_m
-            from (select * from stop where position <@ {within} order by position <-> {at} limit 12) t
-            order by t.name, walk_m
-        ) u where walk_m <= {STOP_WITHIN_M} order by walk_m limit {STOPS}
-    """  # noqa: S608 - our own words
 
 
 async def _put(connection: Connection, rows: Sequence[CardRow], terms: Mapping[str, int]) -> None:

@@ -61,6 +61,8 @@ class Stop(BaseModel):
     name: str
     kind: str | None = None
     walk_m: int
+    latitude: float | None = None
+    longitude: float | None = None
 
 
 class Site(BaseModel):

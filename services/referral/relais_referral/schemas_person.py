@@ -192,8 +192,10 @@ class StopView(View):
     """A stop of public transport near a place."""
 
     name: str
-    kind: str | None = None
+    kind: str | None = Field(default=None, description="bus, tram, metro, train; absent where nobody told it.")
     walk_m: int
+    latitude: float | None = None
+    longitude: float | None = None
 
 
 class PlaceView(View):

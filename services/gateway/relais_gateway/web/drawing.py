@@ -1,4 +1,4 @@
-"""The map as a drawing: outlines and places projected on a small sheet, without tiles and without a script."""
+"""Maps as drawings: places projected on a small sheet, without tiles and without a script."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -22,6 +22,16 @@ LONGEST_NAME = 18
 EDGE_ACROSS, EDGE_DOWN = 60, 24
 """Units from the rim within which a name would be cut."""
 RINGS_KM: Final = (1, 2, 5, 10, 20, 50, 100)
+
+NARROWEST_WALK_KM = 0.12
+"""The same for a walk: a stop before the door still stands beside it."""
+APART_ON_A_WALK = 64.0
+"""Units between two marks of a walk: they are large, and drawn on a small sheet."""
+METRES_A_MINUTE = 70
+"""A slow walk, with a child by the hand."""
+DETOUR = 1.3
+"""Metres to walk for each metre as the crow flies, as the directory reckons it."""
+RINGS_MINUTES: Final = (2, 5, 10, 15)
 
 Position = tuple[float, float]
 """Latitude, longitude."""
@@ -68,6 +78,16 @@ class Drawing:
 
 
 @dataclass(frozen=True, slots=True)
+class Walk:
+    """The last steps to a place: the stops around it, and the circle that one walks to within `minutes`."""
+
+    marks: tuple[Mark, ...]
+    here: tuple[float, float]
+    ring: float
+    minutes: int
+
+
+@dataclass(frozen=True, slots=True)
 class _Sheet:
     middle: Position
     units_per_km: float
@@ -108,7 +128,7 @@ def draw(outlines: Iterable[Outline], places: Mapping[int, Position], here: Posi
     shown = [*places.values(), *([here] if here else [])]
     if not shown:
         return None
-    sheet = _sheet(shown, here)
+    sheet = _sheet(shown, here, NARROWEST_KM)
     ring_km = next((km for km in RINGS_KM if km * sheet.units_per_km >= HEIGHT / 7), RINGS_KM[-1])
     marks = _apart(
         [Mark(number, *sheet.put(*place)) for number, place in places.items()],
@@ -123,15 +143,27 @@ def draw(outlines: Iterable[Outline], places: Mapping[int, Position], here: Posi
     )
 
 
-def _sheet(shown: Sequence[Position], here: Position | None) -> _Sheet:
+def draw_walk(here: Position, stops: Mapping[int, Position]) -> Walk | None:
+    """Draw the stops by number around the place that one walks to; nothing where none is known."""
+    if not stops:
+        return None
+    sheet = _sheet([here, *stops.values()], here, NARROWEST_WALK_KM)
+    middle = sheet.put(*here)
+    rings = {each: each * METRES_A_MINUTE / DETOUR / 1000 * sheet.units_per_km for each in RINGS_MINUTES}
+    minutes = max((each for each, radius in rings.items() if radius <= HEIGHT / 2 - MARGIN), default=RINGS_MINUTES[0])
+    marks = [Mark(number, *sheet.put(*stop)) for number, stop in stops.items()]
+    return Walk(_apart(marks, middle, APART_ON_A_WALK), _rounded(middle), round(rings[minutes], 1), minutes)
+
+
+def _sheet(shown: Sequence[Position], here: Position | None, narrowest_km: float) -> _Sheet:
     south, north = min(each[0] for each in shown), max(each[0] for each in shown)
     west, east = min(each[1] for each in shown), max(each[1] for each in shown)
     middle = here or ((south + north) / 2, (west + east) / 2)
     wide = max(abs(east - middle[1]), abs(west - middle[1])) * KM_PER_DEGREE * cos(radians(middle[0]))
     high = max(abs(north - middle[0]), abs(south - middle[0])) * KM_PER_DEGREE
     scale = min(
-        (WIDTH / 2 - MARGIN) / max(wide, NARROWEST_KM),
-        (HEIGHT / 2 - MARGIN) / max(high, NARROWEST_KM),
+        (WIDTH / 2 - MARGIN) / max(wide, narrowest_km),
+        (HEIGHT / 2 - MARGIN) / max(high, narrowest_km),
     )
     return _Sheet(middle, scale)
 
@@ -179,7 +211,7 @@ def _path(ring: Sequence[tuple[float, float]]) -> str:
     return "".join(steps) + "z"
 
 
-def _apart(marks: Sequence[Mark], keep_off: tuple[float, float] | None) -> tuple[Mark, ...]:
+def _apart(marks: Sequence[Mark], keep_off: tuple[float, float] | None, room: float = APART) -> tuple[Mark, ...]:
     """Answer marks moved just so far that none hides another, nor the point searched from.
 
     The same marks always move the same way.
@@ -191,29 +223,29 @@ def _apart(marks: Sequence[Mark], keep_off: tuple[float, float] | None) -> tuple
             for second in range(first + 1, len(spots)):
                 (ax, ay), (bx, by) = spots[first], spots[second]
                 gap = hypot(bx - ax, by - ay)
-                if gap >= APART:
+                if gap >= room:
                     continue
                 # Two marks on one spot part sideways, by their order.
                 along = ((bx - ax) / gap, (by - ay) / gap) if gap > 0 else (1.0, 0.15 * (second - first))
-                push = (APART - gap) / 2 + 0.1
+                push = (room - gap) / 2 + 0.1
                 spots[first] = (ax - along[0] * push, ay - along[1] * push)
                 spots[second] = (bx + along[0] * push, by + along[1] * push)
                 moved = True
         if keep_off is not None:
-            spots = [_off(spot, keep_off, number) for number, spot in enumerate(spots)]
+            spots = [_off(spot, keep_off, number, room) for number, spot in enumerate(spots)]
         if not moved:
             break
     inside = [(min(max(x, 16), WIDTH - 16), min(max(y, 16), HEIGHT - 16)) for x, y in spots]
     return tuple(Mark(mark.number, *_rounded(spot)) for mark, spot in zip(marks, inside, strict=True))
 
 
-def _off(spot: tuple[float, float], point: tuple[float, float], number: int) -> tuple[float, float]:
+def _off(spot: tuple[float, float], point: tuple[float, float], number: int, room: float) -> tuple[float, float]:
     across, down = spot[0] - point[0], spot[1] - point[1]
     gap = hypot(across, down)
-    if gap >= APART:
+    if gap >= room:
         return spot
     along = (across / gap, down / gap) if gap > 0 else (1.0 - 2.0 * (number % 2), 0.0)
-    return point[0] + along[0] * APART, point[1] + along[1] * APART
+    return point[0] + along[0] * room, point[1] + along[1] * room
 
 
 def _rounded(point: tuple[float, float]) -> tuple[float, float]:

@@ -739,7 +739,7 @@ def places(service: NamedService | None) -> list[PlaceView]:
             municipality=site.address.municipality,
             latitude=site.latitude if site.precision == "exact" else None,
             longitude=site.longitude if site.precision == "exact" else None,
-            stops=[StopView(name=stop.name, kind=stop.kind, walk_m=stop.walk_m) for stop in site.nearest_stops],
+            stops=[StopView(**stop.model_dump()) for stop in site.nearest_stops],
         )
         for site in (service.locations if service else ())
         if not site.confidential

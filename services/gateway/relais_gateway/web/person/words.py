@@ -6,7 +6,8 @@ from typing import Any, Final
 
 from babel.dates import format_date, format_skeleton
 
-from relais_gateway.web.languages import _, language, later
+from relais_gateway.web.drawing import METRES_A_MINUTE, Walk, draw_walk
+from relais_gateway.web.languages import _, language, later, ngettext
 from relais_gateway.web.phrases import NO_BREAK, ZONE, moment, theme_root
 
 PICTURES: Final = (
@@ -323,8 +324,16 @@ STAGES: Final = {
 }
 """When the other side reads what a preview shows."""
 
-METRES_A_MINUTE: Final = 70
-"""A slow walk, with a child by the hand."""
+STOPS: Final = {
+    "bus": later("Arrêt de bus"),
+    "tram": later("Arrêt de tram"),
+    "metro": later("Station de métro"),
+    "train": later("Gare"),
+}
+"""What a stop is called; where nobody told what halts there, it is a stop."""
+
+STOPS_TOLD: Final = 2
+"""The nearest one, and one more where it does not suit her."""
 
 RIGHT_TO_LEFT: Final = frozenset({"ar", "fa", "he", "ps", "ur"})
 """Languages written from the right; none has a catalogue yet, and none needs more than that."""
@@ -338,6 +347,26 @@ def direction() -> str:
 def minutes(walk_m: int) -> int:
     """Answer how long a walk takes, in whole minutes, one at least."""
     return max(1, round(walk_m / METRES_A_MINUTE))
+
+
+def stop(one: Mapping[str, Any]) -> str:
+    """Answer what a stop is, its name, and how long the walk from it takes."""
+    kind = said(STOPS, one.get("kind")) or _("Arrêt")
+    takes = minutes(one["walk_m"])
+    far = ngettext("à %(minutes)s minute à pied", "à %(minutes)s minutes à pied", takes) % {"minutes": takes}
+    return f"{kind} {one['name']}, {far}"
+
+
+def walk(place: Mapping[str, Any]) -> Walk | None:
+    """Answer the drawing of the last steps to a place, the stops numbered as they are listed; none of a vague place."""
+    if place.get("latitude") is None:
+        return None
+    known = {
+        number: (one["latitude"], one["longitude"])
+        for number, one in enumerate(place["stops"][:STOPS_TOLD])
+        if one.get("latitude") is not None
+    }
+    return draw_walk((place["latitude"], place["longitude"]), known)
 
 
 def town(place: Mapping[str, Any]) -> str:
