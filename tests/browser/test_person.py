@@ -233,6 +233,13 @@ def test_the_page_is_sound_light_and_fits_a_small_telephone(kept: Hers, open_des
     desk.page.wait_for_url("**/p/ici")
     desk.page.wait_for_load_state("networkidle")
     assert 5_000 < sum(size for url, size in weights.items() if "woff2" not in url) < 30_000, weights
+    # The way there: drawn without a script, told in words beside it, and on paper too.
+    way = desk.page.locator(".walk").first
+    expect(desk.page.get_by_text(re.compile(r"Arrêt de bus .+, à \d+ minutes? à pied")).first).to_be_visible()
+    expect(way.locator("text", has_text="A")).to_be_visible()
+    desk.page.emulate_media(media="print")
+    expect(way).to_be_visible()
+    desk.page.emulate_media(media="screen")
     for summary in desk.page.locator("main summary").all():
         summary.click()
     sound(desk.page)

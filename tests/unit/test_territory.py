@@ -8,6 +8,7 @@ import subprocess
 import sys
 from datetime import date, datetime
 from itertools import pairwise
+from math import dist
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -16,6 +17,8 @@ import pytest
 from opening_hours import OpeningHours
 
 from relais_directory.data import audiences, themes
+from relais_directory.domain.geo import position
+from relais_directory.formats import gtfs
 from relais_directory.gazetteer import read_places
 from relais_local.territory import sandbox
 from relais_local.territory.generate import AS_OF, localities, organisations, services
@@ -49,6 +52,20 @@ def test_the_same_day_gives_the_same_bytes_in_any_process(tmp_path: Path) -> Non
         first, second = ((tmp_path / seed / f"{name}.json").read_bytes() for seed in ("0", "1"))
         assert first == second
         assert json.loads(first) == made
+    first, second = ((tmp_path / seed / "stops.csv").read_bytes() for seed in ("0", "1"))
+    assert first == second
+
+
+def test_most_sites_have_a_stop_to_walk_to(tmp_path: Path, offered: list[Json]) -> None:
+    """The table is one that the directory reads, and no stop is called as another one of its locality."""
+    subprocess.run([sys.executable, "-m", "relais_local.territory", str(tmp_path)], check=True, capture_output=True)
+    read = list(gtfs.stops(tmp_path / "stops.csv"))
+    assert all(isinstance(one, gtfs.StopRow) for one in read)
+    assert len({one.name for one in read if isinstance(one, gtfs.StopRow)}) == len(read) > 100
+    at = [position(one.latitude, one.longitude) for one in read if isinstance(one, gtfs.StopRow)]
+    sites = {(place["latitude"], place["longitude"]) for record in offered for place in record.get("locations", ())}
+    near = [site for site in sites if min(dist(position(*site), stop) for stop in at) < 900]
+    assert len(near) > len(sites) * 0.9
 
 
 def test_another_day_moves_dates_and_nothing_else(offered: list[Json]) -> None:

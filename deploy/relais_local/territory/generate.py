@@ -199,13 +199,13 @@ def stops() -> list[Json]:
     """Make the bus stops, as a table of stops names its columns: invented, around each locality."""
     made = []
     for place in localities():
-        names = dict.fromkeys(street("stop", place.key, str(number)) for number in range(STOPS_OF_A_LOCALITY))
-        for name in names:
-            latitude, longitude = shifted(place, f"stop-{name}")
+        streets = dict.fromkeys(pick(STREETS, "stop", place.key, str(number)) for number in range(STOPS_OF_A_LOCALITY))
+        for name in streets:
+            latitude, longitude = shifted(place, f"stop-{place.key}-{name}")
             made.append(
                 {
                     "stop_id": f"{place.key}-{len(made)}",
-                    "stop_name": f"{place.name} {name.partition(' ')[2]}",
+                    "stop_name": f"{place.name} {name.rpartition(' ')[2].removeprefix("l'")}",
                     "stop_lat": latitude,
                     "stop_lon": longitude,
                 }

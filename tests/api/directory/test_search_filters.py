@@ -325,6 +325,12 @@ async def test_a_farther_place_is_found_where_only_it_fits(small: Small) -> None
         assert (await page(small.client, **at, **params))["total"] == 1
     assert found["nearest_stops"][0]["name"] == "Gare"
     assert 10 < found["nearest_stops"][0]["walk_m"] < 20
+    # Where a stop is, the service itself tells; nobody walks from the middle of a municipality.
+    vague = {"record_id": "vague", "address": {"country": "BE", "municipality_code": "be:52011"}}
+    await small.take([record("two", locations=[near, far, vague])], "two")
+    told = (await small.client.get(f"/v1/directory/services/{found['service']['id']}")).json()["locations"]
+    assert [one["nearest_stops"][0]["name"] if one["nearest_stops"] else None for one in told] == [None, "Gare", None]
+    assert (told[1]["nearest_stops"][0]["latitude"], told[1]["nearest_stops"][0]["longitude"]) == (50.3001, 4.32)
 
 
 async def test_who_lives_where_counts_apart_from_the_place(small: Small) -> None:

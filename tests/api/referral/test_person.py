@@ -154,6 +154,9 @@ async def test_at_level_steps_she_reads_steps_and_meeting_alone(world: World, ha
     assert ok(await she.post(f"{mine(handover)}/withdraw"))["state"] == "withdrawn"
 
 
+STOP = {"name": "Gare", "kind": "bus", "walk_m": 240, "latitude": 50.4111, "longitude": 4.4412}
+
+
 def a_site(**changes: Any) -> dict[str, Any]:
     """Answer a place of a service as the directory tells it."""
     return {
@@ -163,7 +166,7 @@ def a_site(**changes: Any) -> dict[str, Any]:
         "latitude": 50.41,
         "longitude": 4.44,
         "precision": "exact",
-        "nearest_stops": [{"name": "Gare", "kind": "bus", "walk_m": 240}],
+        "nearest_stops": [STOP],
         **changes,
     }
 
@@ -179,7 +182,7 @@ async def test_she_reads_how_to_get_there_and_takes_her_meeting_along(world: Wor
     assert (await handover.step(handover.recipient, "plan_meeting", **planned)).status_code == 200
     she = await herself(world, handover, language="nl")
     exact, rough = ok(await she.get(f"{mine(handover)}/places"))["items"]
-    assert exact["stops"] == [{"name": "Gare", "kind": "bus", "walk_m": 240}]
+    assert exact["stops"] == [STOP]
     assert (exact["latitude"], rough["name"], "latitude" in rough) == (50.41, "Antenne", False)
     told = await she.get(f"{mine(handover)}/meetings.ics")
     assert told.headers["cache-control"] == "no-store"

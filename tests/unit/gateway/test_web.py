@@ -2,6 +2,7 @@
 
 from dataclasses import fields
 from datetime import UTC, datetime, timedelta
+from itertools import combinations
 from math import hypot
 from types import SimpleNamespace
 from typing import Any
@@ -51,6 +52,29 @@ def test_north_is_up_and_east_is_right() -> None:
 
 def test_without_a_place_and_a_point_there_is_no_map() -> None:
     assert drawing.draw([], {}, None) is None
+
+
+@given(st.lists(st.tuples(st.floats(50.405, 50.418), st.floats(4.435, 4.455)), min_size=1, max_size=2))
+def test_the_stops_of_a_walk_are_whole_on_the_sheet_and_apart(stops: list[tuple[float, float]]) -> None:
+    drawn = drawing.draw_walk(CHARLEROI, dict(enumerate(stops)))
+    assert drawn is not None
+    assert [mark.number for mark in drawn.marks] == list(range(len(stops)))
+    points = [(mark.x, mark.y) for mark in drawn.marks]
+    assert all(26 <= x <= drawing.WIDTH - 26 and 26 <= y <= drawing.HEIGHT - 26 for x, y in points)
+    points.append(drawn.here)
+    gaps = [hypot(one[0] - other[0], one[1] - other[1]) for one, other in combinations(points, 2)]
+    assert min(gaps) > 52 - 1
+    assert 0 < drawn.ring < drawing.HEIGHT / 2
+
+
+def test_the_ring_of_a_walk_is_so_many_minutes_away() -> None:
+    """Five minutes of a slow walk are 350 metres, and 269 as the crow flies."""
+    drawn = drawing.draw_walk(CHARLEROI, {0: (50.4114 + 0.269 / drawing.KM_PER_DEGREE, 4.4444)})
+    assert drawn is not None
+    (stop,) = drawn.marks
+    assert drawn.minutes == 5
+    assert drawn.here[1] - stop.y == pytest.approx(drawn.ring, rel=0.01)
+    assert drawing.draw_walk(CHARLEROI, {}) is None
 
 
 def test_what_lies_far_away_is_not_drawn() -> None:

@@ -235,7 +235,8 @@ def _apart(marks: Sequence[Mark], keep_off: tuple[float, float] | None, room: fl
             spots = [_off(spot, keep_off, number, room) for number, spot in enumerate(spots)]
         if not moved:
             break
-    inside = [(min(max(x, 16), WIDTH - 16), min(max(y, 16), HEIGHT - 16)) for x, y in spots]
+    rim = min(MARGIN, 0.64 * room)
+    inside = [(min(max(x, rim), WIDTH - rim), min(max(y, rim), HEIGHT - rim)) for x, y in spots]
     return tuple(Mark(mark.number, *_rounded(spot)) for mark, spot in zip(marks, inside, strict=True))
 
 
