@@ -202,10 +202,11 @@ def stops() -> list[Json]:
         streets = dict.fromkeys(pick(STREETS, "stop", place.key, str(number)) for number in range(STOPS_OF_A_LOCALITY))
         for name in streets:
             latitude, longitude = shifted(place, f"stop-{place.key}-{name}")
+            short = name.rpartition(" ")[2].removeprefix("l'")
             made.append(
                 {
                     "stop_id": f"{place.key}-{len(made)}",
-                    "stop_name": f"{place.name} {name.rpartition(' ')[2].removeprefix("l'")}",
+                    "stop_name": f"{place.name} {short}",
                     "stop_lat": latitude,
                     "stop_lon": longitude,
                 }
