@@ -69,11 +69,11 @@ def test_the_stops_of_a_walk_are_whole_on_the_sheet_and_apart(stops: list[tuple[
 
 def test_the_ring_of_a_walk_is_so_many_minutes_away() -> None:
     """Five minutes of a slow walk are 350 metres, and 269 as the crow flies."""
-    drawn = drawing.draw_walk(CHARLEROI, {0: (50.4114 + 0.269 / drawing.KM_PER_DEGREE, 4.4444)})
+    drawn = drawing.draw_walk(CHARLEROI, {0: (50.4114 + 0.28 / drawing.KM_PER_DEGREE, 4.4444)})
     assert drawn is not None
     (stop,) = drawn.marks
     assert drawn.minutes == 5
-    assert drawn.here[1] - stop.y == pytest.approx(drawn.ring, rel=0.01)
+    assert drawn.here[1] - stop.y == pytest.approx(drawn.ring * 0.28 / 0.2692, rel=0.01)
     assert drawing.draw_walk(CHARLEROI, {}) is None
 
 

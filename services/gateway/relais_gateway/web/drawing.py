@@ -216,6 +216,7 @@ def _apart(marks: Sequence[Mark], keep_off: tuple[float, float] | None, room: fl
 
     The same marks always move the same way.
     """
+    rim = min(MARGIN, 0.64 * room)
     spots = [(mark.x, mark.y) for mark in marks]
     for _ in range(ROUNDS):
         moved = False
@@ -233,11 +234,11 @@ def _apart(marks: Sequence[Mark], keep_off: tuple[float, float] | None, room: fl
                 moved = True
         if keep_off is not None:
             spots = [_off(spot, keep_off, number, room) for number, spot in enumerate(spots)]
+        # What was pushed over the rim comes back, and pushes in turn.
+        spots = [(min(max(x, rim), WIDTH - rim), min(max(y, rim), HEIGHT - rim)) for x, y in spots]
         if not moved:
             break
-    rim = min(MARGIN, 0.64 * room)
-    inside = [(min(max(x, rim), WIDTH - rim), min(max(y, rim), HEIGHT - rim)) for x, y in spots]
-    return tuple(Mark(mark.number, *_rounded(spot)) for mark, spot in zip(marks, inside, strict=True))
+    return tuple(Mark(mark.number, *_rounded(spot)) for mark, spot in zip(marks, spots, strict=True))
 
 
 def _off(spot: tuple[float, float], point: tuple[float, float], number: int, room: float) -> tuple[float, float]:
