@@ -197,7 +197,7 @@ def services(as_of: date) -> list[Json]:
 
 def stops() -> list[Json]:
     """Make the bus stops, as a table of stops names its columns: invented, around each locality."""
-    made = []
+    made: list[Json] = []
     for place in localities():
         streets = dict.fromkeys(pick(STREETS, "stop", place.key, str(number)) for number in range(STOPS_OF_A_LOCALITY))
         for name in streets:

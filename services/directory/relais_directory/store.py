@@ -1002,7 +1002,7 @@ def nearest_stops(at: str) -> str:
             from (select * from stop where position <@ {within} order by position <-> {at} limit 12) t
             order by t.name, walk_m
         ) u where walk_m <= {STOP_WITHIN_M} order by walk_m limit {STOPS}
-    """  # noqa: S608 - our own words
+    """
 
 
 async def put_stops(connection: Connection, source: str, rows: Sequence[tuple[Any, ...]]) -> int:

@@ -31,7 +31,7 @@ METRES_A_MINUTE = 70
 """A slow walk, with a child by the hand."""
 DETOUR = 1.3
 """Metres to walk for each metre as the crow flies, as the directory reckons it."""
-RINGS_MINUTES: Final = (2, 5, 10, 15)
+RINGS_MINUTES: Final = (2, 3, 5, 10, 15)
 
 Position = tuple[float, float]
 """Latitude, longitude."""
@@ -79,12 +79,17 @@ class Drawing:
 
 @dataclass(frozen=True, slots=True)
 class Walk:
-    """The last steps to a place: the stops around it, and the circle that one walks to within `minutes`."""
+    """The last steps to a place: the stops around it, and the circle that one walks to within `minutes`.
+
+    Of the sheet only what lies between `top` and `bottom` holds a mark or the place.
+    """
 
     marks: tuple[Mark, ...]
     here: tuple[float, float]
     ring: float
     minutes: int
+    top: float
+    bottom: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,8 +156,10 @@ def draw_walk(here: Position, stops: Mapping[int, Position]) -> Walk | None:
     middle = sheet.put(*here)
     rings = {each: each * METRES_A_MINUTE / DETOUR / 1000 * sheet.units_per_km for each in RINGS_MINUTES}
     minutes = max((each for each, radius in rings.items() if radius <= HEIGHT / 2 - MARGIN), default=RINGS_MINUTES[0])
-    marks = [Mark(number, *sheet.put(*stop)) for number, stop in stops.items()]
-    return Walk(_apart(marks, middle, APART_ON_A_WALK), _rounded(middle), round(rings[minutes], 1), minutes)
+    marks = _apart([Mark(number, *sheet.put(*stop)) for number, stop in stops.items()], middle, APART_ON_A_WALK)
+    down = [middle[1] - APART_ON_A_WALK, middle[1] + MARGIN, *(mark.y for mark in marks)]
+    top, bottom = max(0.0, min(down) - MARGIN), min(float(HEIGHT), max(down) + MARGIN)
+    return Walk(marks, _rounded(middle), round(rings[minutes], 1), minutes, round(top, 1), round(bottom, 1))
 
 
 def _sheet(shown: Sequence[Position], here: Position | None, narrowest_km: float) -> _Sheet:
