@@ -326,6 +326,10 @@ async def test_a_farther_place_is_found_where_only_it_fits(small: Small) -> None
     assert found["nearest_stops"][0]["name"] == "Gare"
     assert 10 < found["nearest_stops"][0]["walk_m"] < 20
     # Where a stop is, the service itself tells; nobody walks from the middle of a municipality.
+    await small.connection.execute(
+        "insert into stop (source, stop_id, name, latitude, longitude, position)"
+        " select 't', '2', 'Hôtel de Ville', 50.41, 4.44, cube(position) from place where code = 'be:52011'"
+    )
     vague = {"record_id": "vague", "address": {"country": "BE", "municipality_code": "be:52011"}}
     await small.take([record("two", locations=[near, far, vague])], "two")
     told = (await small.client.get(f"/v1/directory/services/{found['service']['id']}")).json()["locations"]

@@ -277,8 +277,15 @@ def step_now(state: str) -> int:
 
 def past(steps: Iterable[Mapping[str, Any]]) -> list[tuple[str, str, str]]:
     """Answer what happened, the newest first: the day, what, by whom."""
-    found = [(day_of(one["at"]), said(PAST, one["type"]), said(BY, one["by"])) for one in steps if one["type"] in PAST]
+    found = [(day_of(one["at"]), said(PAST, one["type"]), _by(one)) for one in steps if one["type"] in PAST]
     return list(dict.fromkeys(reversed(found)))
+
+
+def _by(step: Mapping[str, Any]) -> str:
+    """Answer whose a step is; what she said herself is only written down by somebody else."""
+    by = said(BY, step["by"])
+    hers = step["type"].startswith("consent.") and step["by"] != "person"
+    return _("noté par %(who)s") % {"who": by} if by and hers else by
 
 
 def category(name: str) -> str:
