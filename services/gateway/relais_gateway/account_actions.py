@@ -7,7 +7,7 @@ from secrets import token_urlsafe
 from typing import Any, Final
 from uuid import UUID, uuid4
 
-from relais_gateway import account_store, store, store_organisations
+from relais_gateway import account_store, actions, store, store_organisations
 from relais_gateway.actions import By
 from relais_gateway.administration import keeping_administrators
 from relais_gateway.domain.choosing import LONGEST, SHORTEST, Weakness, weakness
@@ -141,6 +141,35 @@ async def accept(connection: Connection, secret: str, name: str | None, password
     facts = {"invitation_id": str(row["id"]), "roles": list(row["roles"])}
     await _audit(connection, by, "account_created", id_, facts)
     return Opened(row["organisation"], row["email"], name or row["name"], row["function"], row["expires_at"])
+
+
+async def put(connection: Connection, by: By, who: Invited, password: str) -> UUID:
+    """Make an account with a password that we drew, or write one anew and open it; answer its id.
+
+    Raises:
+        NotFound: There is no such organisation.
+        InvalidInput: The address has an account elsewhere.
+        LastAdministrator: Nobody would administer the organisation, or run the platform, any more.
+    """
+    async with keeping_administrators(connection, by):
+        if await store_organisations.organisation(connection, by.organisation_id) is None:
+            raise NotFound("There is no such organisation.")
+        there = await account_store.account_with(connection, who.email.casefold())
+        if there is not None and there["organisation_id"] != by.organisation_id:
+            raise InvalidInput(
+                "This address signs in for another organisation.", [Fault("/email", "Take another one.")]
+            )
+        id_ = await actions.put_account(
+            connection,
+            organisation_id=by.organisation_id,
+            email=who.email,
+            name=who.name,
+            function=who.function,
+            roles=list(who.roles),
+            password=password,
+        )
+    await _audit(connection, by, "account_written", id_, {"roles": list(who.roles)})
+    return id_
 
 
 async def change(connection: Connection, by: By, id_: UUID, changes: Mapping[str, Any], within: UUID | None) -> Row:

@@ -214,14 +214,15 @@ async def put_account(  # noqa: PLR0913 - all that an account is
     password: str,
 ) -> UUID:
     """Create an account, or give an existing one its new name, roles and password, which we drew; answer its id."""
-    id_ = _account_id(email)
-    await connection.execute(
+    # One that was invited has an id of its own.
+    id_: UUID = await connection.fetchval(
         """
         insert into account values ($1, $2, $3, $4, $5, $6, $7, true) on conflict (email) do update
         set name = excluded.name, function = excluded.function, roles = excluded.roles,
             password_hash = excluded.password_hash, active = true
+        returning id
         """,
-        id_,
+        _account_id(email),
         organisation_id,
         email.casefold(),
         name,

@@ -12,7 +12,7 @@ import asyncpg
 import typer
 from rich.console import Console
 
-from relais_gateway import actions, passwords, store, store_sign_in, store_tokens, token_actions
+from relais_gateway import account_actions, actions, passwords, store, store_sign_in, store_tokens, token_actions
 from relais_gateway.settings import MIGRATIONS, GatewaySettings
 from relais_gateway.signing import OVERLAP, SigningKeys
 from relais_shared.auth import write_private
@@ -87,22 +87,18 @@ def add_user(
     function: Annotated[str, typer.Option()] = "",
     role: Annotated[list[str], typer.Option(help="Also data_manager, administrator; repeat it.")] = ["counsellor"],  # noqa: B006 - typer reads it, nobody changes it
 ) -> None:
-    """Create an account; its password is shown once."""
+    """Create an account, or write one anew; its password is shown once. The last administrator stays one."""
     password = passwords.draw()
 
     async def run(connection: asyncpg.Connection) -> None:
-        id_ = await actions.put_account(
-            connection,
-            organisation_id=organisation,
-            email=email,
-            name=name,
-            function=function,
-            roles=role,
-            password=password,
-        )
-        await store.audit(connection, utc_now(), actions.OPERATOR, "account_written", str(id_), {"roles": role})
+        by = actions.By(actions.OPERATOR, organisation, utc_now())
+        async with connection.transaction():
+            await account_actions.put(connection, by, account_actions.Invited(email, name, function, role), password)
 
-    asyncio.run(_connected(GatewaySettings.load(), run))
+    try:
+        asyncio.run(_connected(GatewaySettings.load(), run))
+    except Refusal as refusal:
+        raise typer.BadParameter(refusal.detail) from None
     console.print(f"{email}: {password}")
 
 

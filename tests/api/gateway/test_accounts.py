@@ -9,10 +9,12 @@ import asyncpg
 import pytest
 from api.gateway.house import ADMIN, BEA, CID, HOUSE, STRANGER, House, housed
 from api.gateway.world import ORGANISATION, PLATFORM, Door
+from typer.testing import CliRunner
 
-from relais_gateway import account_actions, account_store
+from relais_gateway import account_actions, account_store, cli
 from relais_gateway.actions import By
 from relais_gateway.domain.refusals import LastAdministrator
+from relais_gateway.settings import GatewaySettings
 
 pytestmark = pytest.mark.anyio
 
@@ -221,6 +223,33 @@ async def test_the_last_administrator_stays(house: House) -> None:
         assert (await house.door.ask("PATCH", place, json=change, headers=operator)).status_code == 409, change
     assert (await house.ask(ADMIN, "PATCH", place, json={"name": "Zoé"})).status_code == 200
     assert (await house.ask(ADMIN, "PATCH", f"{USERS}/{house.ids[BEA]}", json={"active": False})).status_code == 200
+
+
+async def test_nor_does_whoever_runs_the_machine_take_the_last_administrator(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`relais users add` writes an account anew as the API would: in its own organisation, and never the last away."""
+    monkeypatch.setattr(GatewaySettings, "load", lambda: house.door.settings)
+
+    async def add(email: str, role: str, organisation: str = HOUSE["id"]) -> str:
+        typed = ["add", email, "--name", "Zoé Admin", "--organisation", organisation, "--role", role]
+        # The command runs a loop of its own.
+        done = await asyncio.to_thread(CliRunner().invoke, cli.users, typed, env={"COLUMNS": "200"})
+        assert (done.exit_code == 0) == (f"{email}: " in done.output), done.output
+        return done.output
+
+    written = await house.audited()
+    assert "Nobody would administer" in await add(ADMIN, "counsellor")
+    assert "another organisation" in await add(ADMIN, "administrator", ORGANISATION["id"])
+    assert "no such organisation" in await add("eva@maison.example", "counsellor", str(uuid4()))
+    assert await house.audited() == written
+    secret = await secret_of(house)
+    assert (await accept(house, secret)).status_code == 201
+    bearer = await house.door.state.sessions.sign_in(LEA["email"].casefold(), PASSWORD, datetime.now(UTC))
+    assert LEA["email"] in await add(LEA["email"], "administrator")
+    # With the password that she chose, her sessions ended too.
+    assert await house.door.state.sessions.visitor(bearer, datetime.now(UTC)) is None
+    assert ADMIN in await add(ADMIN, "counsellor")
 
 
 async def test_the_last_who_runs_the_platform_stays(house: House) -> None:
