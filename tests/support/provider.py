@@ -33,6 +33,7 @@ class Provider:
         twist: Answers claims in place of the right ones; None takes one away.
         forge: A name of a false signature.
         trouble: What is wrong with the whole of it.
+        apart: What it says only at its userinfo endpoint, in place of the identity token; None where it has none.
         asked: The queries of the browsers that came.
         refused: Why codes were refused.
     """
@@ -44,6 +45,7 @@ class Provider:
     twist: Callable[[dict[str, Any]], dict[str, Any]] | None = None
     forge: str = ""
     trouble: str = ""
+    apart: dict[str, Any] | None = None
     asked: list[dict[str, str]] = field(default_factory=list)
     refused: list[str] = field(default_factory=list)
     codes: dict[str, dict[str, str]] = field(default_factory=dict)
@@ -52,7 +54,7 @@ class Provider:
 
     def again(self) -> None:
         """Be honest again, and remember nobody."""
-        self.twist, self.forge, self.trouble = None, "", ""
+        self.twist, self.forge, self.trouble, self.apart = None, "", "", None
         self.asked, self.refused = [], []
 
     def rotate(self) -> None:
@@ -65,6 +67,7 @@ class Provider:
             "issuer": "https://evil.example" if self.trouble == "another issuer" else self.issuer,
             "authorization_endpoint": f"{self.issuer}/authorize",
             "token_endpoint": f"{self.issuer}/token",
+            **({} if self.apart is None else {"userinfo_endpoint": f"{self.issuer}/userinfo"}),
             "jwks_uri": "ftp://evil.example/" if self.trouble == "in the clear elsewhere" else f"{self.issuer}/keys",
             "response_types_supported": ["code"],
             "subject_types_supported": ["public"],
@@ -115,7 +118,7 @@ def unsigned(header: dict[str, Any], claims: dict[str, Any]) -> str:
     return f"{segment(json.dumps(header).encode())}.{segment(json.dumps(claims).encode())}"
 
 
-def app_of(provider: Provider) -> FastAPI:
+def app_of(provider: Provider) -> FastAPI:  # noqa: C901 - one server, its routes one after another
     """Answer the provider as a server."""
     app = FastAPI(openapi_url=None)
 
@@ -143,6 +146,12 @@ def app_of(provider: Provider) -> FastAPI:
         provider.codes[code] = query
         back = urlencode({"code": code, "state": query["state"], "iss": provider.issuer})
         return RedirectResponse(f"{query['redirect_uri']}?{back}", 302)
+
+    @app.get("/userinfo")
+    async def userinfo(request: Request) -> Response:
+        if request.headers["authorization"] != "Bearer x" or provider.trouble == "no userinfo":
+            return JSONResponse({"error": "invalid_token"}, 401)
+        return JSONResponse(provider.apart)
 
     @app.post("/token")
     async def token(request: Request) -> Response:

@@ -138,6 +138,39 @@ async def test_only_a_verified_e_mail_of_an_account_here_binds(
         assert person.email not in answer.text
 
 
+def told_apart(town: Town, provider: Provider, apart: dict[str, Any]) -> None:
+    """Let the provider keep what it says out of its identity tokens, for its userinfo endpoint."""
+    provider.apart = {"sub": provider.who["sub"], **apart}
+    provider.who = {"sub": provider.who["sub"]}
+    town.door.state.provider._document = None  # noqa: SLF001 - as after an hour
+
+
+async def test_an_e_mail_that_is_told_apart_binds_too(town: Town, provider: Provider) -> None:
+    person = await named(town, provider)
+    told_apart(town, provider, {"email": person.email.upper(), "email_verified": True})
+    async with town.browser() as browser:
+        assert (await through(browser, provider)).headers["location"] == "/compte"
+        assert person.email in (await browser.look("/compte")).text
+    # Whoever is known by the provider's own name for her needs no e-mail any more.
+    provider.trouble = "no userinfo"
+    async with town.browser() as browser:
+        await through(browser, provider)
+        assert inside(browser)
+
+
+@pytest.mark.parametrize("wrong", [{"sub": "another"}, {"sub": None}, {"email_verified": False}, {"email": None}, None])
+async def test_what_is_told_apart_is_judged_as_strictly(
+    town: Town, provider: Provider, wrong: dict[str, Any] | None
+) -> None:
+    person = await named(town, provider)
+    told_apart(town, provider, {"email": person.email, "email_verified": True, **(wrong or {})})
+    if wrong is None:
+        provider.trouble = "no userinfo"
+    async with town.browser() as browser:
+        assert (await through(browser, provider)).status_code == 403
+        assert not inside(browser)
+
+
 async def test_an_e_mail_that_another_got_there_opens_nothing_here(town: Town, provider: Provider) -> None:
     """The provider gave the address of somebody who left to somebody new: the account is not hers."""
     person = await named(town, provider)
