@@ -15,6 +15,7 @@ from opentelemetry.instrumentation.utils import suppress_instrumentation
 from support.provider import SECRET, Provider, app_of
 from support.stack import free_ports
 
+from relais_gateway.domain.limits import Policy
 from relais_gateway.domain.second_steps import For
 from relais_local.databases import Access
 
@@ -169,6 +170,35 @@ async def test_what_is_told_apart_is_judged_as_strictly(
     async with town.browser() as browser:
         assert (await through(browser, provider)).status_code == 403
         assert not inside(browser)
+
+
+async def test_one_address_begins_only_so_often(
+    town: Town, provider: Provider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each of these writes something down for somebody unknown, or computes a hash."""
+    person = await named(town, provider)
+    monkeypatch.setattr(town.door.state.door.limiting, "_own", Policy.a_minute("own", 3))
+    async with town.browser() as browser:
+        await browser.look("/connexion")
+        ways: list[Callable[[], Any]] = [
+            lambda: browser.look("/connexion/fournisseur"),
+            lambda: browser.look("/connexion/retour"),
+            lambda: browser.send("/connexion/cle/options"),
+            lambda: browser.send("/connexion/cle"),
+            lambda: browser.send("/connexion", email=person.email, password="x"),
+            lambda: browser.send("/connexion/code", code="1"),
+        ]
+        for ask in ways:
+            town.door.state.door.limiting._limits._buckets.clear()  # noqa: SLF001 - a minute went by
+            page = browser.shown
+            answers = []
+            for _ in range(5):
+                browser.shown = page
+                answers.append(await ask())
+            assert 429 not in [one.status_code for one in answers[:3]]
+            refused = next(one for one in answers if one.status_code == 429)
+            assert 1 <= int(refused.headers["retry-after"]) <= 20
+            browser.shown = page
 
 
 async def test_an_e_mail_that_another_got_there_opens_nothing_here(town: Town, provider: Provider) -> None:

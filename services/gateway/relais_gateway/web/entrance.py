@@ -7,6 +7,7 @@ from starlette.responses import RedirectResponse, Response
 
 from relais_gateway.web import languages
 from relais_gateway.web.assets import assets
+from relais_gateway.web.counted import Counted
 from relais_gateway.web.session import (
     COOKIE,
     STEP_COOKIE,
@@ -73,7 +74,7 @@ async def sign_in_page(request: Request, visitor: MaybeVisitor, vers: str = "/")
 
 
 @router.post("/connexion")
-async def sign_in(request: Request, form: OurForm, now: Now) -> Response:
+async def sign_in(request: Request, _counted: Counted, form: OurForm, now: Now) -> Response:
     """Open a session; a wrong e-mail and a wrong password are answered alike."""
     email, onward = text(form, "email"), inside(text(form, "vers") or "/")
     # A password is taken as typed: blanks may be part of it.
@@ -100,7 +101,7 @@ async def second_step_page(request: Request, visitor: MaybeVisitor, vers: str = 
 
 
 @router.post("/connexion/code")
-async def second_step(request: Request, form: OurForm, now: Now) -> Response:
+async def second_step(request: Request, _counted: Counted, form: OurForm, now: Now) -> Response:
     """Open a session for whoever has the code too; a wrong one and one too many are answered alike."""
     onward = inside(text(form, "vers") or "/")
     halfway = request.cookies.get(STEP_COOKIE, "")

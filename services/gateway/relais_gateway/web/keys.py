@@ -8,6 +8,7 @@ from starlette.responses import Response
 from relais_gateway.domain.keys import Unfit
 from relais_gateway.own_keys import OwnKeys
 from relais_gateway.web.account import HOME, INVALID
+from relais_gateway.web.counted import Counted
 from relais_gateway.web.entrance import provider_name
 from relais_gateway.web.languages import _
 from relais_gateway.web.session import JustIn, OurForm, come_in, device, inside, keep, text
@@ -33,13 +34,13 @@ def _asked(request: Request, secret: str, options: str) -> Response:
 
 
 @router.post("/connexion/cle/options")
-async def to_show(request: Request, _form: OurForm, now: Now) -> Response:
+async def to_show(request: Request, _counted: Counted, _form: OurForm, now: Now) -> Response:
     """Answer what a browser asks a key for; the same to everybody."""
     return _asked(request, *await _keys(request).to_show(now))
 
 
 @router.post("/connexion/cle")
-async def sign_in(request: Request, form: OurForm, now: Now) -> Response:
+async def sign_in(request: Request, _counted: Counted, form: OurForm, now: Now) -> Response:
     """Open a session for the owner of a key; every no is answered alike."""
     onward = inside(text(form, "vers") or "/")
     secret = request.cookies.get(KEY_COOKIE, "")

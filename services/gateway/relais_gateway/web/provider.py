@@ -8,6 +8,7 @@ from starlette.responses import RedirectResponse, Response
 
 from relais_gateway.outside_sign_in import OutsideSignIn
 from relais_gateway.provider import Away
+from relais_gateway.web.counted import Counted
 from relais_gateway.web.languages import later
 from relais_gateway.web.session import come_in, device, inside, keep
 from relais_gateway.web.site import FORBIDDEN, NOT_FOUND, PageRoute, trouble
@@ -45,7 +46,7 @@ def _outside(request: Request) -> OutsideSignIn:
 
 
 @router.get("/connexion/fournisseur")
-async def leave(request: Request, now: Now, vers: str = "/") -> Response:
+async def leave(request: Request, _counted: Counted, now: Now, vers: str = "/") -> Response:
     """Send the browser to the provider: a link, not a form, because our pages send forms to nobody else."""
     try:
         secret, address = await _outside(request).begin(inside(vers), now)
@@ -57,7 +58,7 @@ async def leave(request: Request, now: Now, vers: str = "/") -> Response:
 
 
 @router.get(BACK)
-async def come_back(request: Request, now: Now) -> Response:
+async def come_back(request: Request, _counted: Counted, now: Now) -> Response:
     """Open a session for whom the provider names; every no is answered alike."""
     answer = {name: value for name, value in request.query_params.items() if len(value) <= LONGEST}
     try:

@@ -197,6 +197,7 @@ def _no(request: Request, fault: Exception) -> Response:
             page = trouble(request, NOT_FOUND)
         case HTTPException():
             page = trouble(request, fault.status_code)
+            page.headers.update(fault.headers or {})
         case Refusal():
             kind = next((COMMON[each] for each in type(fault).__mro__ if each in COMMON), None)
             page = trouble(request, kind.status if kind else INTERNAL)
