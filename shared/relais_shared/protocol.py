@@ -14,8 +14,9 @@ HEAD_DEADLINE_S: Final = 5
 """A client that has not sent its whole head by then is silent or hostile."""
 BODY_DEADLINE_S: Final = 10
 """From the end of the head to the end of the body; what comes meanwhile buys more."""
-BODY_BYTES_S: Final = 64 << 10
-"""So many bytes of a body buy another second: a large file may take minutes, a trickle may not."""
+BODY_BYTES_S: Final = 16 << 10
+"""So many bytes of a body buy another second: a large file over a poor line (128 kbit/s) may take its time, a trickle
+may not."""
 READ_DEADLINE_S: Final = 30
 """A client that takes nothing of an answer of which 64 KiB wait for it no longer reads."""
 LINGER_S: Final = 1
