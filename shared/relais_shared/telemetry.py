@@ -19,10 +19,11 @@ from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import MetricReader
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
-from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
+from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
+from relais_shared.losses import NOT_TAKEN, Batches, Losses
 from relais_shared.settings import ServiceSettings
 
 EXPORT_EVERY_MS = 1_000
@@ -83,8 +84,9 @@ def allowed(attributes: Mapping[str, Any] | None) -> dict[str, Any]:
 class AllowListExporter(SpanExporter):
     """Passes spans on with allowed attributes only, without events, links' attributes or status texts."""
 
-    def __init__(self, onward: SpanExporter) -> None:
+    def __init__(self, onward: SpanExporter, losses: Losses | None = None) -> None:
         self._onward = onward
+        self._losses = losses or Losses()
         self.stopping = False
         """The service ends: a batch that is not taken is not sent again."""
 
@@ -96,6 +98,8 @@ class AllowListExporter(SpanExporter):
             result = self._onward.export(cut)
             if result is SpanExportResult.SUCCESS or self.stopping:
                 break
+        if result is not SpanExportResult.SUCCESS:
+            self._losses.add(len(cut), NOT_TAKEN)
         return result
 
     def shutdown(self) -> None:
@@ -155,8 +159,10 @@ def set_up(settings: ServiceSettings, exporter: SpanExporter | None = None) -> N
     provider = TracerProvider(resource=resource)
     exporter = exporter or _otlp_exporter(settings)
     if exporter is not None:
-        _exporter = AllowListExporter(exporter)
-        provider.add_span_processor(BatchSpanProcessor(_exporter, schedule_delay_millis=EXPORT_EVERY_MS))
+        losses = Losses()
+        _exporter = AllowListExporter(exporter, losses)
+        provider.add_span_processor(Batches(_exporter, losses, EXPORT_EVERY_MS))
+        losses.measure()
     trace.set_tracer_provider(provider)
     metrics.set_meter_provider(MeterProvider(_metric_readers(), resource=resource))
     # The stable names of the semantic conventions: without this word the instrumentation still says the old ones.
