@@ -1,27 +1,25 @@
 """The whole API is tried by its own document: no fault, no status and no body that the document does not name."""
 
+import json
 import os
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
+from uuid import uuid4
 
+import httpx
 import pytest
 from support.stack import Stack
 
 TRIED: Final = os.environ.get("RELAIS_EXAMPLES", "3")
 """Requests of each operation, right ones and wrong ones; `make fuzz` tries more."""
 
-LEFT_OUT: Final = "|".join(
-    (
-        # A stream does not end.
-        "/events/stream",
-        # What ends the tokens, systems or rights of whoever tries: their own tests try them.
-        *("/oauth2/", "/clients", "/grants", "/signing_keys", "/agreements", "/v1/organisations?/"),
-    )
-)
-"""Addresses that are not tried here (a regular expression)."""
+STREAM: Final = "/events/stream"
+"""A stream does not end."""
+RIGHTS: Final = "/oauth2/|/clients|/grants|/signing_keys|/agreements|/v1/organisations?/"
+"""A regular expression: what ends somebody's tokens, systems or rights is tried last, on what is made for it."""
 
 RULES_BEYOND: Final = "positive_data_acceptance"
 """The check that whatever fits the schema is taken: places, themes and cursors have to exist besides."""
@@ -37,22 +35,74 @@ def _tried(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
         assert running.stop() == 0
 
 
-def test_no_request_finds_what_the_document_does_not_name(tried: Stack, tmp_path: Path) -> None:
+def fuzzed(stack: Stack, folder: Path, offered: Path, *chosen: str) -> None:
+    """Let schemathesis try operations; fail with what it found."""
     done = subprocess.run(
         [
-            *(str(Path(sys.executable).with_name("st")), "run", f"{tried.base_url}/openapi.json"),
+            *(str(Path(sys.executable).with_name("st")), "run", f"{stack.base_url}/openapi.json"),
             *("--phases", "fuzzing", "--max-examples", TRIED, "--no-shrink", "--continue-on-failure", "--no-color"),
-            *("--exclude-path-regex", LEFT_OUT, "--exclude-checks", RULES_BEYOND, "--request-timeout", "30"),
+            *("--exclude-checks", RULES_BEYOND, "--request-timeout", "30", *chosen),
         ],
-        cwd=tmp_path,
+        cwd=folder,
         env={
             **os.environ,
             "PYTHONPATH": str(Path(__file__).parents[1]),
             "SCHEMATHESIS_HOOKS": "support.fuzzing",
-            "RELAIS_FUZZED": str(tried.home / "demo.json"),
+            "RELAIS_FUZZED": str(offered),
         },
         capture_output=True,
         text=True,
         check=False,
     )
     assert done.returncode == 0, done.stdout[-20_000:] + done.stderr[-2_000:]
+
+
+def test_no_request_finds_what_the_document_does_not_name(tried: Stack, tmp_path: Path) -> None:
+    fuzzed(tried, tmp_path, tried.home / "demo.json", "--exclude-path-regex", f"{STREAM}|{RIGHTS}")
+
+
+def made_to_lose(stack: Stack) -> dict[str, Any]:
+    """Make what may lose its rights (an organisation, systems, people, a key), and say who tries that."""
+    admin = stack.clients("org:admin", "referral:send")[0]
+    with stack.api(stack.clients("platform:admin")[0]) as platform, stack.api(admin) as own:
+
+        def made(api: httpx.Client, path: str, body: Any = None) -> Any:
+            return api.post(path, json=body).raise_for_status().json()
+
+        signed = platform.get("/openapi.json").json()["components"]["schemas"]
+        organisation = made(platform, "/v1/organisations", {"name": f"Essai {uuid4()}", "kind": "association"})["id"]
+        place = f"/v1/organisations/{organisation}"
+        agreement = made(platform, f"{place}/agreements", signed["AgreementWanted"]["example"])["id"]
+        people = [made(own, "/v1/organisation/invitations", {"email": f"{uuid4()}@maison.example", "name": "Léa"})]
+        people += [
+            made(platform, f"{place}/invitations", {"email": f"{uuid4()}@maison.example", "name": "Léa"}),
+        ]
+        systems = [
+            made(own, "/v1/organisation/clients", {"name": "Essai", "scopes": ["directory:read"]}) for _ in range(4)
+        ]
+        teams = [made(own, "/v1/organisation/teams", {"name": f"Essai {uuid4()}"})["id"] for _ in range(3)]
+        accounts = [one["id"] for one in own.get("/v1/organisation/accounts").json()["items"]]
+        keys = [one["kid"] for one in platform.get("/v1/platform/signing_keys").json()["items"]]
+        made(platform, "/v1/platform/signing_keys")
+    proven, *others = systems
+    return {
+        "base_url": stack.base_url,
+        "clients": [stack.clients("platform:admin")[0], admin],
+        "proven": [proven["id"], proven["client_secret"]],
+        "ids": {
+            "organisation_id": [organisation] * 3,
+            "agreement_id": [agreement],
+            "invitation_id": [one["id"] for one in people],
+            "client_id": [one["id"] for one in others],
+            "team_id": teams,
+            "account_id": accounts,
+            "scope": ["directory:read", "referral:send", "platform:admin"],
+            "kid": keys[:1],
+        },
+    }
+
+
+def test_no_request_about_rights_finds_what_the_document_does_not_name(tried: Stack, tmp_path: Path) -> None:
+    offered = tmp_path / "offered.json"
+    offered.write_text(json.dumps(made_to_lose(tried)), encoding="utf-8")
+    fuzzed(tried, tmp_path, offered, "--include-path-regex", RIGHTS)
