@@ -1,24 +1,28 @@
 """Two processes of the gateway before the same services: what is taken away ends in both, what is allowed is shared."""
 
-import asyncio
+import json
+import os
 import re
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+from support.load import ENOUGH, Seen, Told
 from support.stack import UP_WITHIN_S, Stack, free_ports
 
 WITHIN_S = 1.0
 """What is promised: a right that was taken away opens nothing a second later."""
-WORKERS, PAUSE_S = 8, 0.016
-"""Callers of each process, each with a call under way or a moment's rest: some 500 calls a second of both."""
+PER_SECOND = 500
+"""Calls of both together."""
+CHEAP = "/hsds/"
+"""What HSDS asks of a server first: it says what it is, without its database."""
 SEARCH = "/v1/directory/search?q=Exercice&limit=1"
 BURST = 60
 
@@ -62,66 +66,41 @@ def _both(stack: Stack) -> Iterator[list[str]]:
         yield [stack.base_url, second]
 
 
-@dataclass
-class Load:
-    """Calls on and on, to one process; when each began, and what came."""
-
-    url: str
-    token: str
-    calls: list[tuple[float, int]] = field(default_factory=list)
-    stop: bool = False
-
-    async def run(self) -> None:
-        """Call until told to stop."""
-        headers = {"Authorization": f"Bearer {self.token}"}
-        async with httpx.AsyncClient(base_url=self.url, headers=headers, timeout=30) as client:
-            await asyncio.gather(*(self._worker(client) for _ in range(WORKERS)))
-
-    async def _worker(self, client: httpx.AsyncClient) -> None:
-        while not self.stop:
-            began = time.monotonic()
-            self.calls.append((began, (await client.get(SEARCH)).status_code))
-            await asyncio.sleep(PAUSE_S)
-
-    def answered(self, status: int, after: float) -> int:
-        """Answer how many calls that began after an instant came to a status."""
-        return sum(began > after and found == status for began, found in self.calls)
-
-
 def test_a_right_taken_away_under_load_opens_nothing_a_second_later_in_any_process(
     stack: Stack, both: list[str]
 ) -> None:
     client = stack.clients("directory:read", "referral:send")[0]
-    operator = stack.clients("platform:admin")[0]
     grant = f"/v1/organisations/{client['organisation_id']}/grants/directory:read"
-    token = stack.token(client, "directory:read")
-
-    async def removed_under_load() -> tuple[list[Load], float]:
-        loads = [Load(url, token) for url in both]
-        running = [asyncio.create_task(load.run()) for load in loads]
-        with_rights = {"Authorization": f"Bearer {stack.token(operator)}"}
-        async with httpx.AsyncClient(base_url=both[0], headers=with_rights, timeout=30) as api:
-            try:
-                async with asyncio.timeout(60):
-                    while min(load.answered(200, 0) for load in loads) < 100:  # noqa: ASYNC110 - they tell nobody
-                        await asyncio.sleep(0.05)
-                    assert (await api.delete(grant)).status_code == 204
-                    # It is committed: what the answer took on its way is given to the door.
-                    removed = time.monotonic()
-                    while min(load.answered(403, removed + WITHIN_S) for load in loads) < 100:  # noqa: ASYNC110 - the same
-                        await asyncio.sleep(0.05)
-            finally:
-                for load in loads:
-                    load.stop = True
-                await asyncio.gather(*running)
-                assert (await api.put(grant, json={})).status_code == 204
-                await asyncio.to_thread(stack.wait_until_granted, client, "directory:read")
-        return loads, removed
-
-    loads, removed = asyncio.run(removed_under_load())
-    for load in loads:
-        assert load.answered(200, removed + WITHIN_S) == 0, load.url
-        assert {status for _, status in load.calls} == {200, 403}, load.url
+    told = Told(both, CHEAP, stack.token(client, "directory:read"), PER_SECOND, WITHIN_S)
+    load = subprocess.Popen(
+        [sys.executable, "-m", "support.load"],
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert load.stdin
+    assert load.stdout
+    with stack.api(stack.clients("platform:admin")[0]) as operator:
+        try:
+            load.stdin.write(json.dumps(asdict(told)) + "\n")
+            load.stdin.flush()
+            assert load.stdout.readline() == "going\n"
+            assert operator.delete(grant).status_code == 204
+            # It is committed: what the answer took on its way is given to the door.
+            load.stdin.write(f"{time.monotonic()}\n")
+            load.stdin.close()
+            seen = Seen(**json.loads(load.stdout.read()))
+        finally:
+            load.kill()
+            load.wait()
+            load.stdout.close()
+            assert operator.put(grant, json={}).status_code == 204
+            stack.wait_until_granted(client, "directory:read")
+    assert seen.late == [0, 0], seen
+    assert seen.statuses == [200, 403], seen
+    assert min(seen.refused) >= ENOUGH, seen
+    assert min(seen.before, seen.after) >= PER_SECOND, seen
 
 
 def test_what_one_process_let_in_is_gone_in_the_other(stack: Stack, both: list[str]) -> None:
