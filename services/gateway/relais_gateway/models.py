@@ -9,6 +9,8 @@ from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.orm import registry
 from sqlmodel import Column, DateTime, Field, SQLModel, String
 
+from relais_shared.idempotency import IdempotencyColumns
+
 
 class Table(SQLModel, registry=registry()):
     """The base of this service's tables, with metadata of their own."""
@@ -30,6 +32,10 @@ def _of_organisation(*, primary: bool = False) -> Any:  # noqa: ANN401 - SQLMode
     return Field(
         sa_column=Column(ForeignKey("organisation.id"), primary_key=primary, index=not primary, nullable=False)
     )
+
+
+class Idempotency(IdempotencyColumns, Table, table=True):
+    """The keys of the last 24 hours."""
 
 
 class Organisation(Table, table=True):
