@@ -91,7 +91,7 @@ async def _token(request: Request, now: Now) -> Response:
     "/oauth2/revoke",
     openapi_extra={**public(OWN_CREDENTIAL), **documents.REVOCATION},
     responses=documents.REFUSALS,
-    response_class=JSONResponse,
+    response_class=Response,
 )
 async def revoke(request: Request, now: Now) -> Response:
     """Revoke one of the client's own tokens, everywhere within a second (RFC 7009).
