@@ -23,6 +23,11 @@ LONGEST_KEY: Final = 255
 """Characters of a key: a UUID has 36; nobody needs more than this."""
 
 
+_BARE: Final = r"[!#-\[\]-~]+"
+"""Printable characters but the quote and the backslash, which a structured-field string would have to escape."""
+_QUOTED: Final = f'"{_BARE}"'
+
+
 class KeyMissing(Refusal):
     """This operation creates something and takes no chance on repeats: it needs a key."""
 
@@ -75,14 +80,19 @@ class Replay:
 async def _optional(
     request: Request,
     idempotency_key: Annotated[
-        str | None, Header(description="A string of your own, best a UUID; kept for 24 hours.")
+        str | None,
+        Header(
+            description="A string of your own, best a UUID; kept for 24 hours.",
+            # Said, and judged below: what does not fit is malformed (400), as a structured field is.
+            json_schema_extra={"pattern": f"^({_QUOTED}|{_BARE})$", "maxLength": LONGEST_KEY},
+        ),
     ] = None,
 ) -> Keyed | None:
     if idempotency_key is None:
         return None
     # A structured-field string stands in quotes; bare values are taken too.
-    found = re.fullmatch(r'"([\x21\x23-\x5b\x5d-\x7e]+)"|([\x21\x23-\x5b\x5d-\x7e]+)', idempotency_key.strip())
-    text = (found[1] or found[2]) if found else ""
+    given = idempotency_key.strip()
+    text = given.strip('"') if re.fullmatch(f"{_QUOTED}|{_BARE}", given) else ""
     if not text or len(text) > LONGEST_KEY:
         raise MalformedRequest(f"Idempotency-Key takes 1 to {LONGEST_KEY} printable characters.")
     secret: bytes = request.app.state.settings.secret_bytes()
