@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from secrets import token_urlsafe
 from typing import Any, Final
 from uuid import UUID, uuid4
 
@@ -47,8 +46,8 @@ class Opened:
     expires_at: datetime
 
 
-async def invite(connection: Connection, by: By, who: Invited) -> tuple[UUID, str, datetime]:
-    """Ask somebody to sign in for an organisation; answer the invitation's id, its secret and when it ends.
+async def invite(connection: Connection, by: By, id_: UUID, secret: str, who: Invited) -> None:
+    """Ask somebody to sign in for an organisation; only the hash of the link's secret is kept.
 
     An open invitation of the same person gives way to it: its link opens nothing any more.
 
@@ -64,7 +63,6 @@ async def invite(connection: Connection, by: By, who: Invited) -> tuple[UUID, st
     if there is not None and there["organisation_id"] == by.organisation_id:
         why = "This address has an account here" + ("." if there["active"] else ", which is closed: open it again.")
         raise InvalidInput("Nobody is invited twice.", [Fault("/email", why)])
-    id_, secret, ends = uuid4(), token_urlsafe(32), by.now + INVITATION_LIVES
     await account_store.invite(
         connection,
         id_,
@@ -76,10 +74,9 @@ async def invite(connection: Connection, by: By, who: Invited) -> tuple[UUID, st
         secret_hash=fingerprint(secret),
         invited_by=by.actor,
         now=by.now,
-        expires_at=ends,
+        expires_at=by.now + INVITATION_LIVES,
     )
     await _audit(connection, by, "invitation_made", id_, {"roles": sorted(set(who.roles))})
-    return id_, secret, ends
 
 
 async def withdraw(connection: Connection, by: By, id_: UUID, within: UUID | None) -> None:

@@ -212,6 +212,12 @@ async def invited(connection: Connection, secret_hash: bytes, now: datetime) -> 
     )
 
 
+async def invitation_ends(connection: Connection, id_: UUID) -> datetime:
+    """Answer when the term of an invitation is over, open or not."""
+    found: datetime = await connection.fetchval("select expires_at from invitation where id = $1", id_)
+    return found
+
+
 async def accept_invitation(connection: Connection, id_: UUID, now: datetime) -> None:
     """Note that an invitation was accepted: its link opens nothing more."""
     await connection.execute("update invitation set accepted_at = $2 where id = $1", id_, now)

@@ -244,17 +244,15 @@ class By:
     now: datetime
 
 
-async def create_team(connection: Connection, by: By, name: str) -> UUID:
-    """Make a team without members; answer its id.
+async def create_team(connection: Connection, by: By, id_: UUID, name: str) -> None:
+    """Make a team without members.
 
     Raises:
         InvalidInput: There is one of that name.
     """
-    id_ = uuid4()
     if not await store.add_team(connection, id_, by.organisation_id, name):
         raise _named_twice()
     await _audit(connection, by, "team_created", id_, name=name)
-    return id_
 
 
 async def rename_team(connection: Connection, by: By, team_id: UUID, name: str) -> None:

@@ -12,7 +12,16 @@ import uvicorn
 from fastapi import FastAPI
 from opentelemetry.instrumentation.utils import suppress_instrumentation
 
-from relais_gateway import account_store, problems, sessions, store, store_sign_in, store_tokens, token_actions
+from relais_gateway import (
+    account_store,
+    problems,
+    sessions,
+    store,
+    store_repeats,
+    store_sign_in,
+    store_tokens,
+    token_actions,
+)
 from relais_gateway.callers import Callers
 from relais_gateway.codes import Codes
 from relais_gateway.domain.scopes import MEANINGS
@@ -53,6 +62,7 @@ from relais_shared import service
 from relais_shared.auth import system
 from relais_shared.client import Client, TransportError, open_client
 from relais_shared.clock import utc_now
+from relais_shared.idempotency import KEPT_FOR
 from relais_shared.registry import Snapshot
 from relais_shared.telemetry import get_logger
 
@@ -263,6 +273,7 @@ async def _keep_forgetting(pool: asyncpg.Pool, days: int) -> None:
                     )
                     await store_sign_in.forget_steps(connection, now - sessions.STEP_LIFE)
                     await account_store.forget_invitations(connection, now - INVITATIONS_KEPT)
+                    await store_repeats.forget(connection, now - KEPT_FOR)
         except store.DOWN:
             get_logger().warning("nothing forgotten: the database is away")
         await asyncio.sleep(FORGET_EVERY_S)

@@ -1,9 +1,8 @@
 """The verbs of an organisation's own systems."""
 
 from collections.abc import Mapping, Sequence
-from secrets import token_urlsafe
 from typing import Any
-from uuid import uuid4
+from uuid import UUID
 
 from relais_gateway import admin_store, store
 from relais_gateway.actions import By
@@ -13,18 +12,18 @@ from relais_gateway.store import Connection, Row
 from relais_shared.refusals import Fault, InvalidInput, NotFound
 
 
-async def create(connection: Connection, by: By, name: str, scopes: Sequence[str]) -> tuple[str, str]:
-    """Make a system; answer its id and its secret, of which only the hash is kept.
+async def create(  # noqa: PLR0913 - what a system is
+    connection: Connection, by: By, id_: UUID, secret: str, name: str, scopes: Sequence[str]
+) -> None:
+    """Make a system; only the hash of its secret is kept.
 
     Raises:
         InvalidInput: A scope is not granted to the organisation today.
     """
     await _granted(connection, by, scopes)
-    id_, secret = str(uuid4()), _drawn()
     wanted = sorted(set(scopes))
-    await admin_store.add_client(connection, id_, by.organisation_id, name, fingerprint(secret), wanted)
-    await _audit(connection, by, "client_created", id_, {"name": name, "scopes": wanted})
-    return id_, secret
+    await admin_store.add_client(connection, str(id_), by.organisation_id, name, fingerprint(secret), wanted)
+    await _audit(connection, by, "client_created", str(id_), {"name": name, "scopes": wanted})
 
 
 async def change(connection: Connection, by: By, client_id: str, name: str, scopes: Sequence[str]) -> None:
@@ -34,23 +33,22 @@ async def change(connection: Connection, by: By, client_id: str, name: str, scop
         NotFound: It is no open system of this organisation.
         InvalidInput: A scope is not granted to the organisation today.
     """
-    await _own(connection, by, client_id)
+    await own(connection, by, client_id)
     await _granted(connection, by, scopes)
     wanted = sorted(set(scopes))
     await admin_store.change_client(connection, client_id, name, wanted)
     await _audit(connection, by, "client_changed", client_id, {"name": name, "scopes": wanted})
 
 
-async def renew_secret(connection: Connection, by: By, client_id: str) -> tuple[Row, str]:
-    """Give a system a new secret in place of the old one; answer its row and the secret.
+async def renew_secret(connection: Connection, by: By, client_id: str, secret: str) -> None:
+    """Give a system a new secret in place of the old one.
 
     Raises:
         NotFound: It is no open system of this organisation.
     """
-    row, secret = await _own(connection, by, client_id), _drawn()
+    await own(connection, by, client_id)
     await admin_store.set_client_secret(connection, client_id, fingerprint(secret))
     await _audit(connection, by, "client_secret_renewed", client_id)
-    return row, secret
 
 
 async def close(connection: Connection, by: By, client_id: str) -> None:
@@ -59,12 +57,17 @@ async def close(connection: Connection, by: By, client_id: str) -> None:
     Raises:
         NotFound: It is no open system of this organisation.
     """
-    await _own(connection, by, client_id)
+    await own(connection, by, client_id)
     await admin_store.close_client(connection, client_id)
     await _audit(connection, by, "client_closed", client_id)
 
 
-async def _own(connection: Connection, by: By, client_id: str) -> Row:
+async def own(connection: Connection, by: By, client_id: str) -> Row:
+    """Answer an open system of an organisation.
+
+    Raises:
+        NotFound: It is none.
+    """
     row = await admin_store.open_client(connection, client_id, by.organisation_id)
     if row is None:
         raise NotFound("There is no such system.")
@@ -88,7 +91,3 @@ async def _audit(
     connection: Connection, by: By, action: str, client_id: str, facts: Mapping[str, Any] | None = None
 ) -> None:
     await store.audit(connection, by.now, by.actor, action, client_id, facts, organisation_id=by.organisation_id)
-
-
-def _drawn() -> str:
-    return f"rel_live_{token_urlsafe(32)}"

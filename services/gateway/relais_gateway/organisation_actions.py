@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from datetime import date
 from hashlib import sha256
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import UUID
 
 from relais_gateway import account_store, admin_store, store, store_organisations
 from relais_gateway.actions import By
@@ -71,8 +71,8 @@ async def _change(connection: Connection, by: By, changes: Mapping[str, Any], ve
     return await _one(connection, by)
 
 
-async def record_agreement(connection: Connection, by: By, signed: Signed) -> UUID:
-    """Put a signed agreement on record, in place of the one that lived; answer its id.
+async def record_agreement(connection: Connection, by: By, id_: UUID, signed: Signed) -> None:
+    """Put a signed agreement on record, in place of the one that lived.
 
     The organisation is from then on what it declared in signing: its secrecy, whether it may sanction, its controller.
 
@@ -90,10 +90,8 @@ async def record_agreement(connection: Connection, by: By, signed: Signed) -> UU
         faults.append(Fault("", "A unit whose only mission is control takes no part in hand-overs."))
     if faults:
         raise InvalidInput("This agreement cannot be recorded.", faults)
-    id_ = uuid4()
     await store_organisations.record_agreement(connection, id_, by.organisation_id, signed, by.now)
     await _audit(connection, by, "agreement_recorded", {"agreement_id": str(id_), **signed.told()})
-    return id_
 
 
 async def end_agreement(connection: Connection, by: By, id_: UUID, ends_on: date | None) -> None:

@@ -7,7 +7,7 @@ from uuid import UUID
 from fastapi import Query, Request
 from pydantic import BaseModel, ConfigDict, EmailStr, Field, StringConstraints, field_validator
 
-from relais_gateway import account_actions, account_store, store, store_organisations
+from relais_gateway import account_actions, account_store, repeating, store, store_organisations
 from relais_gateway.actions import By
 from relais_gateway.domain.refusals import LastAdministrator
 from relais_gateway.problems import TABLE
@@ -17,6 +17,7 @@ from relais_gateway.routes.organisation import by as inside
 from relais_shared import problems
 from relais_shared.auth import Actor, requires
 from relais_shared.clock import Now
+from relais_shared.idempotency import Keyed, OptionalKey
 from relais_shared.refusals import InvalidInput, NotFound, ScopeMissing, Unauthenticated, Unavailable
 from relais_shared.service import Router
 
@@ -28,6 +29,9 @@ Either = Annotated[Actor, requires("org:admin", "platform:admin")]
 
 _READS = problems.responses(Unauthenticated, ScopeMissing, InvalidInput, Unavailable)
 _ONE = problems.responses(Unauthenticated, ScopeMissing, NotFound, InvalidInput, Unavailable)
+_INVITES = problems.responses(
+    Unauthenticated, ScopeMissing, NotFound, InvalidInput, *repeating.REFUSALS, Unavailable, table=TABLE
+)
 _CHANGES = problems.responses(
     Unauthenticated,
     ScopeMissing,
@@ -190,13 +194,15 @@ async def list_own_invitations(request: Request, actor: Administrator, now: Now)
     return InvitationList(items=[InvitationView(**dict(row)) for row in rows])
 
 
-@router.post("/organisation/invitations", status_code=201, responses=_READS)
-async def invite(request: Request, actor: Administrator, body: InvitationWanted, now: Now) -> InvitationMade:
+@router.post("/organisation/invitations", status_code=201, responses=_INVITES)
+async def invite(
+    request: Request, actor: Administrator, body: InvitationWanted, key: OptionalKey, now: Now
+) -> InvitationMade:
     """Invite a colleague: hand her the link, which this answer alone shows. It works once, within seven days.
 
     A second invitation of the same address takes the place of the first.
     """
-    return await _invite(request, inside(actor, now), body)
+    return await _invite(request, actor, key, inside(actor, now), body)
 
 
 @router.delete("/organisation/invitations/{invitation_id}", status_code=204, responses=_ONE)
@@ -215,20 +221,24 @@ async def list_invitations(request: Request, _actor: Operator, organisation_id: 
     return InvitationList(items=[InvitationView(**dict(row)) for row in rows])
 
 
-@router.post("/organisations/{organisation_id}/invitations", status_code=201, responses=_ONE)
+@router.post("/organisations/{organisation_id}/invitations", status_code=201, responses=_INVITES)
 async def invite_into(
-    request: Request, actor: Operator, organisation_id: UUID, body: InvitationWanted, now: Now
+    request: Request, actor: Operator, organisation_id: UUID, body: InvitationWanted, key: OptionalKey, now: Now
 ) -> InvitationMade:
     """Invite somebody into an organisation, as its first administrator; the link is shown in this answer alone."""
-    return await _invite(request, By(actor.id, organisation_id, now), body)
+    return await _invite(request, actor, key, By(actor.id, organisation_id, now), body)
 
 
-async def _invite(request: Request, by: By, body: InvitationWanted) -> InvitationMade:
+async def _invite(request: Request, actor: Actor, key: Keyed | None, by: By, body: InvitationWanted) -> InvitationMade:
     who = account_actions.Invited(body.email, body.name, body.function, body.roles)
     async with transaction(request) as connection:
-        id_, secret, expires_at = await account_actions.invite(connection, by, who)
+        call = await repeating.begin(connection, key, actor, 201, by.now)
+        secret = call.secret(request.app.state.settings.secret_bytes())
+        if not call.repeated:
+            await account_actions.invite(connection, by, call.id, secret, who)
+        expires_at = await account_store.invitation_ends(connection, call.id)
     link = f"{request.app.state.settings.public_url}/invitation#{secret}"
-    return InvitationMade(id=id_, expires_at=expires_at, link=link)
+    return InvitationMade(id=call.id, expires_at=expires_at, link=link)
 
 
 async def _enrolled(connection: store.Connection, organisation_id: UUID) -> None:

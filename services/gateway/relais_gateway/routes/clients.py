@@ -6,13 +6,15 @@ from uuid import UUID
 from fastapi import Request
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
-from relais_gateway import admin_store, client_actions
+from relais_gateway import admin_store, client_actions, repeating
+from relais_gateway.problems import TABLE
 from relais_gateway.routes.admin import ClientList, ClientView
 from relais_gateway.routes.dependencies import transaction
 from relais_gateway.routes.organisation import by
 from relais_shared import problems
 from relais_shared.auth import Actor, requires
 from relais_shared.clock import Now
+from relais_shared.idempotency import OptionalKey
 from relais_shared.refusals import InvalidInput, NotFound, ScopeMissing, Unauthenticated, Unavailable
 from relais_shared.service import Router
 
@@ -21,7 +23,10 @@ router = Router(prefix="/v1/organisation/clients", tags=["organisation"])
 Administrator = Annotated[Actor, requires("org:admin")]
 
 _READS = problems.responses(Unauthenticated, ScopeMissing, Unavailable)
-_MAKES = problems.responses(Unauthenticated, ScopeMissing, InvalidInput, Unavailable)
+_MAKES = problems.responses(Unauthenticated, ScopeMissing, InvalidInput, *repeating.REFUSALS, Unavailable, table=TABLE)
+_RENEWS = problems.responses(
+    Unauthenticated, ScopeMissing, NotFound, InvalidInput, *repeating.REFUSALS, Unavailable, table=TABLE
+)
 _CHANGES = problems.responses(Unauthenticated, ScopeMissing, NotFound, InvalidInput, Unavailable)
 
 
@@ -51,11 +56,17 @@ async def list_own_clients(request: Request, actor: Administrator, now: Now) -> 
 
 
 @router.post("", status_code=201, responses=_MAKES)
-async def create_own_client(request: Request, actor: Administrator, body: ClientWanted, now: Now) -> ClientMade:
-    """Make a system; its secret is shown in this answer alone."""
+async def create_own_client(
+    request: Request, actor: Administrator, body: ClientWanted, key: OptionalKey, now: Now
+) -> ClientMade:
+    """Make a system; its secret is shown in this answer alone (and to a repeat with its key)."""
     async with transaction(request) as connection:
-        id_, secret = await client_actions.create(connection, by(actor, now), body.name, body.scopes)
-    return ClientMade(id=id_, name=body.name, scopes=sorted(set(body.scopes)), active=True, client_secret=secret)
+        call = await repeating.begin(connection, key, actor, 201, now)
+        secret = _secret(request, call)
+        if not call.repeated:
+            await client_actions.create(connection, by(actor, now), call.id, secret, body.name, body.scopes)
+        row = await client_actions.own(connection, by(actor, now), str(call.id))
+    return ClientMade(**dict(row), client_secret=secret)
 
 
 @router.put("/{client_id}", status_code=204, responses=_CHANGES)
@@ -67,11 +78,20 @@ async def change_own_client(
         await client_actions.change(connection, by(actor, now), str(client_id), body.name, body.scopes)
 
 
-@router.post("/{client_id}/secret", responses=_CHANGES)
-async def renew_own_secret(request: Request, actor: Administrator, client_id: UUID, now: Now) -> ClientMade:
-    """Give a system a new secret, shown in this answer alone; the old one opens nothing from then on."""
+@router.post("/{client_id}/secret", responses=_RENEWS)
+async def renew_own_secret(
+    request: Request, actor: Administrator, client_id: UUID, key: OptionalKey, now: Now
+) -> ClientMade:
+    """Give a system a new secret, shown in this answer alone (and to a repeat with its key).
+
+    The old one opens nothing from then on.
+    """
     async with transaction(request) as connection:
-        row, secret = await client_actions.renew_secret(connection, by(actor, now), str(client_id))
+        call = await repeating.begin(connection, key, actor, 200, now)
+        secret = _secret(request, call)
+        if not call.repeated:
+            await client_actions.renew_secret(connection, by(actor, now), str(client_id), secret)
+        row = await client_actions.own(connection, by(actor, now), str(client_id))
     return ClientMade(**dict(row), client_secret=secret)
 
 
@@ -80,3 +100,7 @@ async def close_own_client(request: Request, actor: Administrator, client_id: UU
     """Close a system for good; its tokens stop working within a second."""
     async with transaction(request) as connection:
         await client_actions.close(connection, by(actor, now), str(client_id))
+
+
+def _secret(request: Request, call: repeating.Call) -> str:
+    return f"rel_live_{call.secret(request.app.state.settings.secret_bytes())}"

@@ -2,13 +2,13 @@
 
 from datetime import date, datetime
 from typing import Annotated, Any, Literal, Self
-from uuid import UUID, uuid4
+from uuid import UUID
 
 import orjson
 from fastapi import Request, Response
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
-from relais_gateway import organisation_actions, store, store_organisations
+from relais_gateway import organisation_actions, repeating, store, store_organisations
 from relais_gateway.actions import By
 from relais_gateway.domain.refusals import LastAdministrator
 from relais_gateway.domain.scopes import Agreement
@@ -18,6 +18,7 @@ from relais_gateway.routes.dependencies import transaction
 from relais_shared import problems
 from relais_shared.clock import Now
 from relais_shared.http import IfMatch, etag
+from relais_shared.idempotency import OptionalKey
 from relais_shared.refusals import (
     Fault,
     InvalidInput,
@@ -33,7 +34,10 @@ from relais_shared.service import Router
 
 router = Router(prefix="/v1/organisations", tags=["platform"])
 
-_MAKES = problems.responses(Unauthenticated, ScopeMissing, InvalidInput, Unavailable)
+_MAKES = problems.responses(Unauthenticated, ScopeMissing, InvalidInput, *repeating.REFUSALS, Unavailable, table=TABLE)
+_SIGNS = problems.responses(
+    Unauthenticated, ScopeMissing, NotFound, InvalidInput, *repeating.REFUSALS, Unavailable, table=TABLE
+)
 _ONE = problems.responses(Unauthenticated, ScopeMissing, NotFound, InvalidInput, Unavailable)
 _CHANGES = problems.responses(
     MalformedRequest,
@@ -185,16 +189,17 @@ class AgreementEnd(BaseModel):
 
 @router.post("", status_code=201, responses=_MAKES)
 async def enrol_organisation(
-    request: Request, response: Response, actor: Operator, body: OrganisationWanted, now: Now
+    request: Request, response: Response, actor: Operator, body: OrganisationWanted, key: OptionalKey, now: Now
 ) -> OrganisationRow:
     """Enrol an organisation. It can do nothing yet: grant it scopes, record its agreement, invite its administrator."""
     if body.kind == OWN_KIND:
         raise _one_platform()
-    id_ = uuid4()
     async with transaction(request) as connection:
-        await organisation_actions.create(connection, By(actor.id, id_, now), body.model_dump())
-        made, version = await enrolled(connection, id_, now.date())
-    response.headers["Location"] = f"/v1/organisations/{id_}"
+        call = await repeating.begin(connection, key, actor, 201, now)
+        if not call.repeated:
+            await organisation_actions.create(connection, By(actor.id, call.id, now), body.model_dump())
+        made, version = await enrolled(connection, call.id, now.date())
+    response.headers["Location"] = f"/v1/organisations/{call.id}"
     response.headers["ETag"] = etag(version)
     return made
 
@@ -230,9 +235,9 @@ async def list_agreements(request: Request, _actor: Operator, organisation_id: U
     return AgreementList(items=[AgreementRecord.of(row, now.date()) for row in rows])
 
 
-@router.post("/{organisation_id}/agreements", status_code=201, responses=_ONE)
+@router.post("/{organisation_id}/agreements", status_code=201, responses=_SIGNS)
 async def record_agreement(
-    request: Request, actor: Operator, organisation_id: UUID, body: AgreementWanted, now: Now
+    request: Request, actor: Operator, organisation_id: UUID, body: AgreementWanted, key: OptionalKey, now: Now
 ) -> AgreementRecord:
     """Put a signed agreement on record; it takes the place of the one that is in force.
 
@@ -241,20 +246,30 @@ async def record_agreement(
     """
     async with transaction(request) as connection:
         by = By(actor.id, organisation_id, now)
-        id_ = await organisation_actions.record_agreement(connection, by, body.signed())
-        row = await store_organisations.agreement(connection, id_, organisation_id)
+        call = await repeating.begin(connection, key, actor, 201, now)
+        if not call.repeated:
+            await organisation_actions.record_agreement(connection, by, call.id, body.signed())
+        row = await store_organisations.agreement(connection, call.id, organisation_id)
     assert row is not None  # noqa: S101 - written just now
     return AgreementRecord.of(row, now.date())
 
 
-@router.post("/{organisation_id}/agreements/{agreement_id}/end", responses=_ONE)
+@router.post("/{organisation_id}/agreements/{agreement_id}/end", responses=_SIGNS)
 async def end_agreement(
-    request: Request, actor: Operator, organisation_id: UUID, agreement_id: UUID, body: AgreementEnd, now: Now
+    request: Request,
+    actor: Operator,
+    organisation_id: UUID,
+    agreement_id: UUID,
+    body: AgreementEnd,
+    key: OptionalKey,
+    now: Now,
 ) -> AgreementRecord:
     """Let an agreement end, now or on a day; the scopes of hand-overs end with it, tokens already issued included."""
     async with transaction(request) as connection:
         by = By(actor.id, organisation_id, now)
-        await organisation_actions.end_agreement(connection, by, agreement_id, body.ends_on)
+        call = await repeating.begin(connection, key, actor, 200, now)
+        if not call.repeated:
+            await organisation_actions.end_agreement(connection, by, agreement_id, body.ends_on)
         row = await store_organisations.agreement(connection, agreement_id, organisation_id)
     assert row is not None  # noqa: S101 - found just now
     return AgreementRecord.of(row, now.date())

@@ -8,12 +8,14 @@ import orjson
 from fastapi import Request
 from pydantic import BaseModel, ConfigDict, Field
 
-from relais_gateway import store, store_tokens, token_actions
+from relais_gateway import repeating, store, store_tokens, token_actions
 from relais_gateway.domain.refusals import LastKey
 from relais_gateway.problems import TABLE
+from relais_gateway.routes.dependencies import transaction
 from relais_shared import problems
 from relais_shared.auth import Actor, requires
 from relais_shared.clock import Now
+from relais_shared.idempotency import OptionalKey
 from relais_shared.refusals import InvalidInput, NotFound, ScopeMissing, Unauthenticated, Unavailable
 from relais_shared.service import Router
 
@@ -23,6 +25,7 @@ Platform = Annotated[Actor, requires("platform:admin")]
 MayEnrol = Annotated[Actor, requires("org:admin", "platform:admin")]
 
 _READS = problems.responses(Unauthenticated, ScopeMissing, Unavailable)
+_MAKES = problems.responses(Unauthenticated, ScopeMissing, InvalidInput, *repeating.REFUSALS, Unavailable, table=TABLE)
 _CLIENT = problems.responses(Unauthenticated, ScopeMissing, NotFound, Unavailable)
 _CHANGES = problems.responses(Unauthenticated, ScopeMissing, NotFound, InvalidInput, Unavailable)
 _WITHDRAWS = problems.responses(Unauthenticated, ScopeMissing, NotFound, LastKey, Unavailable, table=TABLE)
@@ -50,14 +53,16 @@ async def list_signing_keys(request: Request, _actor: Platform) -> SigningKeyLis
         return await _signing_keys(connection)
 
 
-@router.post("/platform/signing_keys", status_code=201, responses=_READS)
-async def rotate_signing_keys(request: Request, actor: Platform, now: Now) -> SigningKeyList:
+@router.post("/platform/signing_keys", status_code=201, responses=_MAKES)
+async def rotate_signing_keys(request: Request, actor: Platform, key: OptionalKey, now: Now) -> SigningKeyList:
     """Make new signing keys; every process signs with them within seconds.
 
     The old ones verify for another twenty minutes, in which every token that they signed ends: nobody notices.
     """
-    async with request.app.state.pool.acquire() as connection:
-        await token_actions.rotate_keys(connection, request.app.state.keys, actor.id, now)
+    async with transaction(request) as connection:
+        call = await repeating.begin(connection, key, actor, 201, now)
+        if not call.repeated:
+            await token_actions.rotate_keys(connection, request.app.state.keys, actor.id, now)
         return await _signing_keys(connection)
 
 

@@ -8,12 +8,14 @@ import orjson
 from fastapi import Request
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
-from relais_gateway import actions, store
+from relais_gateway import actions, repeating, store
 from relais_gateway.live import Absence
+from relais_gateway.problems import TABLE
 from relais_gateway.routes.dependencies import transaction
 from relais_shared import problems
 from relais_shared.auth import Actor, requires
 from relais_shared.clock import Now
+from relais_shared.idempotency import OptionalKey
 from relais_shared.refusals import InvalidInput, NotFound, ScopeMissing, Unauthenticated, Unavailable
 from relais_shared.service import Router
 
@@ -25,6 +27,9 @@ Herself = MayRead
 
 _READS = problems.responses(Unauthenticated, ScopeMissing, Unavailable)
 _CHANGES = problems.responses(Unauthenticated, ScopeMissing, NotFound, InvalidInput, Unavailable)
+_MAKES = problems.responses(
+    Unauthenticated, ScopeMissing, NotFound, InvalidInput, *repeating.REFUSALS, Unavailable, table=TABLE
+)
 
 
 class TeamWanted(BaseModel):
@@ -152,12 +157,14 @@ async def list_teams(request: Request, actor: MayRead) -> TeamList:
     return TeamList(items=items)
 
 
-@router.post("/organisation/teams", status_code=201, responses=_CHANGES)
-async def create_team(request: Request, actor: MayChange, body: TeamWanted, now: Now) -> TeamView:
-    """Make a team; its name stands once in an organisation, so that a repeated call makes no second one."""
+@router.post("/organisation/teams", status_code=201, responses=_MAKES)
+async def create_team(request: Request, actor: MayChange, body: TeamWanted, key: OptionalKey, now: Now) -> TeamView:
+    """Make a team; its name stands once in an organisation."""
     async with transaction(request) as connection:
-        id_ = await actions.create_team(connection, by(actor, now), body.name)
-    return TeamView(id=id_, name=body.name, members=[])
+        call = await repeating.begin(connection, key, actor, 201, now)
+        if not call.repeated:
+            await actions.create_team(connection, by(actor, now), call.id, body.name)
+    return TeamView(id=call.id, name=body.name, members=[])
 
 
 @router.patch("/organisation/teams/{team_id}", status_code=204, responses=_CHANGES)
