@@ -1,7 +1,8 @@
 """So many calls a second, from a process of its own: it tells when a right that was taken away still opened something.
 
 Told on standard input, a line of JSON each: first what to call (`Told`), later when the right was removed. It says
-`going` once as many calls a second were answered as are wanted, and in the end what it saw (`Seen`), as JSON.
+`going` once as many calls a second were answered as are wanted, or this machine answers fewer; and in the end what it
+saw (`Seen`), as JSON.
 """
 
 import asyncio
@@ -20,7 +21,9 @@ WINDOW_S = 2.0
 """Over so long the rate is taken."""
 ENOUGH = 100
 """Calls to each address that are to be refused in the end, of those that began after what is promised."""
-PATIENCE_S = 60.0
+PATIENCE_S = 15.0
+"""Within this a machine that can answers as many."""
+ENDS_WITHIN_S = 120.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +109,7 @@ class Load:
         many = len(told.urls) * CALLERS
         calls = [asyncio.create_task(self.call(one % len(told.urls), one / many * CALLERS)) for one in range(many)]
         seen = Seen()
-        async with asyncio.timeout(2 * PATIENCE_S):
+        async with asyncio.timeout(ENDS_WITHIN_S):
             until_s = time.monotonic() + PATIENCE_S
             while seen.before < told.per_second and time.monotonic() < until_s:
                 await asyncio.sleep(0.2)
