@@ -31,8 +31,10 @@ def _kinds() -> dict[str, str]:
 
 
 @router.get("/structures/nouvelle")
-async def blank(request: Request, _api: AsVisitor) -> Response:
+async def blank(request: Request, api: AsVisitor) -> Response:
     """Ask for what an organisation begins with."""
+    # Whoever may enrol none is told so before writing.
+    await api.get(API)
     return page(request, "enrol.html", kinds=_kinds(), typed={"kind": "association"}, faults={})
 
 

@@ -11,8 +11,9 @@ from relais_gateway.web.languages import LANGUAGES
 from relais_gateway.web.person.door import code_of, let_in
 from relais_gateway.web.person.session import HER
 from relais_gateway.web.person.words import PICTURES
+from relais_gateway.web.service import PARTNER
 from relais_gateway.web.session import AsVisitor, OurForm, SignedIn, text
-from relais_gateway.web.site import PageRoute, show
+from relais_gateway.web.site import FORBIDDEN, PageRoute, show, trouble
 
 router = APIRouter(route_class=PageRoute, include_in_schema=False)
 
@@ -42,8 +43,10 @@ async def print_card(request: Request, referral_id: UUID, api: AsVisitor, form: 
 
 
 @router.get("/guichet")
-async def counter(request: Request, _visitor: SignedIn) -> Response:
-    """Ask for her card and her code, which she types herself."""
+async def counter(request: Request, visitor: SignedIn) -> Response:
+    """Ask for her card and her code, which she types herself, where her page can be opened."""
+    if not visitor.scopes & PARTNER:
+        return trouble(request, FORBIDDEN)
     return show(request, "person/counter.html", pictures=PICTURES, refused=False)
 
 
