@@ -5,12 +5,13 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from secrets import token_hex
 from typing import Any
 
 import pytest
-from browser.desks import WAIT_MS, Cast, Desk, Hire, Open
+from browser.desks import WAIT_MS, Cast, Desk, Hire, Open, Sides
 from playwright.sync_api import Browser, BrowserContext, Request, sync_playwright
 from support.stack import Stack
 
@@ -59,7 +60,7 @@ def _open_desk(chromium: Browser, stack: Stack) -> Iterator[Open]:
         context.close()
 
 
-@pytest.fixture(name="hire", scope="module")
+@pytest.fixture(name="hire", scope="session")
 def _hire(stack: Stack) -> Hire:
     """Answer a factory of accounts that no other test knows, made by the operator's own command."""
     organisation = stack.demo["counsellors"][0]["organisation_id"]
@@ -101,3 +102,18 @@ def _cast(stack: Stack) -> Cast:
                 others = [each for each in first_of.values() if each is not recipient]
                 return Cast(others[0], recipient, others[1], service)
     pytest.fail("The demonstration has no structure with childcare near 6000 whose counsellors sign in.")
+
+
+@pytest.fixture(name="sides", scope="module")
+def _sides(stack: Stack, cast: Cast) -> Iterator[Sides]:
+    """Let the software of both structures act."""
+    clients = {one["organisation_id"]: one for one in stack.clients("referral:send", "referral:receive")}
+    to = {
+        "organisation_id": cast.recipient["organisation_id"],
+        "service_id": cast.service["service"]["id"],
+    }
+    with ExitStack() as held:
+        one, two = (
+            held.enter_context(stack.api(clients[each["organisation_id"]])) for each in (cast.sender, cast.recipient)
+        )
+        yield Sides(one, two, to)

@@ -4,7 +4,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+import httpx
+from journeys.test_one_handover import consented
 from playwright.sync_api import Page
+from support.stack import if_match, key
 
 WAIT_MS = 20_000
 """For a busy two-core machine; normally a page takes a tenth of a second."""
@@ -48,3 +51,46 @@ class Cast:
     recipient: dict[str, Any]
     stranger: dict[str, Any]
     service: dict[str, Any]
+
+
+CALLED, PHONE, WORDS = "Ondine-Fil", "0478 44 55 66", "une place tout près"
+"""Of whoever is handed over between two structures that act by their software."""
+
+
+@dataclass
+class Sides:
+    """Two structures, each by its software, and how one opens threads between them."""
+
+    sender: httpx.Client
+    recipient: httpx.Client
+    to: dict[str, str]
+
+    def opened(self, **more: Any) -> str:
+        """Open and propose a hand-over; answer its id."""
+        made = self.sender.post(
+            "/v1/referrals",
+            headers=key(),
+            json={
+                "recipient": self.to,
+                "counsellor": {"name": "Ana Lopes"},
+                "person": {
+                    "identity": {"called": CALLED},
+                    "contact": {"phone": PHONE},
+                    "area": {"municipality": "be:52011", "postcode": "6000"},
+                    "languages": ["fr"],
+                },
+                "needs": [{"theme": "childcare", "words": WORDS}],
+                **more,
+            },
+        )
+        assert made.status_code == 201, made.text
+        id_ = str(made.json()["id"])
+        assert consented(self.sender, id_, "identity", "contact", "needs", "documents").status_code == 201
+        self.step(self.sender, id_, "propose")
+        return id_
+
+    def step(self, by: httpx.Client, id_: str, action: str, **body: Any) -> None:
+        """Take a step as a side."""
+        place = f"/v1/referrals/{id_}"
+        answer = by.post(f"{place}/{action}", headers=if_match(by.get(place)), json=body)
+        assert answer.status_code == 200, answer.text

@@ -4,12 +4,11 @@ import os
 import re
 import signal
 from concurrent.futures import ThreadPoolExecutor
-from html.parser import HTMLParser
 from urllib.parse import urlencode, urlsplit
 
-import pytest
 from browser.desks import WAIT_MS, Cast, Desk, Open
-from playwright.sync_api import Locator, Page, expect
+from browser.sound import CUT, Seen
+from playwright.sync_api import Page, expect
 from support.rows import owner_dsn, tables
 from support.stack import Stack
 
@@ -17,41 +16,10 @@ CALLED, FAMILY, PHONE, WORDS = "Zéphyrine-Page", "Canaripage", "0470 99 88 77",
 HERS = (CALLED, FAMILY, PHONE, "470998877")
 
 
-class Seen(HTMLParser):
-    """What a page is made of, as far as the policy cares."""
-
-    def __init__(self, page: str) -> None:
-        super().__init__()
-        self.inline: list[str] = []
-        self.addresses: list[str] = []
-        self.languages: list[str | None] = []
-        self.headings: list[int] = []
-        self.feed(page)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        """Note inline code, and every address."""
-        told = dict(attrs)
-        if tag == "style" or (tag == "script" and "src" not in told):
-            self.inline.append(tag)
-        self.inline += [name for name in told if name == "style" or name.startswith("on")]
-        self.addresses += [told[name] or "" for name in ("href", "src", "action", "formaction") if name in told]
-        if tag == "html":
-            self.languages.append(told.get("lang"))
-        if tag[0] == "h" and tag[1:].isdigit():
-            self.headings.append(int(tag[1:]))
-
-
 def sound(page: Page) -> None:
     """Check what every page keeps: nothing inline, nothing from elsewhere, one title, headings in order."""
-    seen = Seen(page.content())
-    assert seen.inline == []
-    assert seen.languages == ["fr"]
-    for address in seen.addresses:
-        assert urlsplit(address).scheme in {"", "tel", "mailto"}, address
-        assert not urlsplit(address).netloc, address
-    assert seen.headings.count(1) == 1
-    assert all(after - before <= 1 for before, after in zip(seen.headings, seen.headings[1:], strict=False))
-    assert page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
+    assert Seen(page.content()).faults() == []
+    assert not page.evaluate(CUT)
 
 
 def search_childcare(desk: Desk) -> None:
@@ -123,11 +91,11 @@ def test_one_person_is_handed_over_in_two_browsers(open_desk: Open, cast: Cast, 
     waiting = ben.page.get_by_role("region", name="À prendre")
     expect(waiting).to_be_visible()
     reads_nothing_of_her(ben.page)
-    sound_without_script(ben.page)
+    assert Seen(ben.page.content()).faults() == []
     waiting.locator(f"a[href='{urlsplit(thread).path}']").click()
     expect(ben.page.get_by_text(WORDS)).to_be_visible()
     reads_nothing_of_her(ben.page)
-    sound_without_script(ben.page)
+    assert Seen(ben.page.content()).faults() == []
 
     # He takes it: now he reads who she is and how to reach her, with what she allows.
     ben.page.get_by_role("button", name="Prendre le relais").click()
@@ -171,12 +139,6 @@ def test_one_person_is_handed_over_in_two_browsers(open_desk: Open, cast: Cast, 
     kept = "".join(row for each in rows.values() for row in each)
     logged = "".join(path.read_text() for path in (stack.home / "logs").glob("*.log"))
     assert not [each for each in (*HERS, WORDS) if each in kept or each in logged]
-
-
-def sound_without_script(page: Page) -> None:
-    """Check what does not need a script to be looked at."""
-    seen = Seen(page.content())
-    assert (seen.inline, seen.languages, seen.headings.count(1)) == ([], ["fr"], 1)
 
 
 def test_she_stops_the_sharing_and_ben_reads_nothing(open_desk: Open, cast: Cast) -> None:
@@ -346,59 +308,6 @@ def test_a_form_of_another_site_is_refused(open_desk: Open, cast: Cast) -> None:
     expect(ana.page.get_by_role("button", name="Se déconnecter")).to_be_visible()
 
 
-def reach(page: Page, wanted: Locator, key: str = "Tab") -> None:
-    """Press a key until the focus is where one wants it; it must be seen there."""
-    for _ in range(150):
-        page.keyboard.press(key)
-        if wanted.count() and wanted.first.evaluate("each => each === document.activeElement"):
-            return
-    pytest.fail(f"The keyboard does not reach {wanted}.")
-
-
-def test_by_keyboard_alone_from_the_door_to_the_other_side(open_desk: Open, cast: Cast) -> None:
-    ana = open_desk(cast.sender)
-    page, keys = ana.page, ana.page.keyboard
-    page.goto(ana.base_url)
-    reach(page, page.get_by_role("link", name="Aller au contenu"))
-    reach(page, page.get_by_label("Adresse e-mail"))
-    keys.type(ana.account["email"])
-    reach(page, page.get_by_label("Mot de passe"))
-    keys.type(ana.account["password"])
-    keys.press("Enter")
-    page.get_by_role("button", name="Se déconnecter").wait_for()
-
-    reach(page, page.get_by_label("Garde d'enfants"))
-    keys.press("Space")
-    reach(page, page.get_by_label("Où ?"))
-    keys.type("6000 Charleroi")
-    keys.press("Enter")
-    expect(page.get_by_role("heading", name="réponses")).to_be_visible()
-    reach(page, page.get_by_role("link", name="Passer le relais à"))
-    outline = page.evaluate("getComputedStyle(document.activeElement).outlineWidth")
-    assert outline == "3px"
-    keys.press("Enter")
-    expect(page.get_by_role("heading", level=1, name="Passer le relais")).to_be_visible()
-
-    reach(page, page.get_by_role("textbox", name="Avec ses mots"))
-    keys.type(WORDS)
-    reach(page, page.locator("input[name=theme]"))
-    keys.press("Space")
-    expect(page.get_by_label("Sa commune")).to_have_value("6000 Charleroi")
-    reach(page, page.get_by_label("Comment souhaite-t-elle être appelée ?"))
-    keys.type(CALLED)
-    reach(page, page.get_by_role("radio", name="Par nous"))
-    keys.press("Space")
-    for name in ("Son besoin, avec ses mots", "Son nom", "Comment la joindre"):
-        reach(page, page.get_by_role("checkbox", name=name, exact=True))
-        keys.press("Space")
-    reach(page, page.get_by_role("radio", name="Oui, de vive voix"))
-    keys.press("Space")
-    reach(page, page.get_by_role("button", name="Passer le relais"))
-    keys.press("Enter")
-    # The nearest may have no account: then the page leads on to inviting it.
-    expect(page.get_by_role("status")).to_contain_text(re.compile("C'est parti|Il reste à inviter"))
-
-
 def test_places_are_offered_while_one_types_and_list_and_map_light_each_other(open_desk: Open, cast: Cast) -> None:
     ana = open_desk(cast.sender)
     ana.sign_in()
@@ -416,31 +325,6 @@ def test_places_are_offered_while_one_types_and_list_and_map_light_each_other(op
     mark.hover()
     expect(first).to_have_class(re.compile("lit"))
     assert ana.faults == []
-
-
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_a_phone_shows_every_page_whole(open_desk: Open, cast: Cast, scheme: str) -> None:
-    desk = open_desk(cast.sender, viewport={"width": 360, "height": 740}, color_scheme=scheme)
-    desk.sign_in()
-    for path in (
-        "/recherche?place=6000+Charleroi&theme=mobility",
-        "/recherche?place=nulle-part-du-tout",
-        "/relais",
-        f"/services/{cast.service['service']['id']}",
-        f"/relais/nouveau?service={cast.service['service']['id']}",
-        "/danger",
-        "/accessibilite",
-        "/relais/00000000-0000-4000-8000-000000000000",
-    ):
-        desk.page.goto(desk.base_url + path)
-        sound(desk.page)
-        small = desk.page.evaluate(
-            """() => [...document.querySelectorAll("a.button, button, .chip, nav a, select, .choice")]
-                .filter(each => each.checkVisibility() && each.getBoundingClientRect().height < 43.5)
-                .map(each => each.outerHTML.slice(0, 80))"""
-        )
-        assert small == [], path
-    assert desk.faults == []
 
 
 def test_the_relay_page_asks_at_most_five_things(open_desk: Open, cast: Cast) -> None:

@@ -1,74 +1,13 @@
 """The thread and the inbox in a browser: every step by its name, without a script; then live, with one."""
 
-from collections.abc import Iterator
-from contextlib import ExitStack
-from dataclasses import dataclass
 from typing import Any
 
-import httpx
-import pytest
-from browser.desks import Cast, Desk, Open
-from browser.sound import grammar, violations
-from journeys.test_one_handover import consented
+from browser.desks import CALLED, PHONE, Cast, Desk, Open, Sides
+from browser.sound import grammar
 from playwright.sync_api import Page, expect
-from support.stack import Stack, if_match, key
+from support.stack import Stack
 
-CALLED, PHONE, WORDS = "Ondine-Fil", "0478 44 55 66", "une place tout près"
 PAPER = b"%PDF-1.4\n1 0 obj<<>>endobj\ntrailer<<>>\n%%EOF\n"
-
-
-@dataclass
-class Sides:
-    """Two structures, each by its software, and how one opens threads between them."""
-
-    sender: httpx.Client
-    recipient: httpx.Client
-    to: dict[str, str]
-
-    def opened(self, **more: Any) -> str:
-        """Open and propose a hand-over; answer its id."""
-        made = self.sender.post(
-            "/v1/referrals",
-            headers=key(),
-            json={
-                "recipient": self.to,
-                "counsellor": {"name": "Ana Lopes"},
-                "person": {
-                    "identity": {"called": CALLED},
-                    "contact": {"phone": PHONE},
-                    "area": {"municipality": "be:52011", "postcode": "6000"},
-                    "languages": ["fr"],
-                },
-                "needs": [{"theme": "childcare", "words": WORDS}],
-                **more,
-            },
-        )
-        assert made.status_code == 201, made.text
-        id_ = str(made.json()["id"])
-        assert consented(self.sender, id_, "identity", "contact", "needs", "documents").status_code == 201
-        self.step(self.sender, id_, "propose")
-        return id_
-
-    def step(self, by: httpx.Client, id_: str, action: str, **body: Any) -> None:
-        """Take a step as a side."""
-        place = f"/v1/referrals/{id_}"
-        answer = by.post(f"{place}/{action}", headers=if_match(by.get(place)), json=body)
-        assert answer.status_code == 200, answer.text
-
-
-@pytest.fixture(name="sides", scope="module")
-def _sides(stack: Stack, cast: Cast) -> Iterator[Sides]:
-    """Let the software of both structures act."""
-    clients = {one["organisation_id"]: one for one in stack.clients("referral:send", "referral:receive")}
-    to = {
-        "organisation_id": cast.recipient["organisation_id"],
-        "service_id": cast.service["service"]["id"],
-    }
-    with ExitStack() as held:
-        one, two = (
-            held.enter_context(stack.api(clients[each["organisation_id"]])) for each in (cast.sender, cast.recipient)
-        )
-        yield Sides(one, two, to)
 
 
 def sound(page: Page) -> None:
@@ -293,24 +232,3 @@ def test_what_happens_comes_in_without_reloading(open_desk: Open, cast: Cast, si
     sides.opened()
     ben.page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
     expect(ben.page.get_by_text("cette liste n'est plus à jour")).to_be_visible()
-
-
-def test_no_thread_breaks_a_rule_that_a_machine_can_check(open_desk: Open, cast: Cast, sides: Sides) -> None:
-    """Each state on both sides, everything unfolded, in both colour schemes."""
-    states = {"proposed": sides.opened(), "accepted": sides.opened(), "declined": sides.opened()}
-    states["handed_over"] = sides.opened()
-    counsellor = {"name": "Ben Noël"}
-    sides.step(sides.recipient, states["accepted"], "accept", counsellor=counsellor)
-    sides.recipient.post(f"/v1/referrals/{states['accepted']}/messages", json={"words": "Bonjour."})
-    sides.step(sides.recipient, states["declined"], "decline", reason="mission")
-    sides.step(sides.recipient, states["handed_over"], "accept", counsellor=counsellor)
-    for one in (sides.recipient, sides.sender):
-        sides.step(one, states["handed_over"], "confirm_handover")
-    for account in (cast.recipient, cast.sender):
-        desk = at(open_desk, account, "/relais", viewport={"width": 360, "height": 740})
-        for path in ("/relais", *(f"/relais/{id_}" for id_ in states.values())):
-            desk.page.goto(desk.base_url + path)
-            desk.page.evaluate("for (const one of document.querySelectorAll('details')) one.open = true")
-            assert violations(desk.page) == [], path
-            sound(desk.page)
-        assert desk.faults == []
