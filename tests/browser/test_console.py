@@ -91,55 +91,6 @@ def test_each_visitor_finds_what_the_scopes_open_and_nothing_else(
     assert desk.faults == []
 
 
-@pytest.mark.parametrize("who", [who for who, opened in OPENED.items() if opened])
-@pytest.mark.parametrize("wide", [1280, 360])
-def test_every_page_is_sound_in_both_schemes_at_any_width(
-    open_desk: Open, people: dict[str, dict[str, Any]], stack: Stack, who: str, wide: int
-) -> None:
-    desk = signed_in(open_desk, people[who], viewport={"width": wide, "height": 800})
-    paths = ["", *(f"/{path}" for path in sorted(OPENED[who]))]
-    if who == "manager":
-        paths += [f"/services/{own(stack, people)['id']}", "/services/nouveau"]
-    if who == "operator":
-        paths += ["/structures/nouvelle", f"/structures/{people['manager']['organisation_id']}"]
-    for path in paths:
-        assert go(desk, path) == 200
-        html = desk.page.request.get(desk.page.url).text()
-        assert (path, grammar(html)) == (path, [])
-        assert (path, violations(desk.page)) == (path, [])
-        assert desk.page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth"), path
-        assert desk.page.locator("h1").count() == 1
-        assert not desk.page.locator("[style], style, script:not([src])").count()
-    assert desk.faults == []
-
-
-def test_what_is_anothers_is_not_there(open_desk: Open, people: dict[str, dict[str, Any]], stack: Stack) -> None:
-    """Ids of others answer as if they led nowhere, by reading and by writing."""
-    with client_of(stack, people) as api:
-        job = api.post("/v1/directory/imports", json={"file": "a.jsonl", "size": 3}).json()["id"]
-        endpoint = api.post("/v1/webhooks", json={"url": "https://example.org/hook", "types": ["capacity.changed"]})
-    service = own(stack, people)["id"]
-    house = next(
-        one["organisation_id"]
-        for one in stack.clients("directory:write")
-        if one["organisation_id"] != people["manager"]["organisation_id"]
-    )
-    desk = signed_in(open_desk, [one for one in stack.demo["counsellors"] if one["organisation_id"] == house][1])
-    for path in (f"/services/{service}", f"/services/{uuid4()}", f"/imports/{job}"):
-        assert (path, go(desk, path)) == (path, 404)
-    assert go(desk, "/traces/" + "0" * 32) == 403
-    if endpoint.is_success:
-        assert go(desk, f"/livraisons/{endpoint.json()['id']}") == 403
-    go(desk, "/services")
-    proof = desk.page.locator("input[name=proof]").first.input_value()
-    sent = desk.page.request.post(
-        f"{desk.base_url}/gestion/services/{service}/places", form={"proof": proof, "available": "7"}
-    )
-    assert sent.status == 404
-    refused = desk.page.request.post(f"{desk.base_url}/gestion/services/{service}/places", form={"available": "7"})
-    assert refused.status == 403
-
-
 # The data manager ------------------------------------------------------------------------------------
 
 
