@@ -22,7 +22,8 @@ RIGHTS: Final = "/oauth2/|/clients|/grants|/signing_keys|/agreements|/v1/organis
 """A regular expression: what ends somebody's tokens, systems or rights is tried last, on what is made for it."""
 
 RULES_BEYOND: Final = "positive_data_acceptance"
-"""The check that whatever fits the schema is taken: places, themes and cursors have to exist besides."""
+"""The one check that is off: whatever fits a schema is taken. Most of ours have rules besides, so `what_fits_is_taken`
+(support/fuzzing.py) asks it only of the operations whose schema says everything."""
 
 
 @pytest.fixture(name="tried", scope="module")
