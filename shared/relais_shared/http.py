@@ -24,7 +24,14 @@ def etag(version: int | str) -> str:
     return f'"{version}"'
 
 
-async def _if_match(if_match: Annotated[str | None, Header(description="The ETag that was read.")] = None) -> str:
+_ETAG = r'(W/)?"[^"\x00-\x1f\x7f]*"'
+
+
+async def _if_match(
+    if_match: Annotated[
+        str | None, Header(description="The ETag that was read.", json_schema_extra={"pattern": f"^{_ETAG}$"})
+    ] = None,
+) -> str:
     if if_match is None:
         raise VersionRequired("Read it first, then send its ETag as If-Match.")
     found = re.fullmatch(r'(?:W/)?"([^"]*)"|\*', if_match.strip())

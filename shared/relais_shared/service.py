@@ -264,6 +264,10 @@ def described(app: FastAPI, scopes: Mapping[str, str]) -> dict[str, Any]:
                 used.update(wanted)
             if "application/json" in operation.get("requestBody", {}).get("content", {}):
                 operation["responses"].setdefault("415", problems.responses(problems.WRONG_MEDIA_TYPE)[415])
+            for parameter in operation.get("parameters", ()):
+                # Where it is missing we answer 428, not 422: FastAPI takes it for optional.
+                if (parameter["in"], parameter["name"].lower()) == ("header", "if-match"):
+                    parameter["required"] = True
             if "requestBody" in operation:
                 operation["responses"].setdefault("400", problems.responses(problems.MALFORMED)[400])
             answer = operation["responses"].get("422")
