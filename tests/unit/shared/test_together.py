@@ -9,6 +9,9 @@ from relais_shared.together import Together
 
 pytestmark = pytest.mark.anyio
 
+WITHIN_S = 20
+"""Whoever is forgotten waits in vain: that is to be seen soon."""
+
 
 class Work:
     """Doubles numbers, when it is let; remembers its turns."""
@@ -35,18 +38,20 @@ async def test_who_asks_while_a_turn_is_taken_is_answered_in_the_next() -> None:
     others = [asyncio.create_task(double(number)) for number in range(2, 6)]
     await asyncio.sleep(0)
     work.free.set()
-    assert await asyncio.gather(first, *others) == [2, 4, 6, 8, 10]
-    assert work.turns == [[1], [2, 3, 4, 5]]
-    assert await double(7) == 14, "it goes on after a pause"
+    async with asyncio.timeout(WITHIN_S):
+        assert await asyncio.gather(first, *others) == [2, 4, 6, 8, 10]
+        assert work.turns == [[1], [2, 3, 4, 5]]
+        assert await double(7) == 14, "it goes on after a pause"
 
 
 async def test_a_fault_is_of_its_turn_alone() -> None:
     work = Work()
     work.free.set()
     double = Together(work)
-    found = await asyncio.gather(double(0), double(1), return_exceptions=True)
-    assert all(isinstance(one, ZeroDivisionError) for one in found)
-    assert await double(3) == 6
+    async with asyncio.timeout(WITHIN_S):
+        found = await asyncio.gather(double(0), double(1), return_exceptions=True)
+        assert all(isinstance(one, ZeroDivisionError) for one in found)
+        assert await double(3) == 6
 
 
 async def test_who_no_longer_waits_holds_up_nobody() -> None:
@@ -56,5 +61,6 @@ async def test_who_no_longer_waits_holds_up_nobody() -> None:
     await work.begun.wait()
     gone.cancel()
     work.free.set()
-    assert await there == 4
+    async with asyncio.timeout(WITHIN_S):
+        assert await there == 4
     assert gone.cancelled() or gone.cancelling()
