@@ -20,9 +20,12 @@ from api.referral.world import RECIPIENT, SENDER, opened
 
 from relais_local.databases import Access
 
-pytestmark = pytest.mark.anyio
-
 EVENTS = int(os.environ.get("RELAIS_EVENTS", "30"))
+WITHIN_S = 120 + EVENTS / 5
+"""For what has not arrived when the last event is written."""
+
+pytestmark = [pytest.mark.anyio, pytest.mark.timeout(600 + EVENTS / 2 + WITHIN_S)]
+
 HANDOVERS = 6 if EVENTS < 1_000 else 40
 STEPS = ("r.receive", "r.accept", "r.plan_meeting", *["r.replan"] * (EVENTS // HANDOVERS - 4))
 AT_ONCE = 6
@@ -108,7 +111,7 @@ async def test_killed_senders_lose_nothing_and_turn_nothing_around(
         if kills is not None:
             kills.cancel()
         wanted = {one.id: list(range(1, 2 + len(STEPS))) for one in handovers}
-        async with asyncio.timeout(120 + EVENTS / 5):
+        async with asyncio.timeout(WITHIN_S):
             while any(of_referrals(receiver) != wanted for receiver in receivers):
                 # What has been held for some seconds is a dead worker's: its lease ends, here a little sooner.
                 await owner.execute(
