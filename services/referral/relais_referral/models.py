@@ -479,13 +479,8 @@ class Delivery(Table, table=True):
 
     __tablename__ = "webhook_delivery"
     __table_args__ = (
-        Index(
-            "delivery_head",
-            "endpoint_id",
-            "subject_id",
-            "position",
-            postgresql_where=text("state = 'waiting'"),
-        ),
+        Index("delivery_line", "endpoint_id", "position", postgresql_where=text("state = 'waiting'")),
+        Index("delivery_subject", "subject_id", "endpoint_id", "position", postgresql_where=text("state = 'waiting'")),
         Index("delivery_due", "endpoint_id", "next_at", postgresql_where=text("state = 'waiting'")),
         Index("delivery_log", "endpoint_id", "position"),
     )
