@@ -3,13 +3,13 @@
 import asyncio
 import socket
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final
 
 import httpx
 
+from relais_shared.lines import Answered, Broken, Lines, Place
 from relais_shared.outside import ForbiddenAddress, Target, pinned
 
 Client = httpx.AsyncClient
@@ -23,8 +23,8 @@ TIMEOUT_S = 2.0
 OUTSIDE_WITHIN_S: Final = 20.0
 """A receiver outside has this long for everything, its name's resolution included (Standard Webhooks: 15 to 30 s)."""
 
-READ_AT_MOST: Final = 64 << 10
-"""Bytes of a receiver's answer that are read, and thrown away: enough to end an honest answer in peace."""
+_RESOLVERS: Final = ThreadPoolExecutor(64, "resolver")
+"""Names are resolved apart from all other work, each once at a time: a slow name server holds up its names alone."""
 
 
 def open_client(
@@ -52,8 +52,12 @@ async def resolve(host: str, port: int) -> list[str]:
     Raises:
         ForbiddenAddress: It has none.
     """
+
+    def asked() -> list[Any]:
+        return socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+
     try:
-        found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        found = await asyncio.get_running_loop().run_in_executor(_RESOLVERS, asked)
     except (OSError, UnicodeError):
         raise ForbiddenAddress("This host has no address.") from None
     return [str(one[4][0]) for one in found]
@@ -61,14 +65,6 @@ async def resolve(host: str, port: int) -> list[str]:
 
 class Unreached(Exception):  # noqa: N818 - an answer to the sender
     """The receiver did not answer; the text is one word for the log: `timeout`, `tls`, `connection`, `address`."""
-
-
-@dataclass(frozen=True, slots=True)
-class Answered:
-    """What is kept of a receiver's answer: never its body."""
-
-    status: int
-    retry_after: str | None
 
 
 class Outside:
@@ -88,15 +84,9 @@ class Outside:
         verify: ssl.SSLContext | None = None,
     ) -> None:
         self._resolve = resolving
+        self._resolving: dict[tuple[str, int], asyncio.Future[list[str]]] = {}
         self._within_s = within_s
-        self._client = httpx.AsyncClient(
-            timeout=within_s,
-            follow_redirects=False,
-            trust_env=False,
-            verify=verify or True,
-            # A connection is for one host's name; a kept one could be taken for another at the same address.
-            limits=httpx.Limits(max_keepalive_connections=0),
-        )
+        self._lines = Lines(verify or httpx.create_ssl_context(trust_env=False))
 
     async def check(self, wanted: Target) -> str:
         """Answer the address that a target leads to now.
@@ -104,7 +94,13 @@ class Outside:
         Raises:
             ForbiddenAddress: It does not lead to the open network.
         """
-        return pinned(wanted, await self._resolve(wanted.host, wanted.port))
+        name = (wanted.host, wanted.port)
+        asked = self._resolving.get(name)
+        if asked is None:
+            asked = self._resolving[name] = asyncio.ensure_future(self._resolve(*name))
+            asked.add_done_callback(lambda _: self._resolving.pop(name))
+        # Whoever asks while it is asked for shares the answer; who gives up waiting leaves it to the others.
+        return pinned(wanted, await asyncio.shield(asked))
 
     async def post(
         self,
@@ -128,53 +124,52 @@ class Outside:
         """
         try:
             async with asyncio.timeout(self._within_s):
-                async with self._asked(wanted, await self.check(wanted), body, headers, before_sending) as answer:
-                    size = 0
-                    async for block in answer.aiter_raw():
-                        size += len(block)
-                        if size >= READ_AT_MOST:
-                            break
-                    return Answered(answer.status_code, answer.headers.get("retry-after"))
-        except (TimeoutError, httpx.TimeoutException):
+                # TLS asks for, and checks, the name; the connection goes to the address that was judged.
+                address, secure = await self.check(wanted), wanted.scheme == "https"
+                place = Place(address, wanted.port, wanted.host if secure else None)
+                return await self._ask(place, _request(wanted, body, headers), before_sending)
+        except TimeoutError:
             raise Unreached("timeout") from None
-        except (httpx.TransportError, httpx.InvalidURL, OSError) as fault:
-            cause = str(fault)
-            raise Unreached("tls" if "CERTIFICATE" in cause or "SSL" in cause else "connection") from None
+        except (OSError, Broken) as fault:
+            raise Unreached("tls" if isinstance(fault, ssl.SSLError) else "connection") from None
 
-    @asynccontextmanager
-    async def _asked(
-        self,
-        wanted: Target,
-        address: str,
-        body: bytes,
-        headers: Mapping[str, str],
-        before_sending: Callable[[], Awaitable[None]] | None,
-    ) -> AsyncIterator[httpx.Response]:
-        async def traced(event: str, _info: Mapping[str, Any]) -> None:
-            if event == "http11.send_request_headers.started" and before_sending is not None:
-                await before_sending()
-
-        usual = {"http": 80, "https": 443}[wanted.scheme]
-        host = f"[{wanted.host}]" if ":" in wanted.host else wanted.host
-        request = self._client.build_request(
-            "POST",
-            httpx.URL(scheme=wanted.scheme, host=address, port=wanted.port, raw_path=wanted.path.encode()),
-            content=body,
-            headers={
-                "User-Agent": "Relais",
-                "Accept-Encoding": "identity",
-                **headers,
-                "Host": host if wanted.port == usual else f"{host}:{wanted.port}",
-            },
-            # TLS asks for, and checks, the name; the connection goes to the address that was judged.
-            extensions={"sni_hostname": wanted.host, "trace": traced},
-        )
-        answer = await self._client.send(request, stream=True)
-        try:
-            yield answer
-        finally:
-            await answer.aclose()
+    async def _ask(
+        self, place: Place, request: bytes, before_sending: Callable[[], Awaitable[None]] | None
+    ) -> Answered:
+        while True:
+            line = await self._lines.take(place)
+            kept = line.kept
+            try:
+                if before_sending is not None:
+                    await before_sending()
+                answer = await line.ask(request)
+            except Broken as broken:
+                # A kept connection may have been closed as we took it. Should it have come after all, it comes twice.
+                if kept and not broken.heard:
+                    continue
+                raise
+            except BaseException:
+                line.close()
+                raise
+            self._lines.keep(place, line)
+            return answer
 
     async def close(self) -> None:
         """Close every connection."""
-        await self._client.aclose()
+        self._lines.close()
+        await asyncio.sleep(0)  # The loop lets go of what was ended in its next turn.
+
+
+def _request(wanted: Target, body: bytes, headers: Mapping[str, str]) -> bytes:
+    usual = {"http": 80, "https": 443}[wanted.scheme]
+    host = f"[{wanted.host}]" if ":" in wanted.host else wanted.host
+    said = {
+        "Host": host if wanted.port == usual else f"{host}:{wanted.port}",
+        "User-Agent": "Relais",
+        "Accept": "*/*",
+        "Accept-Encoding": "identity",
+        "Content-Length": str(len(body)),
+        **headers,
+    }
+    lines = [f"POST {wanted.path} HTTP/1.1", *(f"{name}: {value}" for name, value in said.items()), "", ""]
+    return "\r\n".join(lines).encode() + body
