@@ -55,9 +55,13 @@ class Receiver:
 
     came: dict[tuple[str, int], float] = field(default_factory=dict)
     news: asyncio.Event = field(default_factory=asyncio.Event)
+    under_way: set[asyncio.Task[Any]] = field(default_factory=set)
+    """One for each connection; they are kept."""
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Answer one connection's messages."""
+        if (task := asyncio.current_task()) is not None:
+            self.under_way.add(task)
         try:
             while True:
                 head = (await reader.readuntil(b"\r\n\r\n")).lower()
@@ -67,7 +71,7 @@ class Receiver:
                 self.news.set()
                 writer.write(b"HTTP/1.1 204 Taken\r\n\r\n")
                 await writer.drain()
-        except (EOFError, ConnectionError):
+        except (EOFError, ConnectionError, asyncio.CancelledError):
             writer.close()
 
 
@@ -80,6 +84,8 @@ async def receiving() -> AsyncIterator[tuple[Receiver, int]]:
         yield receiver, server.sockets[0].getsockname()[1]
     finally:
         server.close()
+        for task in receiver.under_way:
+            task.cancel()
 
 
 def proposed(ana: httpx.Client, service: dict[str, Any]) -> str:

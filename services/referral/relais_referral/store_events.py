@@ -21,7 +21,6 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlalchemy.orm import aliased
 from sqlmodel import col
 
 from relais_referral import store
@@ -426,6 +425,22 @@ async def call_worker(tx: AsyncSession) -> None:
 # ── delivering ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
+async def prepare_turn(tx: AsyncSession) -> None:
+    """Do not wait for the disk when this transaction ends, and go through what waits in its order.
+
+    A server that dies right after it forgets it, and so what left is sent once more: never less, nothing overtaken.
+    Where little has waited for long, the planner takes it that little waits, and would sort all of it for a few rows.
+    """
+    await tx.execute(
+        text("select set_config('synchronous_commit', 'off', true), set_config('enable_sort', 'off', true)")
+    )
+
+
+async def must_stay(tx: AsyncSession) -> None:
+    """Wait for the disk after all: what this transaction did is told to others."""
+    await tx.execute(text("set local synchronous_commit = on"))
+
+
 def _due(now: datetime) -> Any:  # noqa: ANN401 - an SQL condition
     return (
         (col(Delivery.state) == DeliveryState.WAITING)
@@ -452,31 +467,6 @@ async def due_endpoints(tx: AsyncSession, now: datetime, *, but: Iterable[UUID],
     return found.all()
 
 
-async def heads(tx: AsyncSession, endpoint_id: UUID, now: datetime, limit: int) -> Sequence[Delivery]:
-    """Lock what is due for an endpoint: of each subject the first that waits, and no other.
-
-    What another worker holds is passed over, and what comes after it is no head, so nothing overtakes.
-    """
-    earlier = aliased(Delivery)
-    found = await tx.scalars(
-        select(Delivery)
-        .where(
-            col(Delivery.endpoint_id) == endpoint_id,
-            _due(now),
-            ~exists().where(
-                col(earlier.endpoint_id) == col(Delivery.endpoint_id),
-                col(earlier.subject_id) == col(Delivery.subject_id),
-                col(earlier.state) == DeliveryState.WAITING,
-                col(earlier.position) < col(Delivery.position),
-            ),
-        )
-        .order_by(col(Delivery.position))
-        .limit(limit)
-        .with_for_update(skip_locked=True, of=Delivery)
-    )
-    return found.all()
-
-
 @dataclass(frozen=True, slots=True)
 class Held:
     """A delivery that a worker holds, and under which lease."""
@@ -486,13 +476,87 @@ class Held:
     lease: UUID
 
 
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """A delivery as it was claimed: what a test says of itself stands in it, of all else the feed tells more."""
+
+    held: Held
+    position: int
+    type: str
+    at: datetime
+    subject_id: UUID
+    practice: bool
+    sequence: int | None
+
+    @property
+    def id(self) -> UUID:
+        """The event's."""
+        return self.held.event_id
+
+
+_CLAIM: Final = text(
+    """
+    with head as materialized (
+        select one.endpoint_id, one.event_id
+        from unnest(cast(:endpoints as uuid[]), cast(:free as integer[])) as room (endpoint_id, free)
+        cross join lateral (
+            select d.endpoint_id, d.event_id
+            from webhook_delivery d
+            where d.endpoint_id = room.endpoint_id and d.state = 'waiting' and d.next_at <= :now
+                and (d.leased_until is null or d.leased_until <= :now)
+                -- "Is true": so that only the index by subject serves, not one that goes through all that waits.
+                and not exists (
+                    select from webhook_delivery earlier
+                    where earlier.subject_id = d.subject_id and (earlier.endpoint_id = d.endpoint_id) is true
+                        and earlier.state = 'waiting' and (earlier.position < d.position) is true
+                )
+            order by d.position
+            limit room.free
+            for update of d skip locked
+        ) as one
+    )
+    update webhook_delivery d set lease = gen_random_uuid(), leased_until = :until
+    from head where d.endpoint_id = head.endpoint_id and d.event_id = head.event_id
+    returning d.endpoint_id, d.event_id, d.lease, d.position, d.type, d.at, d.subject_id, d.practice, d.sequence
+    """
+)
+
+
+async def claim(tx: AsyncSession, free: Mapping[UUID, int], now: datetime, until: datetime) -> list[Claimed]:
+    """Claim what is due for endpoints: of each subject the first that waits, and no other; the oldest first.
+
+    What another worker holds is passed over, and what comes after it is no head, so nothing overtakes.
+
+    Args:
+        tx: After `begin`, as the worker.
+        free: How many of each endpoint, at most.
+        now: What is due by then.
+        until: How long they are held.
+    """
+    asked = {"endpoints": list(free), "free": list(free.values()), "now": now, "until": until}
+    rows = await tx.execute(_CLAIM, asked)
+    return sorted((Claimed(Held(*row[:3]), *row[3:]) for row in rows), key=lambda one: one.position)
+
+
+async def withhold(tx: AsyncSession, held: Iterable[Held], now: datetime) -> None:
+    """End deliveries of what their organisation is not to know of now."""
+    await tx.execute(
+        update(Delivery)
+        .where(_held(held))
+        .values(state=DeliveryState.WITHHELD, next_at=None, lease=None, leased_until=None, ended_at=now)
+        .execution_options(synchronize_session=False)
+    )
+
+
+def _held(held: Iterable[Held]) -> Any:  # noqa: ANN401 - an SQL condition
+    return tuple_(col(Delivery.endpoint_id), col(Delivery.event_id), col(Delivery.lease)).in_(
+        [(one.endpoint_id, one.event_id, one.lease) for one in held]
+    )
+
+
 async def leased(tx: AsyncSession, held: Iterable[Held], *, lock: bool = False) -> dict[UUID, Delivery]:
     """Answer deliveries by lease, as far as they are still held under it."""
-    query = select(Delivery).where(
-        tuple_(col(Delivery.endpoint_id), col(Delivery.event_id), col(Delivery.lease)).in_(
-            [(one.endpoint_id, one.event_id, one.lease) for one in held]
-        )
-    )
+    query = select(Delivery).where(_held(held))
     query = query.order_by(col(Delivery.endpoint_id), col(Delivery.position))
     rows = await tx.scalars(query.with_for_update() if lock else query)
     return {row.lease: row for row in rows if row.lease is not None}

@@ -30,6 +30,9 @@ EVERY_S: Final = 60
 LOOK_EVERY_S: Final = 1.0
 """Events ring when they are written; where a ring is lost they are found this soon."""
 
+GATHER_S: Final = 0.03
+"""What comes while there is much is taken together: the first of it leaves at once, what follows so much later."""
+
 DIRECTORY_EVERY_S: Final = 2.0
 """The directory does not ring: its changes are asked for."""
 
@@ -74,7 +77,9 @@ class Worker:
         self._colleagues = Colleagues(open_client(settings.gateway_url), Keyring.load(settings))
         self._mailer = Mailer(self._database, settings, self._colleagues, clock)
         self._deliverer = Deliverer(self._database, settings, self._outside, clock)
-        self._bell = Bell(settings.dsn.get_secret_value(), EVENTS_CHANNEL, FEED_CHANNEL)
+        # One for each: giving positions rings the second, and must not wake itself.
+        self._written = Bell(settings.dsn.get_secret_value(), EVENTS_CHANNEL)
+        self._placed = Bell(settings.dsn.get_secret_value(), FEED_CHANNEL)
 
     async def once(self) -> None:
         """Do one round of everything."""
@@ -87,13 +92,16 @@ class Worker:
 
     async def on_and_on(self) -> None:
         """Work until cancelled."""
-        self._bell.start()
+        self._written.start()
+        self._placed.start()
         parts = (self._rounds, self._changes, self._rehearsals, self._events, self._deliveries, self._mail)
         await asyncio.gather(*(_again(part) for part in parts))
 
     async def close(self) -> None:
-        """Close every connection."""
-        await self._bell.stop()
+        """End what is under way, close every connection."""
+        await self._deliverer.stop()
+        await self._written.stop()
+        await self._placed.stop()
         await self._outside.close()
         await self._directory.client.aclose()
         await self._colleagues.client.aclose()
@@ -128,14 +136,18 @@ class Worker:
         await asyncio.sleep(MAIL_EVERY_S)
 
     async def _events(self) -> None:
-        ring = self._bell.next()
-        await sequence(self._database, self._clock())
-        await self._bell.within(ring, LOOK_EVERY_S)
+        ring = self._written.next()
+        if await sequence(self._database, self._clock()):
+            await asyncio.sleep(GATHER_S)
+        else:
+            await self._written.within(ring, LOOK_EVERY_S)
 
     async def _deliveries(self) -> None:
-        ring = self._bell.next()
-        if not await self._deliverer.start():
-            await _either(self._bell.within(ring, LOOK_EVERY_S), self._deliverer.some_done(LOOK_EVERY_S))
+        ring = self._placed.next()
+        if await self._deliverer.turn():
+            await asyncio.sleep(GATHER_S)
+        else:
+            await _either(self._placed.within(ring, LOOK_EVERY_S), self._deliverer.some_ended(LOOK_EVERY_S))
 
 
 async def work(settings: ReferralSettings, *, once: bool = False, clock: Clock = utc_now) -> None:

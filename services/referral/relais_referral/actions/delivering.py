@@ -3,8 +3,9 @@
 import asyncio
 import random
 from collections import Counter
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID, uuid4
@@ -20,7 +21,7 @@ from relais_referral.rewrapping import WORKER
 from relais_referral.schemas_events import EventItem, item
 from relais_referral.settings import ReferralSettings
 from relais_referral.signing import SecretBox, Secrets
-from relais_referral.store_events import Held
+from relais_referral.store_events import Claimed, Held
 from relais_shared.auth import Actor
 from relais_shared.client import Outside, Unreached
 from relais_shared.clock import Clock, utc_now
@@ -34,8 +35,16 @@ AT_ONCE: Final = 100
 """Sendings of one worker under way: mostly waiting for others to answer."""
 OF_ENDPOINT: Final = 4
 """Sendings to one endpoint under way: a slow one holds up nobody else."""
+MOST_OF_ENDPOINT: Final = 16
+"""As many where it takes quickly what it is sent; each that it took adds one, and what it did not begins anew."""
+QUICK: Final = timedelta(seconds=1)
+"""An endpoint that takes longer is not sent more at once."""
 LEASE: Final = timedelta(seconds=60)
 """How long a worker holds what it sends: three times what a sending may take, so that only a dead one loses it."""
+FRESH_S: Final = 0.25
+"""What may be told is asked as it is claimed, and once more where it leaves later than this after it."""
+STOPPED_WITHIN_S: Final = 5.0
+"""What is under way when we are told to stop has so long to end: most receivers answer sooner."""
 TRIES_KEPT: Final = 20
 """Attempts that are shown of a delivery."""
 
@@ -46,14 +55,39 @@ class _Withheld(Exception):  # noqa: N818 - an answer to ourselves
 
 @dataclass(frozen=True, slots=True)
 class Sending:
-    """One delivery that a worker holds: what, where to, signed with what."""
+    """One delivery that a worker holds: what, where to, signed with what.
 
-    held: Held
+    Attributes:
+        asked_at: On the loop's clock, before it was asked whether it may leave.
+        traceparent: Of what caused it.
+    """
+
+    claimed: Claimed
     organisation_id: UUID
     url: str
     secrets: Secrets
     item: EventItem
-    traceparent: str | None = None
+    asked_at: float
+    traceparent: str | None
+
+    @property
+    def held(self) -> Held:
+        """Under which lease."""
+        return self.claimed.held
+
+
+@dataclass(frozen=True, slots=True)
+class _Ended:
+    """What a sending came to; nothing where it was not to leave any more."""
+
+    sending: Sending
+    outcome: Outcome | None
+    began_at: datetime
+    at: datetime
+
+    @property
+    def held(self) -> Held:
+        return self.sending.held
 
 
 class Deliverer:
@@ -82,75 +116,112 @@ class Deliverer:
         self._clock = clock
         self._chance = chance
         self._under_way: dict[asyncio.Task[None], UUID] = {}
+        self._more: Counter[UUID] = Counter()
+        """How many more than `OF_ENDPOINT` an endpoint is sent at once."""
         self._still_told = Together(self._which_are_still_told)
-        self._settle = Together(self._settle_all)
+        self._ended: list[_Ended] = []
+        """Sendings whose outcome the next turn writes."""
+        self._news = asyncio.Event()
 
-    async def start(self) -> int:
-        """Claim what is due, as much as there is room for, and begin to send it; answer how much it was."""
-        held = await self._claim(Counter(self._under_way.values()))
-        for one in held:
+    async def turn(self) -> int:
+        """Write what has ended, claim what is due as much as there is room for, and begin to send it.
+
+        One transaction for both: what ended makes room for what comes after it.
+
+        Returns:
+            How much was begun.
+        """
+        async with self._written() as tx:
+            claimed = await self._claim(tx)
+        for one in claimed:
             task = asyncio.create_task(self._deliver(one))
             self._under_way[task] = one.held.endpoint_id
             task.add_done_callback(self._under_way.pop)
-        return len(held)
+        return len(claimed)
 
-    async def some_done(self, within_s: float) -> None:
-        """Wait until a sending has ended, at most so long; nothing is under way: until the time is over."""
+    @asynccontextmanager
+    async def _written(self) -> AsyncIterator[AsyncSession]:
+        """Open a transaction in which what has ended is written."""
+        ended, self._ended = self._ended, []
+        self._news.clear()
+        async with self._database.write() as tx:
+            await store.begin(tx, WORKER)
+            await store_events.prepare_turn(tx)
+            if ended:
+                await self._settle(tx, ended)
+            yield tx
+
+    async def stop(self) -> None:
+        """Wait a little for what is under way, write what it came to; the rest is sent by whoever comes after us."""
         if self._under_way:
-            await asyncio.wait(self._under_way, timeout=within_s, return_when=asyncio.FIRST_COMPLETED)
-        else:
-            await asyncio.sleep(within_s)
+            await asyncio.wait(self._under_way, timeout=STOPPED_WITHIN_S)
+        for task in self._under_way:
+            task.cancel()
+        if self._ended:
+            async with self._written():
+                pass
 
-    async def finish(self) -> None:
-        """Wait for all that is under way."""
-        while self._under_way:
-            await asyncio.gather(*self._under_way, return_exceptions=True)
+    async def some_ended(self, within_s: float) -> None:
+        """Wait until a sending has ended, at most so long."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(within_s):
+                await self._news.wait()
 
     async def round(self) -> int:
         """Send all that is due, one after the other of each referral; answer how much it was."""
         count = 0
-        while begun := await self.start():
+        while (begun := await self.turn()) or self._under_way or self._ended:
             count += begun
-            await self.finish()
+            await asyncio.gather(*self._under_way)
         return count
 
-    async def _claim(self, busy: Counter[UUID]) -> list[Sending]:
-        now, room = self._clock(), AT_ONCE - busy.total()
+    async def _claim(self, tx: AsyncSession) -> list[Sending]:
+        now, busy = self._clock(), Counter(self._under_way.values())
         found: list[Sending] = []
-        if room <= 0:
+        if (room := AT_ONCE - busy.total()) <= 0:
             return found
-        async with self._database.write() as tx:
-            await store.begin(tx, WORKER)
-            full = [id_ for id_, number in busy.items() if number >= OF_ENDPOINT]
-            for endpoint in await store_events.due_endpoints(tx, now, but=full, limit=room):
-                free = min(OF_ENDPOINT - busy[endpoint.id], room - len(found))
-                if free <= 0:
-                    break
-                rows = await store_events.heads(tx, endpoint.id, now, free)
-                told = await self._told_now(tx, endpoint.organisation_id, rows)
-                secrets = self._box.open(endpoint.id, bytes(endpoint.secrets))
-                for row in rows:
-                    if row.event_id not in told:
-                        _end(row, DeliveryState.WITHHELD, now)
-                        continue
-                    row.lease, row.leased_until = uuid4(), now + LEASE
-                    held = Held(endpoint.id, row.event_id, row.lease)
-                    found.append(Sending(held, endpoint.organisation_id, endpoint.url, secrets, told[row.event_id]))
-            begun = await store_events.traces(tx, [one.item.id for one in found]) if found else {}
-        return [replace(one, traceparent=begun.get(one.item.id)) for one in found]
+        full = [id_ for id_, number in busy.items() if number >= self._room_of(id_)]
+        endpoints = {row.id: row for row in await store_events.due_endpoints(tx, now, but=full, limit=room)}
+        free = {id_: self._room_of(id_) - busy[id_] for id_ in endpoints}
+        claimed = await store_events.claim(tx, _at_most(free, room), now, now + LEASE) if free else []
+        if not claimed:
+            return found
+        asked_at = asyncio.get_running_loop().time()
+        told = await self._told_now(tx, [(endpoints[one.held.endpoint_id].organisation_id, one) for one in claimed])
+        if withheld := [one.held for one in claimed if one.held not in told]:
+            await store_events.withhold(tx, withheld, now)
+        traces = await store_events.traces(tx, {held.event_id for held in told})
+        secrets = {
+            id_: self._box.open(id_, bytes(endpoints[id_].secrets)) for id_ in {held.endpoint_id for held in told}
+        }
+        for one in claimed:
+            if (item := told.get(one.held)) is not None:
+                to = endpoints[one.held.endpoint_id]
+                trace = traces.get(item.id)
+                found.append(Sending(one, to.organisation_id, to.url, secrets[to.id], item, asked_at, trace))
+        return found
 
-    async def _told_now(
-        self, tx: AsyncSession, organisation_id: UUID, rows: Sequence[Delivery]
-    ) -> dict[UUID, EventItem]:
-        """Answer deliveries as their organisation may know of them at this moment, by the registry's copy."""
-        organisation = await known(tx, OrganisationCopy, organisation_id)
-        if organisation is None or not organisation.active or "webhook:manage" not in organisation.scopes:
-            return {}
-        actor = Actor("client", "webhook", organisation_id, scopes=frozenset(organisation.scopes))
-        of_others = [row.event_id for row in rows if row.type != TEST]
-        told = await store_events.told_now(tx, actor, of_others) if of_others else {}
-        items: list[Delivery | store_events.Item] = [*(row for row in rows if row.type == TEST), *told.values()]
-        return {one.id: one for one in (item(self._settings.public_url, each) for each in items)}
+    def _room_of(self, endpoint_id: UUID) -> int:
+        return OF_ENDPOINT + self._more[endpoint_id]
+
+    async def _told_now(self, tx: AsyncSession, of: Iterable[tuple[UUID, Claimed]]) -> dict[Held, EventItem]:
+        """Answer deliveries as their organisations may know of them at this moment, by the registry's copy."""
+        by_organisation: dict[UUID, list[Claimed]] = {}
+        for id_, one in of:
+            by_organisation.setdefault(id_, []).append(one)
+        found: dict[Held, EventItem] = {}
+        for id_, claimed in by_organisation.items():
+            organisation = await known(tx, OrganisationCopy, id_)
+            if organisation is None or not organisation.active or "webhook:manage" not in organisation.scopes:
+                continue
+            actor = Actor("client", "webhook", id_, scopes=frozenset(organisation.scopes))
+            events = {one.id for one in claimed if one.type != TEST}
+            told = await store_events.told_now(tx, actor, events) if events else {}
+            for one in claimed:
+                said = one if one.type == TEST else told.get(one.id)
+                if said is not None:
+                    found[one.held] = item(self._settings.public_url, said)
+        return found
 
     async def _deliver(self, one: Sending) -> None:
         began = self._clock()
@@ -159,10 +230,12 @@ class Deliverer:
                 outcome = await self._send(one, began)
             except _Withheld:
                 outcome = None
-            await self._settle((one, outcome, began))
+            self._ended.append(_Ended(one, outcome, began, self._clock()))
         except Exception as fault:  # noqa: BLE001 - a fault of ours in one sending must not end the others
             # No fault of the receiver's: it is sent again when the lease has run out.
             get_logger().error("sending failed", exc_info=fault)
+        finally:
+            self._news.set()
 
     async def _send(self, one: Sending, now: datetime) -> Outcome:
         body = payload(one.item)
@@ -183,51 +256,46 @@ class Deliverer:
         return target(url, ports=self._settings.webhook_ports, loopback=self._settings.webhook_loopback)
 
     async def _ask_again(self, one: Sending) -> None:
-        """Ask once more, now that the connection stands: resolving and connecting may have taken seconds."""
-        if not await self._still_told(one):
+        """Ask once more, where resolving and connecting took their time."""
+        late = asyncio.get_running_loop().time() - one.asked_at > FRESH_S
+        if late and not await self._still_told(one):
             raise _Withheld
 
     async def _which_are_still_told(self, sendings: Sequence[Sending]) -> list[bool]:
         async with self._database.write() as tx:
             await store.begin(tx, WORKER)
             there = await store_events.leased(tx, [one.held for one in sendings])
-            of: dict[UUID, list[Delivery]] = {}
-            for one in sendings:
-                if one.held.lease in there:
-                    of.setdefault(one.organisation_id, []).append(there[one.held.lease])
-            told = {id_: await self._told_now(tx, id_, rows) for id_, rows in of.items()}
-        return [one.held.lease in there and one.held.event_id in told.get(one.organisation_id, {}) for one in sendings]
+            of = [(one.organisation_id, one.claimed) for one in sendings if one.held.lease in there]
+            told = await self._told_now(tx, of)
+        return [one.held in told for one in sendings]
 
-    async def _settle_all(self, ended: Sequence[tuple[Sending, Outcome | None, datetime]]) -> list[None]:
-        """Write what sendings came to, those that ended at nearly one time together."""
-        now = self._clock()
-        async with self._database.write() as tx:
-            await store.begin(tx, WORKER)
-            endpoints = await store_events.locked_endpoints(tx, {one.held.endpoint_id for one, *_ in ended})
-            rows = await store_events.leased(tx, [one.held for one, *_ in ended], lock=True)
-            for one, outcome, began in ended:
-                endpoint, row = endpoints.get(one.held.endpoint_id), rows.get(one.held.lease)
-                # Another took it over, or the endpoint is gone, or what came before in this turn disabled it.
-                if endpoint is not None and row is not None and endpoint.disabled_at is None:
-                    await self._note(tx, endpoint, row, outcome, began, now)
-        return [None] * len(ended)
+    async def _settle(self, tx: AsyncSession, ended: Sequence[_Ended]) -> None:
+        endpoints = await store_events.locked_endpoints(tx, {one.held.endpoint_id for one in ended})
+        rows = await store_events.leased(tx, [one.held for one in ended], lock=True)
+        for one in ended:
+            endpoint, row = endpoints.get(one.held.endpoint_id), rows.get(one.held.lease)
+            self._note_pace(one)
+            # Another took it over, or the endpoint is gone, or what came before in this turn disabled it.
+            if endpoint is not None and row is not None and endpoint.disabled_at is None:
+                await self._note(tx, endpoint, row, one)
+        await tx.flush()  # What is claimed next is looked for by statements of our own.
 
-    async def _note(  # noqa: PLR0913 - one outcome
-        self,
-        tx: AsyncSession,
-        endpoint: Endpoint,
-        row: Delivery,
-        outcome: Outcome | None,
-        began: datetime,
-        now: datetime,
-    ) -> None:
+    def _note_pace(self, ended: _Ended) -> None:
+        endpoint_id = ended.held.endpoint_id
+        if ended.outcome is not None and ended.outcome.taken and ended.at - ended.began_at <= QUICK:
+            self._more[endpoint_id] = min(self._more[endpoint_id] + 1, MOST_OF_ENDPOINT - OF_ENDPOINT)
+        else:
+            self._more.pop(endpoint_id, None)
+
+    async def _note(self, tx: AsyncSession, endpoint: Endpoint, row: Delivery, ended: _Ended) -> None:
+        outcome, now = ended.outcome, ended.at
         if outcome is None:
             _end(row, DeliveryState.WITHHELD, now)
             return
         row.attempts += 1
         tried = {
-            "at": began.isoformat(),
-            "duration_ms": int((now - began).total_seconds() * 1_000),
+            "at": ended.began_at.isoformat(),
+            "duration_ms": int((now - ended.began_at).total_seconds() * 1_000),
             "status": outcome.status,
             "fault": outcome.fault,
         }
@@ -249,6 +317,15 @@ class Deliverer:
             endpoint.rests_until = max(verdict.rests_until, endpoint.rests_until or verdict.rests_until)
         if verdict.disabled is not None:
             await _disable(tx, endpoint, verdict.disabled, now)
+
+
+def _at_most(free: Mapping[UUID, int], room: int) -> dict[UUID, int]:
+    """Answer how many each may have, the first ones first, where there is room for so many in all."""
+    found: dict[UUID, int] = {}
+    for id_, number in free.items():
+        found[id_] = min(number, room)
+        room -= found[id_]
+    return found
 
 
 def _end(row: Delivery, state: DeliveryState, now: datetime, next_at: datetime | None = None) -> None:
@@ -273,6 +350,7 @@ async def _disable(tx: AsyncSession, endpoint: Endpoint, reason: Disabled, now: 
     if endpoint.disabled_at is not None:
         return
     get_logger().warning("webhook disabled", endpoint=str(endpoint.id), reason=str(reason))
+    await store_events.must_stay(tx)
     await store_events.disable(tx, endpoint, reason, now)
     await tx.flush()
     await store_events.take_turn(tx, wait=True)
