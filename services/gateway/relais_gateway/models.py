@@ -143,6 +143,7 @@ class Account(Table, table=True):
     password_hash: str = Field(description="Argon2id.")
     roles: list[str] = _words()
     active: bool
+    language: str | None = Field(default=None, description="In which the pages were last read: letters speak it too.")
 
 
 class Invitation(Table, table=True):
