@@ -172,6 +172,11 @@ class Sessions:
         except InvalidScope:
             return []  # The page then says that this organisation has no such right.
 
+    async def speak(self, secret: str, language: str) -> None:
+        """Note in which language the owner of a session reads; does nothing where there is no such session."""
+        async with self.pool.acquire() as connection:
+            await store_sign_in.write_language(connection, fingerprint(secret), language)
+
     async def sign_out(self, secret: str, now: datetime) -> None:
         """End a session."""
         del now

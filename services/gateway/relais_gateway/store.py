@@ -257,10 +257,10 @@ async def colleagues(connection: Connection, organisation_id: UUID) -> Sequence[
 
 
 async def mailboxes(connection: Connection) -> Sequence[asyncpg.Record]:
-    """Answer every open account: its organisation, e-mail, roles, teams, led teams, and its absence in its columns."""
+    """Answer every open account: its organisation, e-mail, roles, language, teams, led teams, its absence."""
     return await connection.fetch(
         """
-        select a.id, a.organisation_id, a.email, a.roles, b.deputy_id, b.begins_on, b.ends_on,
+        select a.id, a.organisation_id, a.email, a.roles, a.language, b.deputy_id, b.begins_on, b.ends_on,
             array(select m.team_id::text from team_member m where m.account_id = a.id) as teams,
             array(select m.team_id::text from team_member m where m.account_id = a.id and m.lead) as leads
         from account a left join absence b on b.account_id = a.id join organisation o on o.id = a.organisation_id

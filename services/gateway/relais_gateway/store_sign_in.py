@@ -26,6 +26,18 @@ async def write_password(connection: Connection, account_id: UUID, password_hash
     await connection.execute("update account set password_hash = $2 where id = $1", account_id, password_hash)
 
 
+async def write_language(connection: Connection, session_hash: bytes, language: str) -> None:
+    """Note in which language whoever opened a session reads the pages."""
+    await connection.execute(
+        """
+        update account a set language = $2 from session s
+        where s.secret_hash = $1 and a.id = s.account_id and a.language is distinct from $2
+        """,
+        session_hash,
+        language,
+    )
+
+
 async def sessions_of(
     connection: Connection, account_id: UUID, seen_after: datetime, opened_after: datetime
 ) -> Sequence[asyncpg.Record]:

@@ -25,6 +25,7 @@ class _Row(BaseModel):
     deputy_id: UUID | None = None
     begins_on: date | None = None
     ends_on: date | None = None
+    language: str | None = None
 
 
 class _Rows(BaseModel):
@@ -70,6 +71,7 @@ class Colleagues:
                     row.deputy_id,
                     row.begins_on,
                     row.ends_on,
+                    row.language,
                 )
                 for row in _Rows.model_validate_json(answer.content).items
             ]

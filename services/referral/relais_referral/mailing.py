@@ -12,6 +12,7 @@ from email.parser import BytesParser
 from hashlib import sha256
 from typing import Final
 
+from relais_referral.domain.letters import FRENCH, words_of
 from relais_referral.settings import ReferralSettings
 
 WITHIN_S: Final = 20.0
@@ -29,6 +30,7 @@ class Letter:
     to: str = field(repr=False)
     lines: Sequence[tuple[str, str]]
     stop_url: str
+    language: str | None = None
 
 
 class Untaken(Exception):  # noqa: N818 - an answer to the sender
@@ -80,15 +82,16 @@ class Postman:
         name, _, domain = self._settings.smtp_from.partition("@")
         made["From"] = Address("Relais", name, domain)
         made["To"] = Address(addr_spec=letter.to)
-        many = len(letter.lines) > 1
-        made["Subject"] = f"Relais : {len(letter.lines)} nouvelles" if many else "Relais : du nouveau"
+        words, count = words_of(letter.language), len(letter.lines)
+        made["Subject"] = words.many.format(count=count) if count > 1 else words.one
         # The same at every attempt: a mail program that got it twice shows it once.
         made["Message-ID"] = f"<{letter.id}@{domain}>"
         made["Auto-Submitted"] = "auto-generated"
         made["List-Unsubscribe"] = f"<{letter.stop_url}>"
         made["List-Unsubscribe-Post"] = "List-Unsubscribe=One-Click"
         told = "\n\n".join(f"Relais {what}.\n{url}" for what, url in letter.lines)
-        made.set_content(f"{told}\n\nPour ne plus recevoir ces messages :\n{letter.stop_url}\n")
+        made.set_content(f"{told}\n\n{words.stop}\n{letter.stop_url}\n")
+        made["Content-Language"] = letter.language or FRENCH
         return made
 
     def send(self, letter: Letter) -> None:

@@ -219,3 +219,4 @@ async def test_only_the_referral_app_is_told_who_signs_in_where_and_who_is_away(
         told |= {one["email"]: one for one in answer.json().get("items", ())}
     assert (told[BEA]["deputy_id"], told[BEA]["begins_on"]) == (str(house.ids[CID]), TODAY.isoformat())
     assert (told[BEA]["receives"], told[ADMIN]["receives"]) == (True, False)
+    assert told[BEA]["language"] is None

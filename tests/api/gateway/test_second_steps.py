@@ -16,6 +16,7 @@ from api.gateway.visit import Browser, Person, Town
 from api.gateway.world import opened
 from support.rows import _tables
 
+from relais_gateway import store
 from relais_gateway.domain.second_steps import For
 from relais_gateway.tries import TRIES
 from relais_local.databases import Access
@@ -372,3 +373,23 @@ async def test_who_is_closed_out_halfway_stays_out(town: Town) -> None:
 def normal(page: str) -> str:
     """Answer a page without what belongs to one browser alone."""
     return re.sub(r'name="proof" value="[^"]+"', "", page)
+
+
+async def test_her_letters_speak_the_language_in_which_she_reads(town: Town) -> None:
+    person = await town.person()
+
+    async def known() -> str | None:
+        connection = await asyncpg.connect(town.door.dsn)
+        found = {row["email"]: row["language"] for row in await store.mailboxes(connection)}
+        await connection.close()
+        return found[person.email]
+
+    assert await known() is None
+    async with town.browser() as browser:
+        browser.client.headers["Accept-Language"] = "de-BE, de;q=0.9, fr;q=0.5"
+        await browser.sign_in(person)
+        assert await known() == "de"
+        await browser.look("/compte")
+        for chosen in ("en", "xx"):
+            await browser.send("/langue", langue=chosen)
+            assert await known() == "en"

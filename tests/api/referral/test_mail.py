@@ -153,6 +153,7 @@ async def test_each_side_is_told_of_the_others_steps_by_a_link_and_nothing_of_he
     assert hers_in(letter) == []
     assert f"/relais/{handover.id}" in letter.get_content()
     assert letter["Auto-Submitted"] == "auto-generated"
+    assert (letter["Subject"], letter["Content-Language"]) == ("Relais : du nouveau", "fr")
 
     await handover.walk("r.accept", "r.plan_meeting")
     [(to, letter)] = await desk.told()
@@ -181,10 +182,16 @@ async def test_of_a_sensitive_service_no_word_more_is_said(desk: Desk) -> None:
 
 async def test_an_absence_is_respected_and_quiet_hours_and_digests(desk: Desk) -> None:
     lea, ben = desk.colleagues
+    ben |= {"language": "nl"}
     lea |= {"deputy_id": ben["id"], "begins_on": "2026-11-30", "ends_on": "2026-11-30"}
     desk.now += timedelta(minutes=2)
     await desk.world.between(SENDER, RECIPIENT).proposed()
-    assert [to for to, _ in await desk.told()] == [BEN]
+    [(to, letter)] = await desk.told()
+    assert to == BEN
+    # In the language that she reads; nobody knows of Léa's, nor of one whom a partner's software named.
+    assert (letter["Subject"], letter["Content-Language"]) == ("Relais: nieuws", "nl")
+    assert "wordt u voorgesteld" in letter.get_content()
+    assert hers_in(letter) == []
 
     evening = timedelta(hours=9)  # 20:00 there: she is back tomorrow, and nothing leaves before 7.
     await desk.world.between(SENDER, RECIPIENT).proposed()
@@ -219,7 +226,9 @@ async def test_she_chooses_herself_and_every_letter_can_end_it(desk: Desk) -> No
 
     link = letter["List-Unsubscribe"].strip("<>").partition("/v1/")[2]
     nobody = desk.world.anonymous()
-    assert (await nobody.get(f"/v1/{link}")).status_code == 200
+    for spoken, button in {"nl-BE,nl;q=0.9,fr;q=0.5": "Ja, stoppen", "it": "Oui, arrêter"}.items():
+        asked = await nobody.get(f"/v1/{link}", headers={"Accept-Language": spoken})
+        assert (asked.status_code, button in asked.text) == (200, True)
     assert (await lea.get("/v1/mailboxes/mine")).json()["mode"] == "daily"  # Reading it changes nothing.
     assert (await nobody.post(f"/v1/{link}")).status_code == 204
     assert (await lea.get("/v1/mailboxes/mine")).json()["mode"] == "never"

@@ -37,6 +37,7 @@ async def colleagues(request: Request, _caller: Annotated[Actor, from_service("r
             "deputy_id": row["deputy_id"],
             "begins_on": row["begins_on"],
             "ends_on": row["ends_on"],
+            "language": row["language"],
         }
         for row in rows
     ]

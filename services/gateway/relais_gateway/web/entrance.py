@@ -87,7 +87,7 @@ async def sign_in(request: Request, _counted: Counted, form: OurForm, now: Now) 
         response = go("/connexion/code", vers=onward)
         keep(request, response, STEP_COOKIE, found.secret)
         return response
-    return come_in(request, found, onward)
+    return await come_in(request, found, onward)
 
 
 @router.get("/connexion/code")
@@ -112,7 +112,7 @@ async def second_step(request: Request, _counted: Counted, form: OurForm, now: N
         response: Response = go("/connexion", vers=onward)
         response.delete_cookie(STEP_COOKIE, path="/")
         return response
-    return come_in(request, found, onward)
+    return await come_in(request, found, onward)
 
 
 @router.post("/deconnexion")
@@ -130,7 +130,10 @@ async def sign_out(request: Request, _form: OurForm, now: Now) -> Response:
 async def speak(request: Request, form: OurForm) -> Response:
     """Speak another language from now on, in this browser."""
     response = go(inside(text(form, "vers") or "/"))
-    keep(request, response, languages.COOKIE, text(form, "langue"))
+    chosen = text(form, "langue")
+    keep(request, response, languages.COOKIE, chosen)
+    if (secret := request.cookies.get(COOKIE)) and chosen in languages.LANGUAGES:
+        await sessions(request).speak(secret, chosen)  # Her letters speak it too.
     return response
 
 

@@ -49,7 +49,7 @@ async def sign_in(request: Request, _counted: Counted, form: OurForm, now: Now) 
         facts = {"vers": onward, "email": "", "refused": False, "key_refused": True}
         response: Response = show(request, "sign_in.html", INVALID, provider=provider_name(request), **facts)
     else:
-        response = come_in(request, found, onward)
+        response = await come_in(request, found, onward)
     response.delete_cookie(KEY_COOKIE, path="/")
     return response
 

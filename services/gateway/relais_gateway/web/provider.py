@@ -66,6 +66,6 @@ async def come_back(request: Request, _counted: Counted, now: Now) -> Response:
     except Away:
         response = trouble(request, UNAVAILABLE, said=AWAY)
     else:
-        response = come_in(request, *found) if found else trouble(request, FORBIDDEN, said=UNKNOWN_HERE)
+        response = await come_in(request, *found) if found else trouble(request, FORBIDDEN, said=UNKNOWN_HERE)
     response.delete_cookie(ROUND_COOKIE, path="/")
     return response

@@ -17,6 +17,7 @@ from starlette.responses import RedirectResponse, Response
 
 from relais_gateway.domain.devices import named
 from relais_gateway.web.api import Api
+from relais_gateway.web.languages import language
 from relais_shared.client import ASGITransport, Client, open_client
 from relais_shared.clock import Now
 
@@ -119,6 +120,9 @@ class Sessions(Protocol):
 
     async def visitor(self, secret: str, now: datetime, *, prolong: bool = True) -> Visitor | None:
         """Answer whose session this is, or nothing where it has ended; a page that looks by itself prolongs none."""
+
+    async def speak(self, secret: str, language: str) -> None:
+        """Note in which language the owner of a session reads."""
 
     async def sign_out(self, secret: str, now: datetime) -> None:
         """End a session."""
@@ -268,8 +272,9 @@ def device(request: Request) -> str:
     return named(request.headers.get("user-agent", ""))
 
 
-def come_in(request: Request, secret: str, path: str) -> Response:
-    """Answer that the session is open, and where to go on to."""
+async def come_in(request: Request, secret: str, path: str) -> Response:
+    """Answer that the session is open, and where to go on to; letters speak the language of this page from now on."""
+    await sessions(request).speak(secret, language())
     response = RedirectResponse(path, 303)
     keep(request, response, COOKIE, secret)
     for left in (FORM_COOKIE, STEP_COOKIE):

@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from relais_referral import store, store_events, store_mail
 from relais_referral.colleagues import Colleagues
-from relais_referral.domain import mail
+from relais_referral.domain import letters, mail
 from relais_referral.domain.handshake import Party
 from relais_referral.domain.mail import Choice, Colleague, MailState, Mode
 from relais_referral.domain.webhooks import WAITS
@@ -55,6 +55,7 @@ class _Found:
     row: Mail
     what: str
     url: str
+    language: str | None
 
 
 class Mailer:
@@ -98,7 +99,7 @@ class Mailer:
             held = await store_events.sequencing(tx, "mail")
             last = await store_events.last_position(tx)
             if held is not None:
-                await store_mail.gather(tx, after=held.mark, upto=last, types=list(mail.WORDS), now=self._clock())
+                await store_mail.gather(tx, after=held.mark, upto=last, types=letters.TYPES, now=self._clock())
             if held is None or held.mark != last:
                 await store_events.remember_mark(tx, "mail", mark=last)
 
@@ -109,20 +110,21 @@ class Mailer:
             found: list[_Found] = []
             for row, referral in await store_mail.due(tx, now, BATCH):
                 found += await self._judge(tx, row, referral, colleagues, now)
-            letters: list[tuple[Letter, list[Mail]]] = []
+            ready: list[tuple[Letter, list[Mail]]] = []
             for address in dict.fromkeys(one.address for one in found):
                 ours = [one for one in found if one.address == address][:LINES]
                 letter = uuid4()
                 for one in ours:
                     one.row.letter, one.row.leased_until = letter, now + LEASE
                 lines = [(one.what, one.url) for one in ours]
-                letters.append((self._letter(letter, address, lines), [one.row for one in ours]))
-            return letters
+                made = self._letter(letter, address, lines, ours[0].language)
+                ready.append((made, [one.row for one in ours]))
+            return ready
 
-    def _letter(self, id_: UUID, address: str, lines: list[tuple[str, str]]) -> Letter:
+    def _letter(self, id_: UUID, address: str, lines: list[tuple[str, str]], language: str | None) -> Letter:
         token = stop_codec(self._settings).encode(mailbox_of(self._settings, address).hex())
         base = self._settings.public_url.rstrip("/")
-        return Letter(id_.hex, address, lines, f"{base}/v1/mailboxes/stop?token={token}")
+        return Letter(id_.hex, address, lines, f"{base}/v1/mailboxes/stop?token={token}", language)
 
     async def _judge(
         self, tx: AsyncSession, row: Mail, referral: Referral, colleagues: Sequence[Colleague], now: datetime
@@ -136,7 +138,7 @@ class Mailer:
             return []
         actor = Actor("client", "mail", row.organisation_id, scopes=frozenset({scope}))
         told = (await store_events.told_now(tx, actor, [row.event_id])).get(row.event_id)
-        if told is None or told.type not in mail.WORDS or referral.erased_at is not None:
+        if told is None or told.type not in letters.TYPES or referral.erased_at is not None:
             _end(row, MailState.DROPPED)
             return []
         addresses = self._addresses(referral, party, row.organisation_id, colleagues, now)
@@ -154,27 +156,31 @@ class Mailer:
         ready = []
         for address, one in rows.items():
             if self._may_leave(one, chosen.get(bytes(one.mailbox)), now):
-                what = f"{referral.short_code} {mail.WORDS[told.type]}"
+                spoken = addresses[address]
+                what = f"{referral.short_code} {letters.words_of(spoken).told[told.type]}"
                 # Where the structure works in a tool of its own, the link opens it there.
                 own = f"{organisation.launch_base}?referral={referral.id}" if organisation.launch_base else None
                 url = own or f"{self._settings.public_url.rstrip('/')}/relais/{referral.id}"
-                ready.append(_Found(address, one, what, url))
+                ready.append(_Found(address, one, what, url, spoken))
         return ready
 
     def _addresses(
         self, referral: Referral, party: Party, organisation_id: UUID, colleagues: Sequence[Colleague], now: datetime
-    ) -> list[str]:
-        """Answer the addresses of one side: its colleagues who sign in, else the counsellor that it named."""
+    ) -> dict[str, str | None]:
+        """Answer the addresses of one side, each with its reader's language.
+
+        Its colleagues who sign in, else the counsellor that it named, of whom no language is known.
+        """
         sender = party is Party.SENDER
         account = referral.sender_account_id if sender else referral.recipient_account_id
         team = referral.sender_team_id if sender else referral.recipient_team_id
         named = (referral.sender_counsellor if sender else referral.recipient_counsellor) or {}
         if account is None and team is None and named.get("email"):
             # Its own software opened or took it, and said whose it is.
-            return [str(named["email"])]
+            return {str(named["email"]): None}
         of_organisation = [one for one in colleagues if one.organisation_id == organisation_id]
         today = now.astimezone(self._zone).date()
-        return list(dict.fromkeys(one.email for one in mail.addressees(of_organisation, account, team, today)))
+        return {one.email: one.language for one in mail.addressees(of_organisation, account, team, today)}
 
     def _may_leave(self, row: Mail, box: Mailbox | None, now: datetime) -> bool:
         choice = choice_of(box)

@@ -1,30 +1,12 @@
-"""What is said to counsellors by e-mail, to whom and when; never anything of hers, neither theme nor service."""
+"""Who is told by e-mail, and when; what is said stands in `letters`."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import date, datetime, time, timedelta
 from enum import StrEnum
 from typing import Final
 from uuid import UUID
 from zoneinfo import ZoneInfo
-
-WORDS: Final[Mapping[str, str]] = {
-    "referral.proposed": "vous est proposé",
-    "referral.received": "est pris en main par l'autre structure",
-    "referral.accepted": "est accepté",
-    "referral.declined": "est décliné ou rendu",
-    "referral.meeting_planned": "a un rendez-vous",
-    "referral.meeting_replanned": "a un nouveau rendez-vous",
-    "referral.handed_over": "est passé : la personne a été rencontrée",
-    "referral.closed": "est clôturé",
-    "referral.cancelled": "est annulé",
-    "referral.withdrawn": "est arrêté par la personne",
-    "referral.ended": "est terminé",
-    "referral.message": "a un nouveau message",
-    "referral.reopened": "est rouvert",
-    "consent.withdrawn": "a un accord retiré",
-}
-"""What happened, by the type that this side is told of; of others no e-mail is sent."""
 
 DIGEST_AT: Final = time(8)
 """When a digest leaves, on the clocks of the place: before the first appointment of the day."""
@@ -87,6 +69,7 @@ class Colleague:
         deputy_id: Who stands for her, where she is away on these days.
         begins_on: First day of her absence.
         ends_on: Last day; none while nobody knows.
+        language: In which she reads the pages; none while it is not known.
     """
 
     id: UUID
@@ -98,6 +81,7 @@ class Colleague:
     deputy_id: UUID | None = None
     begins_on: date | None = None
     ends_on: date | None = None
+    language: str | None = None
 
     def away(self, day: date) -> bool:
         """Say whether she is away on a day."""

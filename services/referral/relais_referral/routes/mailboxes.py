@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
 
 from relais_referral import store, store_mail
 from relais_referral.actions import mailing
+from relais_referral.domain.letters import first_of, words_of
 from relais_referral.domain.mail import Choice, Mode
 from relais_referral.rewrapping import WORKER
 from relais_referral.routes.dependencies import Either
@@ -94,8 +95,8 @@ async def choose_mail(
     return MailChoiceView(**wanted.model_dump())
 
 
-_PAGE: Final = """<!doctype html><html lang="fr"><meta charset="utf-8"><title>Relais</title>
-<form method="post"><p>Ne plus recevoir de messages de Relais à cette adresse ?</p><button>Oui, arrêter</button></form>
+_PAGE: Final = """<!doctype html><html lang="{language}"><meta charset="utf-8"><title>Relais</title>
+<form method="post"><p>{sure}</p><button>{yes}</button></form>
 """
 
 
@@ -110,7 +111,10 @@ async def ask_to_stop_mail(
 ) -> HTMLResponse:
     """Ask whether a mailbox is to be told no more; nothing happens by reading it."""
     mailing.stop_codec(request.app.state.settings).decode(token)
-    return HTMLResponse(_PAGE, headers={"Cache-Control": "no-store"})
+    language = first_of(request.headers.get("accept-language", ""))
+    words = words_of(language)
+    page = _PAGE.format(language=language, sure=words.sure, yes=words.yes)
+    return HTMLResponse(page, headers={"Cache-Control": "no-store", "Vary": "Accept-Language"})
 
 
 @door.post(
