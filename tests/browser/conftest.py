@@ -66,7 +66,7 @@ def _hire(stack: Stack) -> Hire:
     organisation = stack.demo["counsellors"][0]["organisation_id"]
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("RELAIS_", "OTEL_"))}
 
-    def hired() -> dict[str, Any]:
+    def hired(organisation: str = organisation) -> dict[str, Any]:
         email = f"dina-{token_hex(4)}@essai.example"
         done = subprocess.run(
             [str(Path(sys.executable).with_name("relais")), "users", "add", email, "--name", "Dina Peeters",

@@ -40,7 +40,7 @@ class Desk:
 
 
 Open = Callable[..., Desk]
-Hire = Callable[[], dict[str, Any]]
+Hire = Callable[..., dict[str, Any]]
 
 
 @dataclass(frozen=True)

@@ -168,6 +168,31 @@ def test_after_a_no_another_service_is_one_press_away(open_desk: Open, cast: Cas
     expect(ana.page.get_by_role("link", name="Le relais est passé à un autre service")).to_be_visible()
 
 
+def test_what_was_ended_is_reopened_and_what_was_asked_is_cancelled(
+    open_desk: Open, cast: Cast, sides: Sides
+) -> None:
+    """A no on second thoughts, a hand-over that was closed too early; then the sender takes its question back."""
+    refused, closed = sides.opened(), sides.opened()
+    sides.step(sides.recipient, refused, "decline", reason="no_place")
+    sides.step(sides.recipient, closed, "accept", counsellor={"name": "Ben Noël"})
+    for one in (sides.recipient, sides.sender):
+        sides.step(one, closed, "confirm_handover")
+    sides.step(sides.recipient, closed, "close", outcome="under_way")
+    ben = at(open_desk, cast.recipient, f"/relais/{refused}", java_script_enabled=False)
+    for id_, waits in ((refused, "Prendre le relais"), (closed, "Terminer")):
+        ben.page.goto(f"{ben.base_url}/relais/{id_}")
+        press(ben, "Rouvrir ce relais", behind="Rouvrir")
+        told(ben, "Le relais est rouvert")
+        expect(ben.page.get_by_role("button", name=waits, exact=True)).to_be_visible()
+
+    ana = at(open_desk, cast.sender, f"/relais/{refused}", java_script_enabled=False)
+    press(ana, "Annuler la demande", behind="Annuler la demande")
+    told(ana, "La demande est annulée")
+    ben.page.goto(f"{ben.base_url}/relais/{refused}")
+    expect(ben.page.get_by_text("La structure d'origine a arrêté la demande")).to_be_visible()
+    assert not [word for word in (CALLED, PHONE, WORDS) if word in ben.page.content()]
+
+
 def test_the_inbox_says_for_whom_and_who_stands_in(open_desk: Open, cast: Cast, stack: Stack, sides: Sides) -> None:
     """Given to a colleague who goes away, a thread comes to whoever stands in for her, with her name beside it."""
     id_ = sides.opened(urgency="today")

@@ -167,26 +167,6 @@ def test_wrong_codes_until_the_card_rests(kept: Hers, open_desk: Open) -> None:
     assert "relais_person" not in {one["name"] for one in desk.page.context.cookies()}
 
 
-@pytest.mark.parametrize(
-    ("locale", "spoken", "button", "stop", "sure", "told"),
-    [
-        ("nl", "nl", "Mijn pagina openen", "Het delen stoppen", "Ja, stoppen", "Het delen is gestopt"),
-        ("de", "de", "Meine Seite öffnen", "Das Teilen beenden", "Ja, beenden", "Das Teilen ist beendet"),
-        ("en", "en", "Open my page", "Stop sharing", "Yes, stop", "The sharing has stopped"),
-    ],
-)
-def test_her_page_speaks_her_language(
-    stack: Stack, open_desk: Open, locale: str, spoken: str, button: str, stop: str, sure: str, told: str
-) -> None:
-    with hers(stack) as made:
-        page = come_in(open_desk, made.card(language=spoken), button=button, locale=locale).page
-        assert page.locator("html").get_attribute("lang") == spoken
-        page.locator("summary.stop").click()
-        expect(page.locator("summary.stop")).to_contain_text(re.compile(stop))
-        page.get_by_role("button", name=sure, exact=True).click()
-        done(page, told)
-
-
 def test_at_a_counter_her_page_is_apart_and_told(kept: Hers, cast: Cast, open_desk: Open, stack: Stack) -> None:
     """The counter's own session stands beside hers; a card of steps alone shows everything there."""
     link = kept.card(level="steps")

@@ -139,7 +139,8 @@ def paper(copy: CopyView) -> Paper:
         sections += _item(words, number, item)
     opened = [(words.value(one.at), one.organisation or words("link")) for one in copy.access.openings or []]
     sections.append(Section(words("openings"), rows=opened))
-    return Paper(words("title"), words.language, sections)
+    practice = bool(copy.items) and all(item.practice for item in copy.items)
+    return Paper(words("title"), words.language, sections, practice=practice)
 
 
 def _item(words: _Words, number: int, item: WholeCopy) -> list[Section]:

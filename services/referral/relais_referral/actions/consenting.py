@@ -295,6 +295,7 @@ async def receipt_of(tx: AsyncSession, asked: Asked, consent_id: UUID) -> Consen
         given_at=record.given_at,
         valid_until=record.valid_until,
         history=history,
+        practice=referral.practice,
         **more,
     )
 

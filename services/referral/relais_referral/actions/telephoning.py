@@ -56,4 +56,5 @@ async def call_sheet(tx: AsyncSession, asked: Asked, id_: UUID, service: NamedSe
         languages=referral.languages,
         pieces=pieces,
         consented=opened,
+        practice=referral.practice,
     )

@@ -13,6 +13,9 @@ import typst
 LANGUAGES: Final = ("fr", "nl", "de", "en")
 """In which our own words exist; French where hers is another."""
 
+MARKS: Final = {"fr": "Exercice", "nl": "Oefening", "de": "Übung", "en": "Exercise"}
+"""What a paper of a rehearsal says across its pages."""
+
 PDF_STANDARD: Final = "ua-1"
 """PDF/UA-1: tagged, with language and title, so that it can be read aloud."""
 
@@ -35,12 +38,19 @@ class Paper:
         language: Of our own words, one of `LANGUAGES`.
         sections: In their order.
         picture: An SVG drawing with what it shows in words, such as the QR code of a link.
+        practice: Of a rehearsal: it says so across every page, so that nobody takes it for real.
     """
 
     title: str
     language: str
     sections: Sequence[Section] = field(default_factory=tuple)
     picture: tuple[str, str] | None = None
+    practice: bool = False
+
+    @property
+    def mark(self) -> str:
+        """What stands across every page; nothing on a real paper."""
+        return MARKS[self.language] if self.practice else ""
 
 
 def language_of(tag: str) -> str:
@@ -54,6 +64,9 @@ STYLE: Final = (
     "h1{font-size:1.6rem}h2{font-size:1.15rem;margin-top:1.6rem}"
     "dl{display:grid;grid-template-columns:minmax(8rem,14rem) 1fr;gap:.3rem 1rem}dt{font-weight:600}dd{margin:0}"
     "svg{width:45mm;height:45mm}@media print{body{margin:0;max-width:none}}"
+    # A fixed box is printed on every page.
+    ".mark{position:fixed;top:40%;left:0;right:0;margin:0;text-align:center;font-size:5rem;color:#0003;rotate:-30deg;"
+    "pointer-events:none}"
 )
 """Small enough to stand in the page: a printed paper must not wait for another file."""
 
@@ -67,6 +80,8 @@ def as_html(paper: Paper) -> str:
         f"<title>{escape(paper.title)}</title><style>{STYLE}</style></head><body><main>",
         f"<h1>{escape(paper.title)}</h1>",
     ]
+    if paper.mark:
+        parts.append(f'<p class="mark">{escape(paper.mark)}</p>')
     if paper.picture is not None:
         drawing, words = paper.picture
         parts.append(f'<figure role="img" aria-label="{escape(words)}">{drawing}</figure>')
@@ -93,6 +108,7 @@ def as_pdf(paper: Paper) -> bytes:
             {"title": one.title, "paragraphs": list(one.paragraphs), "rows": [list(row) for row in one.rows]}
             for one in paper.sections
         ],
+        "mark": paper.mark,
         "picture": {"svg": paper.picture[0], "alt": paper.picture[1]} if paper.picture else None,
     }
     inputs = {"facts": json.dumps(facts)}

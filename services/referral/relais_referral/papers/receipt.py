@@ -115,6 +115,7 @@ class ConsentFacts:
     storage: str = "European Union"
     jurisdiction: str = "BE"
     retention: str = "6 months after closing, 30 days after an end; the proof itself without the data"
+    practice: bool = False
     authority: str = "Autorité de protection des données, rue de la Presse 35, 1000 Bruxelles"
 
 
@@ -270,7 +271,7 @@ def receipt_paper(facts: ConsentFacts, *, discreet: bool = False) -> Paper:
             ],
         ),
     ]
-    return Paper(say["discreet" if discreet else "title"], language, sections)
+    return Paper(say["discreet" if discreet else "title"], language, sections, practice=facts.practice)
 
 
 def _who(facts: ConsentFacts, say: Mapping[str, str]) -> list[tuple[str, str]]:

@@ -22,6 +22,7 @@ class CallFacts:
         languages: Hers.
         pieces: What was written of her, opened for the sender, by name.
         consented: The categories that she agreed to; nothing else of her stands on the sheet.
+        practice: Of a rehearsal.
     """
 
     structure: str
@@ -33,6 +34,7 @@ class CallFacts:
     languages: Sequence[str] = ()
     pieces: Mapping[str, Any] = field(default_factory=dict)
     consented: frozenset[str] = frozenset()
+    practice: bool = False
 
 
 def sheet(facts: CallFacts) -> Paper:
@@ -52,6 +54,7 @@ def sheet(facts: CallFacts) -> Paper:
             Section(SHEET["say"], [SHEET["steps"]], rows),
             Section(SHEET["may"], () if hers else (SHEET["nothing"],), hers),
         ],
+        practice=facts.practice,
     )
 
 
