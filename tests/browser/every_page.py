@@ -134,6 +134,7 @@ PAGES: Final = (
     ),
     Page("/gestion/journal", OPERATOR, ("operator",)),
     Page("/gestion/traces", OPERATOR, ("operator",), ("", "?fond=oui")),
+    Page("/gestion/traces/carte", OPERATOR, ("operator",)),
     Page("/gestion/traces/{trace_id}", OPERATOR, ("operator",)),
     Page("/gestion/sante", OPERATOR, ("operator",)),
     # Hers, and a guest's.

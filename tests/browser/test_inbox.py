@@ -5,6 +5,7 @@ from typing import Any
 from browser.desks import CALLED, PHONE, Cast, Desk, Open, Sides
 from browser.sound import grammar
 from playwright.sync_api import Page, expect
+from support.rows import let_undoing_pass, owner_dsn
 from support.stack import Stack
 
 PAPER = b"%PDF-1.4\n1 0 obj<<>>endobj\ntrailer<<>>\n%%EOF\n"
@@ -169,7 +170,7 @@ def test_after_a_no_another_service_is_one_press_away(open_desk: Open, cast: Cas
 
 
 def test_what_was_ended_is_reopened_and_what_was_asked_is_cancelled(
-    open_desk: Open, cast: Cast, sides: Sides
+    open_desk: Open, cast: Cast, sides: Sides, stack: Stack
 ) -> None:
     """A no on second thoughts, a hand-over that was closed too early; then the sender takes its question back."""
     refused, closed = sides.opened(), sides.opened()
@@ -178,6 +179,8 @@ def test_what_was_ended_is_reopened_and_what_was_asked_is_cancelled(
     for one in (sides.recipient, sides.sender):
         sides.step(one, closed, "confirm_handover")
     sides.step(sides.recipient, closed, "close", outcome="under_way")
+    for id_ in (refused, closed):
+        let_undoing_pass(owner_dsn(stack.home, "referral"), id_)
     ben = at(open_desk, cast.recipient, f"/relais/{refused}", java_script_enabled=False)
     for id_, waits in ((refused, "Prendre le relais"), (closed, "Terminer")):
         ben.page.goto(f"{ben.base_url}/relais/{id_}")

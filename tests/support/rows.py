@@ -1,7 +1,8 @@
-"""Every row of a database as text: for tests that nothing was stored, or that nothing is readable."""
+"""The rows of a database: as text, for tests that nothing was stored or is readable; and one moved in time."""
 
 import asyncio
 import re
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import asyncpg
@@ -16,6 +17,29 @@ def owner_dsn(home: Path, service: str) -> str:
     """Answer the DSN of the owner of a service's schema in a `RELAIS_HOME`."""
     text = (home / "secrets" / f"relais_{service}_owner_dsn").read_text().strip()
     return re.sub(r"^postgresql\+\w+", "postgresql", text)
+
+
+def let_undoing_pass(dsn: str, referral_id: str) -> None:
+    """Move the last step of a hand-over a quarter of an hour back: no test waits until it cannot be undone."""
+    # A browser's test holds this thread's event loop.
+    with ThreadPoolExecutor(1) as thread:
+        thread.submit(asyncio.run, _undone_no_more(dsn, referral_id)).result()
+
+
+async def _undone_no_more(dsn: str, referral_id: str) -> None:
+    connection = await asyncpg.connect(dsn)
+    try:
+        async with connection.transaction():
+            await connection.execute("alter table referral no force row level security")
+            done = await connection.execute(
+                "update referral set undo = jsonb_set(undo, '{at}',"
+                " to_jsonb((undo ->> 'at')::timestamptz - interval '16 minutes')) where id = $1::text::uuid",
+                referral_id,
+            )
+            await connection.execute("alter table referral force row level security")
+        assert done == "UPDATE 1", done
+    finally:
+        await connection.close()
 
 
 async def _tables(dsn: str) -> dict[str, list[str]]:

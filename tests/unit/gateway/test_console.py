@@ -12,6 +12,7 @@ from starlette.datastructures import FormData
 
 from relais_gateway.domain.scopes import MEANINGS
 from relais_gateway.web.api import ApiProblem
+from relais_gateway.web.console import arrows
 from relais_gateway.web.console.desk import SECTIONS, cell, faults_by_field, table
 from relais_gateway.web.console.sheet import FAULTS, POINTERS, Sheet
 from relais_gateway.web.console.waterfall import DEEPEST, WIDE, bars, share
@@ -135,3 +136,26 @@ def test_every_fault_stands_beside_its_field_and_what_has_none_is_told_too() -> 
     assert set(told) == {"opening_hours", "street", "relay_hours", ""}
     assert told[""] == "programs/0 : No."
     assert set(POINTERS.values()) - {"free", "status"} <= set(FAULTS)
+
+
+def test_who_calls_whom_is_drawn_from_outside_inwards() -> None:
+    calls = [
+        {"caller": None, "service": "gateway", "errors": 0},
+        {"caller": "gateway", "service": "directory", "errors": 0},
+        {"caller": "gateway", "service": "referral", "errors": 2},
+        {"caller": "referral", "service": "directory", "errors": 0},
+        {"caller": "directory", "service": "gateway", "errors": 0},
+    ]
+    drawn = arrows.picture(calls)
+    at = {box.name: (box.x, box.y) for box in drawn.boxes}
+    assert at[None][0] < at["gateway"][0] < at["directory"][0] == at["referral"][0]
+    assert len(set(at.values())) == len(at) == 4
+    assert [(one.line, one.wrong) for one in drawn.arrows] == [(1, False), (2, False), (3, True), (4, False), (5, False)]
+    assert all(0 <= x <= drawn.width and 0 <= y <= drawn.height for one in drawn.arrows for x, y in (one.start, one.end))
+    # There and back are two lines, and no number stands on another.
+    assert len({one.at for one in drawn.arrows}) == 5
+    assert drawn.arrows[1].start != drawn.arrows[4].end
+    assert arrows.picture([]).boxes == ()
+    alone = arrows.picture([{"caller": "referral", "service": "worker", "errors": 0},
+                            {"caller": "worker", "service": "referral", "errors": 0}])  # fmt: skip
+    assert len(alone.boxes) == 2

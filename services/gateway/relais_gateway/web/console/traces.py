@@ -9,9 +9,10 @@ from starlette.responses import Response
 
 from relais_gateway.web.api import Api, segment
 from relais_gateway.web.console import words
+from relais_gateway.web.console.arrows import picture
 from relais_gateway.web.console.desk import HOME, PAGE, back, exported, page, rows, wants_file
 from relais_gateway.web.console.waterfall import WIDE, bars, share
-from relais_gateway.web.languages import _
+from relais_gateway.web.languages import _, later
 from relais_gateway.web.session import AsVisitor, SignedIn, Visitor, door
 from relais_gateway.web.site import PageRoute
 from relais_shared.client import TransportError
@@ -25,6 +26,13 @@ ANSWERS: Final = (200, 201, 204, 400, 401, 403, 404, 409, 412, 422, 429, 500, 50
 """Statuses of HTTP to choose from."""
 REFUSED: Final = (401, 403)
 """Where the dry run can say why."""
+WINDOWS: Final = {
+    15: later("le dernier quart d'heure"),
+    60: later("la dernière heure"),
+    360: later("les six dernières heures"),
+    1_440: later("le dernier jour"),
+}
+"""How far back the service map looks, in minutes."""
 TRACE_ID: Final = re.compile(r"[0-9a-f]{32}")
 
 
@@ -111,6 +119,30 @@ async def find_trace(code: Annotated[str, Query(max_length=200)] = "") -> Respon
     """Open a trace by the code that an error page shows; a whole `traceparent` or link may be pasted."""
     found = TRACE_ID.search(code.lower())
     return back(f"{HOME}/traces/{found.group()}" if found else f"{HOME}/traces")
+
+
+@router.get("/traces/carte")
+async def service_map(request: Request, api: AsVisitor, minutes: int = min(WINDOWS)) -> Response:
+    """Show which process calls which: how often, with how many faults, how long it takes; a table and a drawing."""
+    minutes = minutes if minutes in WINDOWS else min(WINDOWS)
+    calls: list[dict[str, Any]] = (await api.get("/v1/traces/map", {"minutes": minutes})).body["calls"]
+    if wants_file(request):
+        header = [
+            _("Qui appelle"), _("Qui est appelé"), _("Appels"), _("Par seconde"), _("En erreur"),
+            _("Durée médiane (ms)"), _("95 sur 100 en moins de (ms)"),
+        ]  # fmt: skip
+        figures = ("calls", "per_second", "errors", "median_ms", "p95_ms")
+        lines = [(one["caller"] or _("Dehors"), one["service"], *(one[name] for name in figures)) for one in calls]
+        return exported("appels", header, lines)
+    return page(
+        request,
+        "map.html",
+        calls=calls,
+        picture=picture(calls),
+        minutes=minutes,
+        windows=words.said(WINDOWS),
+        words=words,
+    )
 
 
 @router.get("/traces/{trace_id}")

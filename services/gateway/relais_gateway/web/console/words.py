@@ -7,7 +7,7 @@ from typing import Any, Final
 from babel.dates import format_date, format_datetime
 
 from relais_gateway.web.languages import _, language, later
-from relais_gateway.web.phrases import moment
+from relais_gateway.web.phrases import moment, number
 
 STATUSES: Final = {
     "draft": later("Brouillon"),
@@ -154,7 +154,7 @@ BRIEF: Final = 120
 """Characters of a former value that a list shows."""
 
 
-def said(named: dict[str, str]) -> dict[str, str]:
+def said(named: dict[Any, str]) -> dict[Any, str]:
     """Answer words of ours in the language of the page."""
     return {key: _(word) for key, word in named.items()}
 
@@ -231,9 +231,9 @@ def service(name: str) -> tuple[str, str]:
 def milliseconds(value: float) -> str:
     """Answer a duration as it is read: 0,4 ms, 12 ms, 1,3 s."""
     if value >= 1_000:  # noqa: PLR2004 - a second
-        return f"{value / 1_000:.1f}\N{NO-BREAK SPACE}s".replace(".", ",")
+        return f"{number(round(value / 1_000, 1))}\N{NO-BREAK SPACE}s"
     if value < 10:  # noqa: PLR2004 - below, a tenth matters
-        return f"{value:.1f}\N{NO-BREAK SPACE}ms".replace(".", ",")
+        return f"{number(round(value, 1))}\N{NO-BREAK SPACE}ms"
     return f"{value:.0f}\N{NO-BREAK SPACE}ms"
 
 
