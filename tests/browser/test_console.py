@@ -115,7 +115,7 @@ def test_places_told_in_one_click_are_seen_in_search(
     confirm = desk.page.get_by_role("button", name=f"Tout est juste : {service['name']}")
     confirm.focus()
     desk.page.keyboard.press("Enter")
-    expect(desk.page.get_by_role("status")).to_contain_text("confirmée d'aujourd'hui")
+    expect(desk.page.get_by_role("status")).to_contain_text("confirmée aujourd'hui")
     # The column turns round by keyboard, and says so.
     heading = desk.page.get_by_role("columnheader", name="Places libres")
     heading.get_by_role("button").focus()
@@ -352,7 +352,7 @@ def test_owners_of_stale_entries_are_asked_and_answer(open_desk: Open, people: d
     count = waiting.count()
     assert count
     waiting.first.get_by_role("button", name="Tout est juste").click()
-    expect(desk.page.get_by_role("status")).to_contain_text("confirmée d'aujourd'hui")
+    expect(desk.page.get_by_role("status")).to_contain_text("confirmée aujourd'hui")
     assert waiting.count() == count - 1
     go(operator, "/qualite")
     operator.page.get_by_role("button", name=f"Finir cette campagne : {name}").click()

@@ -76,7 +76,7 @@ def test_her_whole_story(stack: Stack, open_desk: Open) -> None:  # noqa: PLR091
         page.get_by_role("button", name="Mettre en pause").click()
         done(page, "C'est en pause")
         page.get_by_role("button", name="Reprendre").click()
-        page.get_by_role("button", name="Oui, on s'est rencontré").click()
+        page.get_by_role("button", name="Oui, la rencontre a eu lieu").click()
         done(page, "Merci. C'est noté.")
         for name in ("Tout garder, en données (JSON)", "Tout garder, à imprimer (PDF)", "Mettre dans mon agenda"):
             with page.expect_download() as taken:

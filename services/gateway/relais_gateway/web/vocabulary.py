@@ -285,7 +285,7 @@ DONE: Final = Words(
         "to_call": later("Son accord est noté. Il reste à appeler la structure."),
         "saved": later("Le brouillon est enregistré. Rien n'est encore parti."),
         "asked": later("Sa carte est prête. Le relais partira quand elle aura dit oui."),
-        "confirmed": later("Merci. Cette fiche est confirmée d'aujourd'hui."),
+        "confirmed": later("Merci. Cette fiche est confirmée aujourd'hui."),
         "reported": later("Merci. La structure qui tient cette fiche est prévenue."),
         "tip": later("Merci. Vos collègues le liront ici."),
         "unmet": later("Merci. Ce manque est compté, sans rien sur la personne."),
@@ -304,7 +304,7 @@ RECEPTION: Final = Words(
     {
         "private_room": later("Un bureau fermé pour parler"),
         "children_welcome": later("Les enfants sont les bienvenus"),
-        "may_come_accompanied": later("On peut venir accompagné"),
+        "may_come_accompanied": later("On peut venir avec quelqu'un"),
         "calm": later("Un endroit calme"),
     }
 )

@@ -165,7 +165,7 @@ def sections(visitor: Visitor | None) -> list[tuple[str, list[Section]]]:
 
 DONE: Final = {
     "places": later("Les places sont dites. La recherche les montre déjà."),
-    "confirme": later("Merci. La fiche est confirmée d'aujourd'hui."),
+    "confirme": later("Merci. La fiche est confirmée aujourd'hui."),
     "enregistre": later("C'est enregistré."),
     "cree": later("Le service est créé."),
     "retire": later("Le service est retiré de la recherche."),
@@ -174,7 +174,7 @@ DONE: Final = {
     "separe": later("Ce sont deux services. Nous ne les proposerons plus."),
     "defait": later("C'est défait : les deux fiches sont comme avant."),
     "cherche": later("La recherche de doublons est finie."),
-    "demande": later("Les structures sont sollicitées. Elles trouvent la demande sous « À vérifier »."),
+    "demande": later("La demande est partie. Les structures la trouvent sous « À vérifier »."),
     "termine": later("La campagne est finie."),
     "renvoye": later("L'envoi repart. Rechargez la page dans un instant pour voir ce qu'il devient."),
     "importe": later("Le fichier est reçu. L'import commence."),

@@ -36,8 +36,8 @@ POINTERS: Final[Mapping[str, str]] = {
 """Which field of the sheet a pointer of the API is about; the longest beginning counts."""
 
 FAULTS: Final = {
-    "name": later("Donnez un nom, sur une ligne, de 500 signes au plus."),
-    "description": later("Écrivez un texte de 20 000 signes au plus."),
+    "name": later("Donnez un nom, sur une ligne, de 500 caractères au plus."),
+    "description": later("Écrivez un texte de 20 000 caractères au plus."),
     "themes": later("Un de ces thèmes n'existe plus. Choisissez à nouveau."),
     "modes": later("Dites comment la personne est reçue : sur place, à distance ou chez elle."),
     "fees": later("Écrivez le prix en quelques mots."),
@@ -51,8 +51,8 @@ FAULTS: Final = {
     "latitude": later("La latitude va de -90 à 90, par exemple 50,4113. Elle doit être près de la commune."),
     "longitude": later("La longitude va de -180 à 180, par exemple 4,4445."),
     "opening_hours": later("Ces heures ne se lisent pas. Écrivez-les ainsi : Mo-Fr 09:00-17:00; PH off."),
-    "application_process": later("Écrivez un texte de 20 000 signes au plus."),
-    "alert": later("Écrivez un texte de 20 000 signes au plus."),
+    "application_process": later("Écrivez un texte de 20 000 caractères au plus."),
+    "alert": later("Écrivez un texte de 20 000 caractères au plus."),
     "can_receive": later("Choisissez comment vous prenez un relais."),
     "closed_from": later("Ce jour ne peut pas être pris."),
     "closed_until": later("La fermeture finit après son début."),
