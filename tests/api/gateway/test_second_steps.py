@@ -270,7 +270,7 @@ async def test_a_new_password_ends_what_the_old_one_opened(town: Town) -> None:
         for wrong, said in (
             ({"current": "not this one"}, "mot de passe actuel"),
             ({"repeated": "something else"}, "pas pareils"),
-            ({"wanted": "court", "repeated": "court"}, "Choisissez au moins 12 signes"),
+            ({"wanted": "court", "repeated": "court"}, "Choisissez au moins 12 caractères"),
             ({"wanted": "abcabcabcabcabc", "repeated": "abcabcabcabcabc"}, "se répètent"),
             ({"wanted": person.email, "repeated": person.email}, "Prenez d'autres mots"),
         ):
