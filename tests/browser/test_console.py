@@ -276,11 +276,11 @@ def test_a_trace_is_found_by_the_code_of_an_answer_and_read_as_a_waterfall(
     expect(line.get_by_role("cell").nth(2)).to_have_text(re.compile(r"[1-9]"))
     expect(line).to_contain_text("ms")
     drawn = desk.page.locator(".arrows")
-    assert {"Dehors", "Portail", "Annuaire"} <= set(drawn.locator("g text").all_inner_texts())
+    assert {"Dehors", "Portail", "Annuaire"} <= set(drawn.locator("g text").all_text_contents())
     assert drawn.locator("line").count() == desk.page.locator("tbody tr").count()
     with desk.page.expect_download() as saved:
         desk.page.get_by_role("link", name="Exporter (CSV)").click()
-    assert saved.value.path().read_text("utf-8-sig").startswith("Qui appelle,Qui est appelé,Appels,Par seconde,En erreur")
+    assert saved.value.path().read_text("utf-8-sig").startswith("Qui appelle,Qui est appelé,Appels,Par seconde")
 
 
 def test_why_a_partners_call_failed_is_found_and_mended(

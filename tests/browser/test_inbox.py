@@ -182,7 +182,7 @@ def test_what_was_ended_is_reopened_and_what_was_asked_is_cancelled(
     for id_ in (refused, closed):
         let_undoing_pass(owner_dsn(stack.home, "referral"), id_)
     ben = at(open_desk, cast.recipient, f"/relais/{refused}", java_script_enabled=False)
-    for id_, waits in ((refused, "Prendre le relais"), (closed, "Terminer")):
+    for id_, waits in ((refused, "Prendre le relais"), (closed, "Clôturer")):
         ben.page.goto(f"{ben.base_url}/relais/{id_}")
         press(ben, "Rouvrir ce relais", behind="Rouvrir")
         told(ben, "Le relais est rouvert")

@@ -139,7 +139,7 @@ def paper(copy: CopyView) -> Paper:
         sections += _item(words, number, item)
     opened = [(words.value(one.at), one.organisation or words("link")) for one in copy.access.openings or []]
     sections.append(Section(words("openings"), rows=opened))
-    practice = bool(copy.items) and all(item.practice for item in copy.items)
+    practice = any(item.whole and item.whole.stands.practice for item in copy.items)
     return Paper(words("title"), words.language, sections, practice=practice)
 
 

@@ -38,7 +38,9 @@ WEAK: Final = {
         "Choisissez au moins %(shortest)s caractères. Une phrase que vous seul·e connaissez va très bien."
     ),
     Weakness.LONG: later("C'est trop long : restez sous 200 caractères."),
-    Weakness.PLAIN: later("Ces caractères se suivent ou se répètent : on les devine vite. Prenez plutôt quelques mots."),
+    Weakness.PLAIN: later(
+        "Ces caractères se suivent ou se répètent : on les devine vite. Prenez plutôt quelques mots."
+    ),
     Weakness.KNOWN: later("Votre nom ou votre adresse est ce qu'on essaie d'abord. Prenez d'autres mots."),
 }
 """Why a password cannot be taken, and what to do instead."""
