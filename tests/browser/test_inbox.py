@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from browser.desks import CALLED, PHONE, Cast, Desk, Open, Sides
+from browser.desks import CALLED, PHONE, WORDS, Cast, Desk, Open, Sides
 from browser.sound import grammar
 from playwright.sync_api import Page, expect
 from support.rows import let_undoing_pass, owner_dsn

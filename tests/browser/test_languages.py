@@ -50,7 +50,7 @@ def no_french(page: Page) -> None:
         ("en", "Take over", "Your meeting", "Stop sharing", "Yes, stop", "The sharing has stopped"),
     ],
 )
-def test_a_person_is_handed_over_in_another_language(  # noqa: PLR0913, PLR0915 - one story, told whole
+def test_a_person_is_handed_over_in_another_language(
     open_desk: Open, cast: Cast, stack: Stack, code: str, takes: str, waits: str, stop: str, sure: str, told: str
 ) -> None:
     say, locale = spoken_in(code), {"locale": f"{code}-BE"}
