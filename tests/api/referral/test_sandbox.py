@@ -1,5 +1,6 @@
 """The sandbox: a partner alone meets every answer there is, and nothing of it stays."""
 
+import asyncio
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -8,11 +9,16 @@ from uuid import UUID
 
 import pytest
 from api.referral.world import PRACTISING, Handover, World
+from sqlalchemy import func, select, text
+from sqlmodel import col
 
+from relais_referral import store
 from relais_referral.actions.keeping import erase_past_term
 from relais_referral.actions.rehearsing import rehearse
 from relais_referral.domain import rehearsal
 from relais_referral.domain.rehearsal import BY_PERSON, SERVICES, Way, service_id
+from relais_referral.models import Referral
+from relais_referral.rewrapping import WORKER
 
 ENDS = {
     Way.ACCEPTS: "meeting_planned",
@@ -91,6 +97,26 @@ async def test_her_no_is_kept_in_rehearsals_too(world: World, answering: dict[UU
 
     assert (await rehearsed(world, other))["state"] == "meeting_planned"
     assert (await stopped.sender.get(stopped.place)).json()["state"] == "withdrawn"
+
+
+async def test_whoever_reads_while_the_sandbox_answers_reads_on(world: World, answering: dict[UUID, Any]) -> None:
+    """The worker waits for its turn, and holds nothing meanwhile that the reader still needs."""
+    handover = await proposed(world, answering, Way.ACCEPTS)
+    state, id_ = world.app.state, UUID(handover.id)
+    later = datetime.now(UTC) + timedelta(seconds=5)
+    waits = text("select count(*) from pg_locks where locktype = 'advisory' and not granted")
+    async with state.database.write() as reading:
+        await store.begin(reading, WORKER)
+        await reading.execute(select(func.pg_advisory_xact_lock_shared(store.turn_of(id_))))
+        answers = asyncio.create_task(rehearse(state.database, state.sealer, partial(_as_told, later)))
+        while not await reading.scalar(waits):
+            await asyncio.sleep(0.01)
+        found = await reading.scalar(
+            select(Referral).where(col(Referral.id) == id_).with_for_update(read=True, nowait=True)
+        )
+        assert found is not None
+    await answers
+    assert (await handover.sender.get(handover.place)).json()["state"] == "received"
 
 
 async def test_after_an_hour_nobody_rehearses_and_after_seven_days_nothing_is_left(

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import and_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
@@ -36,7 +36,7 @@ async def rehearse(database: Database, sealer: Sealer, clock: Clock) -> int:
     """
     async with database.write() as tx:
         await store.begin(tx, WORKER)
-        ids: Sequence[UUID] = (await tx.scalars(_waiting(clock()))).all()
+        ids: Sequence[UUID] = (await tx.scalars(select(col(Referral.id)).where(_waits(clock())).limit(BATCH))).all()
     done = 0
     for id_ in ids:
         try:
@@ -47,27 +47,24 @@ async def rehearse(database: Database, sealer: Sealer, clock: Clock) -> int:
     return done
 
 
-def _waiting(now: datetime) -> Any:  # noqa: ANN401 - a query
-    return (
-        select(col(Referral.id))
-        .where(
-            col(Referral.practice),
-            col(Referral.service_id).in_(list(rehearsal.SERVICES)),
-            col(Referral.state).in_([str(state) for state in MOVED]),
-            col(Referral.updated_at) <= now - rehearsal.PACE,
-            col(Referral.updated_at) > now - rehearsal.ATTENDED_FOR,
-            col(Referral.paused_at).is_(None),
-            col(Referral.erased_at).is_(None),
-        )
-        .limit(BATCH)
+def _waits(now: datetime) -> Any:  # noqa: ANN401 - an SQL expression
+    return and_(
+        col(Referral.practice),
+        col(Referral.service_id).in_(list(rehearsal.SERVICES)),
+        col(Referral.state).in_([str(state) for state in MOVED]),
+        col(Referral.updated_at) <= now - rehearsal.PACE,
+        col(Referral.updated_at) > now - rehearsal.ATTENDED_FOR,
+        col(Referral.paused_at).is_(None),
+        col(Referral.erased_at).is_(None),
     )
 
 
 async def _move(tx: AsyncSession, sealer: Sealer, clock: Clock, id_: UUID) -> bool:
     """Take one step, as a client of the recipient would."""
     await store.begin(tx, WORKER)
-    query = select(Referral).where(col(Referral.id) == id_).with_for_update(skip_locked=True)
-    referral = await tx.scalar(query)
+    # In turn, as every step: holding the row while it waits for its turn, it would block whoever reads, and they it.
+    query = select(Referral).where(col(Referral.id) == id_, _waits(clock()))
+    referral = await tx.scalar(store.in_turn(query, store.turn_of(id_), reading=False))
     if referral is None:
         return False
     recipient = Actor(
