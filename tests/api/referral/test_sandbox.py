@@ -20,6 +20,8 @@ from relais_referral.domain.rehearsal import BY_PERSON, SERVICES, Way, service_i
 from relais_referral.models import Referral
 from relais_referral.rewrapping import WORKER
 
+PATIENCE_S = 60
+"""Far longer than the worker takes to come to its turn, on any machine."""
 ENDS = {
     Way.ACCEPTS: "meeting_planned",
     Way.NEVER_ANSWERS: "proposed",
@@ -109,8 +111,11 @@ async def test_whoever_reads_while_the_sandbox_answers_reads_on(world: World, an
         await store.begin(reading, WORKER)
         await reading.execute(select(func.pg_advisory_xact_lock_shared(store.turn_of(id_))))
         answers = asyncio.create_task(rehearse(state.database, state.sealer, partial(_as_told, later)))
-        while not await reading.scalar(waits):
-            await asyncio.sleep(0.01)
+        async with asyncio.timeout(PATIENCE_S):
+            while True:
+                if await reading.scalar(waits):
+                    break
+                await asyncio.sleep(0.01)
         found = await reading.scalar(
             select(Referral).where(col(Referral.id) == id_).with_for_update(read=True, nowait=True)
         )
