@@ -345,7 +345,7 @@ def test_owners_of_stale_entries_are_asked_and_answer(open_desk: Open, people: d
     operator.page.get_by_label("Sans confirmation depuis (jours)").fill("90")
     operator.page.get_by_label("Réponse attendue avant le").fill("2199-01-01")
     operator.page.get_by_role("button", name="Demander aux structures").click()
-    expect(operator.page.get_by_role("status")).to_contain_text("sollicitées")
+    expect(operator.page.get_by_role("status")).to_contain_text("La demande est partie")
     desk = signed_in(open_desk, people["manager"])
     go(desk, "/verifications")
     waiting = desk.page.get_by_role("listitem").filter(has_text=name)
