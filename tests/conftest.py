@@ -21,12 +21,14 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Coroutine, Iterator
+from functools import cache
 from itertools import count
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 
 import pytest
+from httpx._transports import default as httpx_transports
 from hypothesis import settings
 
 from relais_local import databases as provisioning
@@ -42,6 +44,9 @@ os.environ.setdefault("RELAIS_SEED", str(random.SystemRandom().randrange(10_000)
 # A busy machine makes nothing wrong: no example is timed.
 settings.register_profile("relais", deadline=None)
 settings.load_profile("relais")
+
+# Each client of httpx reads the public authorities of TLS anew, for some 70 ms: here they all share them.
+httpx_transports.create_ssl_context = cache(httpx_transports.create_ssl_context)
 
 
 def pytest_make_parametrize_id(val: object) -> str | None:

@@ -5,6 +5,7 @@ import socket
 import ssl
 from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 from typing import Any, Final
 
 import httpx
@@ -27,6 +28,12 @@ _RESOLVERS: Final = ThreadPoolExecutor(64, "resolver")
 """Names are resolved apart from all other work, each once at a time: a slow name server holds up its names alone."""
 
 
+@cache
+def _authorities() -> ssl.SSLContext:
+    """Answer the public authorities of TLS; read once a process, since each time takes some 70 ms."""
+    return httpx.create_ssl_context(trust_env=False)
+
+
 def open_client(
     base_url: str, *, timeout_s: float = TIMEOUT_S, transport: httpx.AsyncBaseTransport | None = None
 ) -> httpx.AsyncClient:
@@ -38,7 +45,12 @@ def open_client(
         transport: Another way to reach it (tests mount siblings with `ASGITransport`).
     """
     return httpx.AsyncClient(
-        base_url=base_url, timeout=timeout_s, follow_redirects=False, trust_env=False, transport=transport
+        base_url=base_url,
+        timeout=timeout_s,
+        follow_redirects=False,
+        trust_env=False,
+        verify=_authorities(),
+        transport=transport,
     )
 
 
@@ -86,7 +98,7 @@ class Outside:
         self._resolve = resolving
         self._resolving: dict[tuple[str, int], asyncio.Future[list[str]]] = {}
         self._within_s = within_s
-        self._lines = Lines(verify or httpx.create_ssl_context(trust_env=False))
+        self._lines = Lines(verify or _authorities())
 
     async def check(self, wanted: Target) -> str:
         """Answer the address that a target leads to now.
