@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from functools import cache
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -17,10 +18,11 @@ from opentelemetry.instrumentation.utils import suppress_instrumentation
 from starlette.responses import StreamingResponse
 from support.stack import free_ports
 
-from relais_gateway import actions
+from relais_gateway import actions, store_tokens
 from relais_gateway.app import _Beside, create_app
 from relais_gateway.live import State
 from relais_gateway.settings import GatewaySettings
+from relais_gateway.signing import ALGORITHMS, SigningKeys
 from relais_local.databases import Access
 from relais_shared import service
 from relais_shared.auth import Actor, Keyring, actor_of, public, requires
@@ -198,6 +200,13 @@ class Door:
             await asyncio.sleep(0.02)
 
 
+@cache
+def _signing_keys(secret: bytes) -> list[tuple[str, dict[str, Any], bytes]]:
+    """Answer keys as a first start makes them; drawn once, since one of RSA takes a tenth of a second."""
+    keys = SigningKeys(secret, PUBLIC_URL)
+    return [keys.new(alg) for alg in ALGORITHMS]
+
+
 @asynccontextmanager
 async def opened(access: Access, **said: Any) -> AsyncIterator[Door]:
     """Run the gateway on a database, with a directory that echoes and a referral app that only answers.
@@ -216,20 +225,27 @@ async def opened(access: Access, **said: Any) -> AsyncIterator[Door]:
         RELAIS_TELEMETRY_TOKEN=OTLP_TOKEN,
         **{**urls, **USUAL, **said},
     )
+    now = datetime.now(UTC)
     connection = await asyncpg.connect(access.dsn)
-    demo = await actions.demonstrate(
-        connection, [ORGANISATION, PLATFORM], actions.Kept({}, {}), PUBLIC_URL, datetime.now(UTC)
-    )
+    demo = await actions.demonstrate(connection, [ORGANISATION, PLATFORM], actions.Kept({}, {}), PUBLIC_URL, now)
+    for key in _signing_keys(settings.secret_bytes()):
+        await store_tokens.add_key(connection, *key, now)
     await connection.close()
     app = create_app(settings)
     behind = echo(EchoSettings.load())
     head: dict[str, Any] = {"head_limit": settings.head_bytes}
-    async with serving(behind, ports[1]) as served, serving(FastAPI(), ports[2]), serving(app, ports[0], **head):
+    async with (
+        serving(behind, ports[1]) as served,
+        serving(FastAPI(), ports[2]) as other,
+        serving(app, ports[0], **head) as gateway,
+    ):
         base, otlp = f"http://127.0.0.1:{ports[0]}", f"http://127.0.0.1:{ports[3]}"
         door = Door(base, demo, access.dsn, otlp, app.state, served, ports[1], settings, behind.state)
         while len(app.documents) < 2:  # noqa: ASYNC110 - what is waited for tells nobody
             await asyncio.sleep(0.02)
         yield door
+        # At once: each one waits a moment for its callers.
+        served.should_exit = other.should_exit = gateway.should_exit = True
 
 
 @asynccontextmanager
