@@ -208,7 +208,6 @@ async def test_a_kept_connection_that_ends_as_it_is_taken_is_replaced() -> None:
         (b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nok", None),
         (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n", None),
         (b"HTTP/1.1 101 Other\r\nUpgrade: other\r\n\r\n", None),
-        (b"HTTP/1.1 200 OK\r\n" + b"X: x\r\n" * 20_000, None),
         (b"SSH-2.0-OpenSSH\r\n", None),
         (b"", None),
     ],
@@ -223,6 +222,14 @@ async def test_what_is_an_answer_and_what_is_none(said: bytes, answered: int | N
         else:
             assert await outside.post(wanted, b"body", {}) == Answered(answered, "7" if answered == 503 else None)
         assert plain.messages == 1
+        await outside.close()
+
+
+async def test_a_head_without_end_is_not_waited_for() -> None:
+    outside = Outside(Names("127.0.0.1"))
+    async with answering(b"HTTP/1.1 200 OK\r\n" + b"X: x\r\n" * 20_000, b"") as plain:
+        with pytest.raises(Unreached, match="connection"):
+            await outside.post(Target("http", "localhost", plain.port, "/", loopback=True), b"body", {})
         await outside.close()
 
 
