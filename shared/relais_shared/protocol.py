@@ -1,12 +1,22 @@
 """HTTP/1.1 as we listen to it: nobody silent, slow, boundless or ambiguous keeps a connection."""
 
 import asyncio
-from typing import Final
+from functools import lru_cache
+from typing import Any, Final
+from urllib.parse import unquote
 
+import httptools
 from opentelemetry.trace import SpanKind
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import (
+    HEADER_RE,
+    HEADER_VALUE_RE,
+    STATUS_LINE,
+    HttpToolsProtocol,
+    RequestResponseCycle,
+)
 
 from relais_shared import problems
+from relais_shared.deadlines import Deadline
 from relais_shared.problems import MALFORMED, Problem
 from relais_shared.telemetry import tracer, traceresponse
 
@@ -29,6 +39,12 @@ TARGET_LIMIT: Final = 8 << 10
 HEADERS_LIMIT: Final = 100
 """Headers of one request; a browser sends about twenty."""
 
+NO_BODY: Final = frozenset({204, 304})
+"""Answers that never have a body (RFC 9110, section 6.4.1)."""
+
+FRAMING: Final = frozenset({b"content-length: ", b"transfer-encoding: ", b"connection: "})
+"""How the lines begin that say where an answer ends."""
+
 LONG_TARGET: Final = Problem("address-too-long", 414, "The address is longer than allowed.")
 LARGE_HEAD: Final = Problem("headers-too-large", 431, "The headers are more or larger than allowed.")
 
@@ -37,13 +53,111 @@ class _Refused(Exception):  # noqa: N818 - an answer
     """This request is not taken: the parser stops at it."""
 
 
+class Cycle(RequestResponseCycle):
+    """uvicorn's request and its answer, whose head leaves together with the first of its body.
+
+    A write costs more than most of what we do with a request, and a head by itself wakes its reader for nothing.
+    """
+
+    _head: bytes | None = None
+    """What is written of it in this turn of the loop, at the latest."""
+
+    async def send(self, message: Any) -> None:  # noqa: ANN401 - ASGI's own
+        """Take the next part of the answer."""
+        if self.flow.write_paused and not self.disconnected:
+            await self.flow.drain()
+        if self.disconnected:
+            return
+        kind = message["type"]
+        if not self.response_started and kind == "http.response.start":
+            self._begin(message["status"], message.get("headers", ()))
+        elif self.response_started and not self.response_complete and kind == "http.response.body":
+            self._go_on(message.get("body", b""), more=message.get("more_body", False))
+        else:
+            raise RuntimeError(f"{kind} has no place here.")
+
+    def _begin(self, status: int, headers: Any) -> None:  # noqa: ANN401 - ASGI's iterable of pairs
+        self.response_started = True
+        self.waiting_for_100_continue = False
+        lines = [STATUS_LINE[status]]
+        says_close = False
+        values = []
+        for name, value in (*self.default_headers, *headers):
+            begin = _begin_of_line(name)
+            values.append(value)
+            lines += (begin, value, b"\r\n")
+            if begin not in FRAMING:
+                continue
+            if begin == b"content-length: " and self.chunked_encoding is None:
+                self.expected_content_length, self.chunked_encoding = int(value), False
+            elif begin == b"transfer-encoding: " and value.lower() == b"chunked":
+                self.expected_content_length, self.chunked_encoding = 0, True
+            elif begin == b"connection: " and b"close" in [one.strip() for one in value.lower().split(b",")]:
+                self.keep_alive, says_close = False, True
+        if HEADER_VALUE_RE.search(b"".join(values)):
+            raise RuntimeError("This is no value of a header.")
+        if not self.keep_alive and not says_close:
+            lines.append(b"connection: close\r\n")
+        if self.chunked_encoding is None and self.scope["method"] != "HEAD" and status not in NO_BODY:
+            self.chunked_encoding = True
+            lines.append(b"transfer-encoding: chunked\r\n")
+        lines.append(b"\r\n")
+        self._head = b"".join(lines)
+        asyncio.get_running_loop().call_soon(self._alone)
+
+    def _alone(self) -> None:
+        """Let a head go whose body is not there yet."""
+        if self._head is not None and not self.transport.is_closing():
+            self._write(b"")
+
+    def _go_on(self, body: bytes, *, more: bool) -> None:
+        if self.scope["method"] == "HEAD":
+            self.expected_content_length, body = 0, b""
+        elif self.chunked_encoding:
+            body = b"%x\r\n%b\r\n" % (len(body), body) if body else b""
+            if not more:
+                body += b"0\r\n\r\n"
+        else:
+            self.expected_content_length -= len(body)
+            if self.expected_content_length < 0 or (self.expected_content_length and not more):
+                raise RuntimeError("The body is not as long as Content-Length says.")
+        if body or not more:
+            self._write(body)
+        if not more:
+            self.response_complete = True
+            self.message_event.set()
+            if not self.keep_alive:
+                self.transport.close()
+            self.on_response()
+
+    def _write(self, block: bytes) -> None:
+        head, self._head = self._head, None
+        if head is None:
+            self.transport.write(block)
+        else:
+            self.transport.writelines((head, block))
+
+
+@lru_cache(maxsize=1_000)
+def _begin_of_line(name: bytes) -> bytes:
+    """Answer how a header's line begins, its name in small letters.
+
+    Raises:
+        RuntimeError: This is no name of a header.
+    """
+    if HEADER_RE.search(name):
+        raise RuntimeError("This is no name of a header.")
+    return name.lower() + b": "
+
+
 class DeadlineProtocol(HttpToolsProtocol):
     """uvicorn's HTTP/1.1, which by itself waits for ever, and keeps whatever it has not read to its end."""
 
     head_limit = INSIDE_HEAD_LIMIT
     """Bytes of a head; whatever of a body is not body (sizes of chunks, trailers) may be as much."""
 
-    _deadline: asyncio.TimerHandle | None = None
+    _deadline: Deadline
+    """Of a head, a body, or the next request."""
     _unread: asyncio.TimerHandle | None = None
     _refused = MALFORMED
     _closing = False
@@ -64,6 +178,7 @@ class DeadlineProtocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn declares it
         """Begin to wait for a head."""
         super().connection_made(transport)
+        self._deadline = Deadline(self.loop)
         self._within(HEAD_DEADLINE_S)
 
     def data_received(self, data: bytes) -> None:
@@ -86,9 +201,35 @@ class DeadlineProtocol(HttpToolsProtocol):
         self._within(HEAD_DEADLINE_S)
 
     def on_headers_complete(self) -> None:
-        """Judge the head, then begin to wait for the body."""
-        self._judge()
-        super().on_headers_complete()
+        """Judge the head and begin to serve the request, then to wait for its body."""
+        version = self._judge()
+        scope: Any = self.scope
+        scope["method"] = self.parser.get_method().decode("ascii")
+        scope["http_version"] = version
+        address = httptools.parse_url(self.url)
+        path = address.path.decode("ascii")
+        scope["path"] = unquote(path) if "%" in path else path
+        scope["raw_path"], scope["query_string"] = address.path, address.query or b""
+        before = self.cycle
+        self.cycle = Cycle(
+            scope,
+            self.transport,
+            self.flow,
+            self.logger,
+            self.access_logger,
+            access_log=False,
+            default_headers=self.server_state.default_headers,
+            message_event=asyncio.Event(),
+            expect_100_continue=self.expect_100_continue,
+            keep_alive=version != "1.0" and self.parser.should_keep_alive(),
+            on_response=self.on_response_complete,
+        )
+        if before is None or before.response_complete:
+            self._start_asgi_task(self.cycle, self.app)
+        else:
+            # Its answer has to wait for those of before, and so have we.
+            self.flow.pause_reading()
+            self.pipeline.appendleft((self.cycle, self.app))
         # What follows the body is no header of the request: the scope has the list of before.
         self.headers = []
         self._in_head, self._surely, self._beside, self._body = False, 0, 0, 0
@@ -101,10 +242,24 @@ class DeadlineProtocol(HttpToolsProtocol):
         super().on_body(body)
 
     def on_message_complete(self) -> None:
-        """Wait no longer: the request is whole."""
+        """Wait no longer: the request is whole. Where it was answered already, wait for another."""
         super().on_message_complete()
         self._in_head, self._most, self._beside = True, 0, 0
-        self._within(None)
+        if self.cycle.response_complete:
+            self._within(self.timeout_keep_alive)
+        else:
+            self._deadline.over()
+
+    def on_response_complete(self) -> None:
+        """Begin to serve the request that waits; where there is none, wait for another."""
+        self.server_state.total_requests += 1
+        if self.transport.is_closing():
+            return
+        self.flow.resume_reading()
+        if self.pipeline:
+            self._start_asgi_task(*self.pipeline.pop())
+        elif not self._deadline.runs:
+            self._within(self.timeout_keep_alive)
 
     def pause_writing(self) -> None:
         """Begin to wait for a client that is slow to read."""
@@ -118,7 +273,7 @@ class DeadlineProtocol(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget the deadlines of a closed connection."""
-        self._within(None)
+        self._deadline.close()
         self._read()
         super().connection_lost(exc)
 
@@ -143,8 +298,12 @@ class DeadlineProtocol(HttpToolsProtocol):
         self.transport.write_eof()
         self._within(LINGER_S)
 
-    def _judge(self) -> None:
-        """Stop at a head that is too large, or that two readers could read in two ways (RFC 9112, 3.2 and 6)."""
+    def _judge(self) -> str:
+        """Stop at a head that is too large, or that two readers could read in two ways (RFC 9112, 3.2 and 6).
+
+        Returns:
+            The version of HTTP.
+        """
         if (
             len(self.headers) > HEADERS_LIMIT
             or len(self.url) > TARGET_LIMIT
@@ -160,10 +319,11 @@ class DeadlineProtocol(HttpToolsProtocol):
                 lengths += 1
             elif name == b"transfer-encoding":
                 codings += 1
-        version = self.parser.get_http_version()
+        version: str = self.parser.get_http_version()
         fits = hosts == 1 if version == "1.1" else version == "1.0" and hosts <= 1 and not codings
         if lengths + codings > 1 or not fits:
             raise _Refused
+        return version
 
     def _head_bytes(self) -> int:
         return len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
@@ -171,10 +331,8 @@ class DeadlineProtocol(HttpToolsProtocol):
     def _too_much(self) -> Problem:
         return LONG_TARGET if len(getattr(self, "url", b"")) > TARGET_LIMIT else LARGE_HEAD
 
-    def _within(self, seconds: float | None) -> None:
-        if self._deadline is not None:
-            self._deadline.cancel()
-        self._deadline = self.loop.call_later(seconds, self._late) if seconds else None
+    def _within(self, seconds: float) -> None:
+        self._deadline.within(seconds, self._late)
 
     def _late(self) -> None:
         bought_s, self._body = self._body / BODY_BYTES_S, 0

@@ -10,6 +10,8 @@ from typing import Final, cast
 
 import httptools
 
+from relais_shared.deadlines import Deadline
+
 Header = tuple[bytes, bytes]
 
 HEAD_WITHIN_S: Final = 10.0
@@ -48,6 +50,10 @@ class Exchange(asyncio.Protocol):
         """The caller no longer waits."""
         self._writable = asyncio.Event()
         self._writable.set()
+        loop = asyncio.get_running_loop()
+        self._deadline = Deadline(loop)
+        self.slow = Deadline(loop)
+        """When an answer takes so long that its caller is watched."""
         self._begin()
 
     def _begin(self) -> None:
@@ -76,6 +82,7 @@ class Exchange(asyncio.Protocol):
         """Wake whoever waits for an answer."""
         del exc
         self.closed = True
+        self._deadline.close()
         self._writable.set()
         if not self._whole:
             self._broken = True
@@ -170,12 +177,11 @@ class Exchange(asyncio.Protocol):
         """
         if self._head.done():
             return self._head.result()
-        # One timer of the loop: `asyncio.timeout` and a shield cost several times as much, on every request.
-        late = asyncio.get_running_loop().call_later(HEAD_WITHIN_S, self._late)
+        self._deadline.within(HEAD_WITHIN_S, self._late)
         try:
             return await self._head
         finally:
-            late.cancel()
+            self._deadline.over()
 
     def _late(self) -> None:
         if not self._head.done():

@@ -180,12 +180,11 @@ class _Leaving:
     def __init__(self, receive: Receive, exchange: Exchange) -> None:
         self._receive = receive
         self._exchange = exchange
-        self._soon: asyncio.TimerHandle | None = None
         self._task: asyncio.Task[None] | None = None
 
     def watch(self) -> None:
         """Begin, in a moment."""
-        self._soon = asyncio.get_running_loop().call_later(WATCH_AFTER_S, self._begin)
+        self._exchange.slow.within(WATCH_AFTER_S, self._begin)
 
     def _begin(self) -> None:
         self._task = asyncio.ensure_future(self._wait())
@@ -198,8 +197,7 @@ class _Leaving:
 
     def stop(self) -> None:
         """Wait no longer."""
-        if self._soon is not None:
-            self._soon.cancel()
+        self._exchange.slow.over()
         if self._task is not None:
             self._task.cancel()
 
