@@ -59,7 +59,7 @@ class Actor:
     leads: tuple[str, ...] = ()
     stands_for: tuple[UUID, ...] = ()
     on_behalf_of: str | None = field(default=None, repr=False)
-    limits: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    limits: Mapping[str, Mapping[str, Any]] = field(default_factory=dict, hash=False)
     issuer: str = ""
 
     def claims(self) -> dict[str, Any]:
@@ -112,7 +112,7 @@ class Keyring:
         self.service = service
         self._private = private
         self._public = public
-        self._made: dict[tuple[str, str], tuple[int, str]] = {}
+        self._made: dict[tuple[str, Actor], tuple[int, str]] = {}
         self._checked: dict[str, tuple[int, Actor]] = {}
 
     @classmethod
@@ -138,14 +138,13 @@ class Keyring:
     def sign(self, audience: str, actor: Actor, now: datetime | None = None) -> str:
         """Answer an assertion for `audience`; the same one while it lives and says the same."""
         instant = int((now or utc_now()).timestamp())
-        claims = actor.claims()
-        key = (audience, json.dumps(claims, sort_keys=True))
+        key = (audience, actor)
         made = self._made.get(key)
         if made is not None and made[0] - instant >= REUSE_S:
             return made[1]
         expires = instant + LIFE_S
         header = {"alg": "Ed25519", "typ": TYPE, "kid": self._private.kid}
-        claims |= {"iss": self.service, "aud": audience, "iat": instant, "exp": expires}
+        claims = actor.claims() | {"iss": self.service, "aud": audience, "iat": instant, "exp": expires}
         token = jwt.encode(header, claims, self._private, algorithms=["Ed25519"])
         _remember(self._made, key, (expires, token))
         return token

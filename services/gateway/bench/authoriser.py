@@ -10,7 +10,7 @@ from fastapi import Request, Response
 
 from relais_gateway.app import create_app
 from relais_gateway.domain.routing import Operation
-from relais_gateway.forwarder import Door, _actor
+from relais_gateway.forwarder import Door
 from relais_gateway.settings import GatewaySettings
 from relais_shared import service
 from relais_shared.auth import Actor
@@ -37,8 +37,9 @@ def main() -> None:
     async def asked(request: Request, path: str) -> Response:
         operation = door.operation(request.method, f"/{path}")
         assert operation is not None
-        claims, state = await door._who(request.scope)  # noqa: SLF001 - the door's own judgement
-        actor = _actor(claims, state, operation, request.scope, door._now())  # noqa: SLF001
+        now = door._now()  # noqa: SLF001 - as the door tells the time
+        claims, state = await door._who(request.scope, now)  # noqa: SLF001 - the door's own judgement
+        actor = door.acting(claims, state, operation, request.scope, now)
         assertion = door._keyring.sign(operation.upstream, actor)  # noqa: SLF001
         return Response(status_code=204, headers={ASSERTION: assertion})
 

@@ -26,9 +26,9 @@ from relais_gateway.limiting import Limiting
 from relais_gateway.live import LOOK_EVERY_S, Live, State
 from relais_gateway.onward import NEVER_BACK, Answer, CallerLeft, Onward, TooLarge
 from relais_gateway.outer import Outer
-from relais_gateway.signing import Claims, unknown
+from relais_gateway.signing import CACHE, Claims, unknown
 from relais_gateway.upstream import CircuitOpen, Upstream
-from relais_shared import problems
+from relais_shared import problems, telemetry
 from relais_shared.auth import ANONYMOUS, Actor, Keyring
 from relais_shared.clock import utc_now
 from relais_shared.problems import COMMON, Problem
@@ -113,6 +113,9 @@ class Door:
             "http.server.request.duration", "s", "Duration of requests, by operation."
         )
         self.live: Live | None = None
+        self._acting: dict[tuple[Claims, frozenset[str]], Actor] = {}
+        self._judged_in: State | None = None
+        self._judged_on: date | None = None
 
     @property
     def state(self) -> Any:  # noqa: ANN401 - Starlette's own
@@ -196,7 +199,7 @@ class Door:
             return
         with tracer().start_as_current_span(scope["method"], kind=SpanKind.SERVER):
             try:
-                claims, state = await self._who(scope)
+                claims, state = await self._who(scope, self._now())
                 told.entry = self.limiting.known(claims, state)
                 if methods is None and len(self.documents) < len(self._upstreams):
                     raise Unavailable("A part of Relais is starting. Try again in a moment.")
@@ -212,10 +215,11 @@ class Door:
         carried: dict[str, str] = {}
         try:
             if operation.public is None:
-                claims, state = await self._who(scope)
+                now = self._now()
+                claims, state = await self._who(scope, now)
                 told.entry = self.limiting.known(claims, state)
-                carried = _carried(scope) if _outside() else {}
-                actor = _actor(claims, state, operation, scope, self._now())
+                carried = _carried(scope)
+                actor = self.acting(claims, state, operation, scope, now)
                 scope = {**_unspoken(scope, carried), "relais.actor": actor}
             else:
                 scope = _unspoken(scope)
@@ -236,9 +240,10 @@ class Door:
         actor: Actor | None = None
         try:
             if operation.public is None:
-                claims, state = await self._who(scope)
+                now = self._now()
+                claims, state = await self._who(scope, now)
                 told.entry = self.limiting.known(claims, state)
-                actor = _actor(claims, state, operation, scope, self._now())
+                actor = self.acting(claims, state, operation, scope, now)
             else:
                 # Whatever token came along is not looked at: it would open nothing more here.
                 told.entry = self.limiting.anybody(_peer(scope))
@@ -246,20 +251,14 @@ class Door:
         except Refusal as no:
             refusal = no
         # A known partner's trace goes on; anybody else's begins here, so that nobody writes into ours.
-        parent = _parent(_carried(scope)) if claims is not None and _outside() else None
-        with tracer().start_as_current_span(
-            operation.name,
-            context=parent,
-            kind=SpanKind.SERVER,
-            attributes={
-                "http.request.method": operation.method,
-                "http.route": operation.template,
-                "url.scheme": scope["scheme"],
-                **({"relais.organisation_id": str(claims.organisation_id)} if claims else {}),
-            },
-            record_exception=False,
-            set_status_on_exception=False,
-        ) as span:
+        parent = _parent(_carried(scope)) if claims is not None else None
+        said = {
+            "http.request.method": operation.method,
+            "http.route": operation.template,
+            "url.scheme": scope["scheme"],
+            **({"relais.organisation_id": str(claims.organisation_id)} if claims else {}),
+        }
+        with telemetry.span(operation.name, SpanKind.SERVER, said, parent) as span:
             try:
                 if refusal is not None or actor is None:
                     raise refusal or unknown()
@@ -292,37 +291,55 @@ class Door:
         clock: Callable[[], datetime] = getattr(self._app.state, "clock", utc_now)
         return clock()
 
-    async def _who(self, scope: Scope, *, again: bool = False) -> tuple[Claims, State]:
+    async def _who(self, scope: Scope, now: datetime, *, again: bool = False) -> tuple[Claims, State]:
         """Answer what the caller's token says, and the state that it is held against.
 
         Args:
             scope: The request.
+            now: The instant.
             again: It was let in before: its proof, which is good for once, is not asked for again.
 
         Raises:
             Unauthenticated: No token of ours, or no proof of the key that it is bound to.
             Unavailable: The state cannot be looked up.
         """
-        claims = await self._callers.who(scope, self._now(), again=again)
+        claims = await self._callers.who(scope, now, again=again)
         assert self.live is not None  # noqa: S101 - set before the first request is taken
         # Looked up last: whatever took time before it, the state is not older than a second.
         return claims, await self.live.now()
 
+    def acting(self, claims: Claims, state: State, operation: Operation, scope: Scope, now: datetime) -> Actor:
+        """Answer who acts, with what is granted at this moment.
+
+        A token is judged once in one state on one day: a state is another as soon as anything in it is. Who names the
+        human behind the call is judged each time, so that nobody fills the memory by other names.
+
+        Raises:
+            As `_actor`.
+        """
+        today = now.date()
+        if self._judged_in is not state or self._judged_on != today or len(self._acting) >= CACHE:
+            self._judged_in, self._judged_on = state, today
+            self._acting.clear()
+        if any(name == ON_BEHALF_OF for name, _ in scope["headers"]):
+            return _actor(claims, state, operation, scope, today)
+        asked = (claims, operation.scopes)
+        actor = self._acting.get(asked)
+        if actor is None:
+            actor = self._acting[asked] = _actor(claims, state, operation, scope, today)
+        return actor
+
     async def _forward(self, operation: Operation, actor: Actor, scope: Scope, receive: Receive, send: "_Told") -> None:
         upstream = self._upstreams[operation.upstream]
-        with tracer().start_as_current_span(
-            operation.method,
-            kind=SpanKind.CLIENT,
-            attributes={
-                "http.request.method": operation.method,
-                "http.route": operation.template,
-                "server.address": upstream.name,
-            },
-            record_exception=False,
-            set_status_on_exception=False,
-        ) as span:
+        said = {
+            "http.request.method": operation.method,
+            "http.route": operation.template,
+            "server.address": upstream.name,
+        }
+        with telemetry.span(operation.method, SpanKind.CLIENT, said) as span:
             told: dict[str, str] = {}
-            _W3C.inject(told)
+            if not telemetry.silent():
+                _W3C.inject(told)
             assertion = self._keyring.sign(upstream.name, actor)
             ours = [(b"authorization", b"Bearer " + assertion.encode()), self._outer.word]
             ours += [(name.encode(), value.encode()) for name, value in told.items()]
@@ -356,17 +373,12 @@ class Door:
 
     async def _watch(self, operation: Operation, actor: Actor, scope: Scope, exchange: Exchange) -> None:
         """Cut a stream when its token ends or what is granted becomes another (design 3: within a second)."""
-        judged: tuple[State, date] | None = None
         while True:
             await asyncio.sleep(LOOK_EVERY_S)
             try:
-                claims, state = await self._who(scope, again=True)
                 now = self._now()
-                # The same state on the same day says the same; a thousand streams ask three times a second.
-                if judged is not None and judged[0] is state and judged[1] == now.date():
-                    continue
-                if _actor(claims, state, operation, scope, now) == actor:
-                    judged = state, now.date()
+                claims, state = await self._who(scope, now, again=True)
+                if self.acting(claims, state, operation, scope, now) == actor:
                     continue
             except Refusal:
                 # The right is gone, or cannot be looked up: nobody is let on on memory.
@@ -394,8 +406,8 @@ def _back(answer: Answer) -> list[Header]:
     return back
 
 
-def _actor(claims: Claims, state: State, operation: Operation, scope: Scope, now: datetime) -> Actor:
-    """Answer who acts, with what is granted at this moment.
+def _actor(claims: Claims, state: State, operation: Operation, scope: Scope, today: date) -> Actor:
+    """Answer who acts, with what is granted on a day.
 
     Raises:
         MalformedRequest: A partner's system names the human that it acts for in no way we take.
@@ -416,8 +428,8 @@ def _actor(claims: Claims, state: State, operation: Operation, scope: Scope, now
         may = client.scopes if client else may
     if member is None or not member.active or not there:
         raise unknown()
-    held = member.held(now.date())
-    scopes = claims.scopes & may & held.keys()
+    held = member.held(today)
+    scopes = claims.scopes.intersection(may, held)
     if not scopes & operation.scopes:
         wanted = " ".join(sorted(operation.scopes))
         raise ScopeMissing(
@@ -435,7 +447,7 @@ def _actor(claims: Claims, state: State, operation: Operation, scope: Scope, now
         name=account.name if account else "",
         teams=account.teams if account else (),
         leads=account.leads if account else (),
-        stands_for=account.stands_for(now.date()) if account else (),
+        stands_for=account.stands_for(today) if account else (),
         on_behalf_of=None if account else _on_behalf_of(scope),
         limits={name: dict(held[name].limits) for name in sorted(scopes) if held[name].limits},
         issuer=OWN,
@@ -461,14 +473,14 @@ def _on_behalf_of(scope: Scope) -> str | None:
 
 
 def _carried(scope: Scope) -> dict[str, str]:
-    """Answer the trace that a partner's call carries, as headers."""
+    """Answer the trace that a partner's call carries from outside, as headers."""
     parents, states = [], []
     for name, value in scope["headers"]:
         if name == b"traceparent":
             parents.append(value.decode("latin-1"))
         elif name == b"tracestate":
             states.append(value.decode("latin-1"))
-    return traces.carried(parents, states) if parents else {}
+    return traces.carried(parents, states) if parents and _outside() else {}
 
 
 def _parent(carried: Mapping[str, str]) -> otel_context.Context | None:

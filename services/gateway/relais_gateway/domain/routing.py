@@ -49,6 +49,7 @@ class RouteTable:
 
     def __init__(self, operations: Iterable[Operation]) -> None:
         self._root = _Node()
+        self._literal: dict[str, _Node] = {}
         for operation in operations:
             node = self._root
             for part in operation.template.removeprefix("/").split("/"):
@@ -58,10 +59,12 @@ class RouteTable:
                 else:
                     node = node.literal.setdefault(part, _Node())
             node.operations[operation.method] = operation
+            if "{" not in operation.template:
+                self._literal[operation.template] = node
 
     def find(self, method: str, path: str) -> Operation | frozenset[str] | None:
         """Answer the operation that a path names, the methods that the path has instead, or nothing."""
-        node = _walk(self._root, path.removeprefix("/").split("/"))
+        node = self._literal.get(path) or _walk(self._root, path.removeprefix("/").split("/"))
         if node is None or not node.operations:
             return None
         # What reads with GET is asked about with HEAD.
