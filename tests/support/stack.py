@@ -45,8 +45,8 @@ class Stack:
     process: subprocess.Popen[bytes]
 
     @classmethod
-    def start(cls, home: Path, ports: dict[str, int] | None = None) -> "Stack":
-        """Start `relais up` in `home` and wait until it says that it is ready."""
+    def start(cls, home: Path, ports: dict[str, int] | None = None, **more: str) -> "Stack":
+        """Start `relais up` in `home`, with more settings where given, and wait until it says that it is ready."""
         if ports is None:
             names = ("gateway", "directory", "referral", "gateway_otlp")
             ports = dict(zip(names, free_ports(len(names)), strict=True))
@@ -55,6 +55,7 @@ class Stack:
         environment |= {f"RELAIS_GATEWAY_ORGANISATION_{name}": value for name, value in UNBOUND.items()}
         environment |= {"RELAIS_GATEWAY_OWN_PER_MINUTE": "1000000"}
         environment |= {"RELAIS_HOME": str(home), "RELAIS_PUBLIC_URL": f"http://localhost:{ports['gateway']}"}
+        environment |= more
         home.mkdir(parents=True, exist_ok=True)
         with (home / "up.out").open("wb") as output:
             process = subprocess.Popen(
