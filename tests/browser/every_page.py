@@ -111,7 +111,7 @@ PAGES: Final = (
     Page("/qualite/{referral_id}", SIDES, ("counsellor", "recipient"), ids=_on(referral="closed")),
     # The console.
     Page("/gestion", MANAGERS | ADMINISTRATORS | OPERATOR, ("manager", "administrator", "operator")),
-    Page("/gestion/services", MANAGERS, ("manager",), ("", "?etat=draft")),
+    Page("/gestion/services", MANAGERS, ("manager",)),
     Page("/gestion/services/nouveau", MANAGERS, ("manager",)),
     Page("/gestion/services/{service_id}", frozenset({"manager"}), ("manager",)),
     Page("/gestion/signalements", STAFF, ("manager", "operator")),
@@ -133,7 +133,7 @@ PAGES: Final = (
         ("", "?structure={organisation_id}&logiciel={client_id}&appel=GET%20/v1/directory/own/services"),
     ),
     Page("/gestion/journal", OPERATOR, ("operator",)),
-    Page("/gestion/traces", OPERATOR, ("operator",), ("", "?fond=oui")),
+    Page("/gestion/traces", OPERATOR, ("operator",)),
     Page("/gestion/traces/carte", OPERATOR, ("operator",)),
     Page("/gestion/traces/{trace_id}", OPERATOR, ("operator",)),
     Page("/gestion/sante", OPERATOR, ("operator",)),
