@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from html.parser import HTMLParser
 from typing import Any
@@ -204,6 +205,20 @@ def test_a_call_sheet_says_only_what_she_agreed_to(consented: frozenset[str]) ->
     assert "dort mal" not in text
     assert "071 1" in text
     assert "ABCD2345" in text
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_a_paper_of_a_rehearsal_says_so_across_its_pages(language: str) -> None:
+    """Beside the text as a page, behind it in a PDF that can still be read aloud; a real paper says nothing."""
+    real = Paper("Reçu", language, [Section("S", ["p"])])
+    practised = replace(real, practice=True)
+    assert f'<p class="mark">{practised.mark}</p>' in as_html(practised)
+    assert 'class="mark"' not in as_html(real)
+    drawn = as_pdf(practised)
+    assert b"pdfuaid" in drawn
+    assert len(drawn) > len(as_pdf(real))
+    facts = CallFacts("Crèche", "Accueil", "ABCD2345", practice=True)
+    assert sheet(facts).mark == "Exercice"
 
 
 @given(st.lists(st.builds(
