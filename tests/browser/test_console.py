@@ -221,6 +221,19 @@ def test_an_import_is_watched_and_the_double_that_it_brought_is_merged(
         desk.page.get_by_role("link", name="Exporter (CSV)").first.click()
     assert saved.value.path().read_text("utf-8-sig").splitlines()[0] == "Ligne,Fiche,Champ,Raison,Refusée"
 
+    # What was refused is put right in the file; the same list sent again brings it, and nothing twice.
+    file.write_text(file.read_text().replace('"latitude": 200', '"latitude": 50.41'))
+    go(desk, "/imports")
+    desk.page.get_by_label("Fichier", exact=True).set_input_files(file)
+    desk.page.get_by_label("Source").fill("ateliers")
+    desk.page.get_by_role("button", name="Importer").click()
+    expect(desk.page.get_by_role("status")).to_contain_text("Terminé", timeout=90_000)
+    for count, said in ((1, "nouvelles"), (0, "refusées")):
+        expect(desk.page.get_by_role("listitem").filter(has_text=said)).to_contain_text(str(count))
+    expect(desk.page.get_by_role("heading", name="Lignes refusées")).to_have_count(0)
+    go(desk, "/services")
+    expect(desk.page.get_by_role("row").filter(has_text="Atelier 0")).to_contain_text(re.compile(r"\d+ %"))
+
     # The operator looks for doubles everywhere; the pair of one owner is that owner's to decide.
     operator = signed_in(open_desk, people["operator"])
     go(operator, "/doublons")
