@@ -183,7 +183,7 @@ def test_a_report_is_answered(open_desk: Open, people: dict[str, dict[str, Any]]
     expect(report).to_contain_text("Merci.")
 
 
-def test_an_import_is_watched_and_the_double_that_it_brought_is_merged(
+def test_an_import_is_watched_and_the_double_that_it_brought_is_merged(  # noqa: PLR0915 - one story, told whole
     open_desk: Open, people: dict[str, dict[str, Any]], stack: Stack, tmp_path: Path
 ) -> None:
     service, manager = own(stack, people, 4), people["manager"]
