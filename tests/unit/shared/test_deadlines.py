@@ -79,5 +79,6 @@ def test_who_came_is_never_late_and_a_thousand_requests_take_one_timer() -> None
     assert late == []
     deadline.within(5, lambda: late.append("head"))
     deadline.close()
+    assert loop.timers[-1].gone
     loop.go(200)
     assert (late, len(loop.timers)) == ([], 2)
