@@ -21,9 +21,9 @@ run: .venv/installed ## Start everything (with the demonstration territory) unti
 
 .PHONY: test
 test: .venv/installed chromium ## Run all tests, on a real PostgreSQL and in a real browser; ARGS="-k word" chooses
-	@# A file's tests stay together and share what they set up; each process runs a Relais of its own. The longest files
-	@# begin (testpaths): not those of the most tests.
-	$(PYTHON) -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder $(ARGS)
+	@# A file's tests stay together and share what they set up; each process runs a Relais of its own: one more than there
+	@# are cores, for many tests wait. The longest files begin (testpaths): not those of the most tests.
+	$(PYTHON) -m pytest --numprocesses $$(($$(getconf _NPROCESSORS_ONLN) + 1)) --maxprocesses 4 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 .PHONY: check
 check: .venv/installed ## Check style, types, import contracts, generated files: all of them, every failure told

@@ -163,7 +163,7 @@ ELSEWHERE: Final = {
     "/favicon.ico": "leads on",
     "/static/{name:path}": "files: test_handover.py",
     "/connexion/code": "for whoever is halfway: test_account.py",
-    "/connexion/fournisseur": "leads to a provider of identities: tests/journeys/test_provider.py",
+    "/connexion/fournisseur": "leads to a provider of identities: tests/api/gateway/test_provider.py",
     "/connexion/retour": "comes back from it",
     "/gestion/traces/chercher": "leads on: test_console.py",
 }
