@@ -101,7 +101,7 @@ def test_a_service_is_told_whole_and_kept_right_together(open_desk: Open, cast: 
     page.goto(f"{desk.base_url}/services/{cast.service['service']['id']}")
     for term in ("Comment on est reçu", "Où", "Coût"):
         expect(page.get_by_role("term").filter(has_text=re.compile(rf"^\s*{term}$"))).to_be_visible()
-    expect(page.get_by_text(re.compile(r"[\d,]+ k?m à pied")).first).to_be_visible()
+    expect(page.get_by_text(re.compile(r"[\d,]+\sk?m à pied")).first).to_be_visible()
     page.get_by_role("button", name="Oui, elle est juste").click()
     expect(page.get_by_role("status")).to_contain_text("confirmée")
     expect(page.get_by_text("Confirmé aujourd'hui").first).to_be_visible()

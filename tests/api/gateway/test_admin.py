@@ -70,6 +70,8 @@ async def test_a_grant_counts_at_once_for_tokens_already_issued_and_is_written_d
         ("grant_written", {"scope": "directory:read", **body}),
         ("grant_removed", {"scope": "directory:read"}),
     ]
+    odd = await door.ask("GET", "/v1/audit", params={"subject": "a\0b"}, headers=operator)
+    assert (odd.status_code, odd.json()["errors"][0]["pointer"]) == (422, "?subject")
     first = (await door.ask("GET", "/v1/audit", params={"limit": 1}, headers=operator)).json()
     then = {"limit": 1, "cursor": first["next_cursor"]}
     second = (await door.ask("GET", "/v1/audit", params=then, headers=operator)).json()

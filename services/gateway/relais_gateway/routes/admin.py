@@ -309,11 +309,17 @@ async def would_open(request: Request, _actor: Operator, body: Question, now: No
     )
 
 
+About = Annotated[
+    str | None, Query(max_length=200, pattern=r"^[^\x00-\x1f\x7f]*$", description="Only what is about this id.")
+]
+"""Whom or what entries of the audit log are about."""
+
+
 @router.get("/audit", responses=_READS)
 async def read_audit(
     request: Request,
     _actor: Operator,
-    subject: Annotated[str | None, Query(max_length=200, description="Only what is about this id.")] = None,
+    subject: About = None,
     organisation_id: Annotated[UUID | None, Query(description="Only what is of this organisation.")] = None,
     limit: Annotated[int, Query(ge=1, le=100)] = 50,
     cursor: str | None = None,

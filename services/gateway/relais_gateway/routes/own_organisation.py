@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from relais_gateway import organisation_actions, store_organisations
 from relais_gateway.routes.accounts import Administrator
-from relais_gateway.routes.admin import AuditPage, OrganisationRow, audit_page, enrolled
+from relais_gateway.routes.admin import About, AuditPage, OrganisationRow, audit_page, enrolled
 from relais_gateway.routes.dependencies import transaction
 from relais_gateway.routes.enrolment import (
     AgreementList,
@@ -117,7 +117,7 @@ async def read_own_audit(
     request: Request,
     actor: Administrator,
     now: Now,
-    subject: Annotated[str | None, Query(max_length=200, description="Only what is about this id.")] = None,
+    subject: About = None,
     limit: Annotated[int, Query(ge=1, le=100)] = 50,
     cursor: str | None = None,
 ) -> AuditPage:
