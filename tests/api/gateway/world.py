@@ -234,18 +234,15 @@ async def opened(access: Access, **said: Any) -> AsyncIterator[Door]:
     app = create_app(settings)
     behind = echo(EchoSettings.load())
     head: dict[str, Any] = {"head_limit": settings.head_bytes}
-    async with (
-        serving(behind, ports[1]) as served,
-        serving(FastAPI(), ports[2]) as other,
-        serving(app, ports[0], **head) as gateway,
-    ):
-        base, otlp = f"http://127.0.0.1:{ports[0]}", f"http://127.0.0.1:{ports[3]}"
-        door = Door(base, demo, access.dsn, otlp, app.state, served, ports[1], settings, behind.state)
-        while len(app.documents) < 2:  # noqa: ASYNC110 - what is waited for tells nobody
-            await asyncio.sleep(0.02)
-        yield door
-        # At once: each one waits a moment for its callers.
-        served.should_exit = other.should_exit = gateway.should_exit = True
+    async with serving(behind, ports[1]) as served, serving(FastAPI(), ports[2]) as other:
+        async with serving(app, ports[0], **head):
+            base, otlp = f"http://127.0.0.1:{ports[0]}", f"http://127.0.0.1:{ports[3]}"
+            door = Door(base, demo, access.dsn, otlp, app.state, served, ports[1], settings, behind.state)
+            while len(app.documents) < 2:  # noqa: ASYNC110 - what is waited for tells nobody
+                await asyncio.sleep(0.02)
+            yield door
+        # Both at once, when the gateway has ended: what it still tells them must not meet a service that goes.
+        served.should_exit = other.should_exit = True
 
 
 @asynccontextmanager
