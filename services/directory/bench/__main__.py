@@ -32,7 +32,7 @@ from generate import CHARLEROI, COUNTRY, drawn, write
 from joserfc.jwk import OKPKey
 from starlette.datastructures import State
 
-from relais_directory import store
+from relais_directory import search_store, store
 from relais_directory.app import SEARCHING
 from relais_directory.domain.geo import geodesic_m, position
 from relais_directory.nearby import Municipalities
@@ -60,7 +60,7 @@ TABLES = ("organisation", "service", "service_at_location", "opening", "card", "
 Points = Sequence[tuple[float, float]]
 
 
-def bare(dsn: str, asked: dict[bytes, store.Asked]) -> Any:  # noqa: ANN401 - an ASGI app
+def bare(dsn: str, asked: dict[bytes, search_store.Asked]) -> Any:  # noqa: ANN401 - an ASGI app
     """Answer an ASGI app that runs the search's SQL and sends the rows' bodies, and does nothing else."""
     pool: list[asyncpg.Pool] = []
 
@@ -74,7 +74,7 @@ def bare(dsn: str, asked: dict[bytes, store.Asked]) -> Any:  # noqa: ANN401 - an
             await send({"type": "lifespan.shutdown.complete"})
             return
         async with pool[0].acquire() as connection:
-            rows = await store.search(connection, asked[scope["query_string"]])
+            rows = await search_store.search(connection, asked[scope["query_string"]])
         body = b'{"items":[' + b",".join([row["body"] + b"}" for row in rows]) + b"]}"
         head = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
         await send({"type": "http.response.start", "status": 200, "headers": head})
@@ -83,7 +83,7 @@ def bare(dsn: str, asked: dict[bytes, store.Asked]) -> Any:  # noqa: ANN401 - an
     return app
 
 
-def serve_bare(dsn: str, asked: dict[bytes, store.Asked], port: int) -> None:
+def serve_bare(dsn: str, asked: dict[bytes, search_store.Asked], port: int) -> None:
     """Serve the other side until terminated."""
     uvicorn.run(
         bare(dsn, asked), port=port, http=DeadlineProtocol, loop="uvloop", access_log=False, log_level="warning"
@@ -152,7 +152,7 @@ class Bench:
 
     # ── search ─────────────────────────────────────────────────────────────────────────────────────────────────
 
-    async def questions(self, limit: int, points: Points, *, words: bool = False) -> dict[bytes, store.Asked]:
+    async def questions(self, limit: int, points: Points, *, words: bool = False) -> dict[bytes, search_store.Asked]:
         """Answer the queries of both sides: the address of ours, and what it asks of the store."""
         chance = random.Random(SEED)  # noqa: S311 - the same queries in every run, no secret
         connection = await asyncpg.connect(self.dsn)
@@ -176,7 +176,7 @@ class Bench:
         return found
 
     @asynccontextmanager
-    async def other_side(self, asked: dict[bytes, store.Asked]) -> AsyncIterator[int]:
+    async def other_side(self, asked: dict[bytes, search_store.Asked]) -> AsyncIterator[int]:
         """Serve the same SQL by a bare ASGI app in a process of its own, as ours has."""
         (port,) = free_ports(1)
         questions = self.stack.home / "questions.pickle"
@@ -212,7 +212,7 @@ class Bench:
             mine.terminate()
             await mine.wait()
 
-    async def against_bare(self, name: str, port: int, asked: dict[bytes, store.Asked], target: float) -> None:
+    async def against_bare(self, name: str, port: int, asked: dict[bytes, search_store.Asked], target: float) -> None:
         """Measure the whole route against the same SQL."""
         addresses = [b"/v1/directory/search?" + query for query in asked]
         headers = [(b"authorization", f"Bearer {self.token('directory:read')}".encode())]
@@ -266,7 +266,7 @@ class Bench:
         ours, theirs = [], []
         for one in [*asked[:20], *asked]:
             began = time.perf_counter()
-            await store.search(connection, one)
+            await search_store.search(connection, one)
             ours.append(time.perf_counter() - began)
             began = time.perf_counter()
             await connection.fetchval("select 1")

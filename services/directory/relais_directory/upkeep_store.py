@@ -114,7 +114,7 @@ async def reports(
         where m.kind = 'reported' and {whose} and (m.answered_at is not null) = $2
             and ($3::timestamptz is null or (m.at, m.id) > ($3, $4::uuid))
         order by m.at, m.id limit $5
-        """,  # noqa: S608 - our own words
+        """,
         organisation_id,
         answered,
         after[0] if after else None,
@@ -138,7 +138,7 @@ async def answer_report(  # noqa: PLR0913 - what is kept of an answer
         f"""
         select m.answered_at from remark m join service s on s.id = m.service_id
         where m.id = $1 and m.kind = 'reported' and (s.organisation_id = $2 or $3 and {WITHOUT_OWNER}) for update of m
-        """,  # noqa: S608 - our own words
+        """,
         id_,
         organisation_id,
         operator,
@@ -253,7 +253,7 @@ async def slice_of(connection: Connection, after: UUID | None, limit: int) -> li
     rows = await connection.fetch(
         f"""
         select s.id from service s where {COMPARED} and ($1::uuid is null or s.id > $1) order by s.id limit $2
-        """,  # noqa: S608 - our own words
+        """,
         after,
         limit,
     )
@@ -309,7 +309,7 @@ async def near_pairs(connection: Connection, ids: Sequence[UUID], within_m: floa
         where {ANOTHERS} and s.name % t.name
             and not exists (select from duplicate d where d.first_id = p.one and d.second_id = p.other)
         group by p.one, p.other
-        """,  # noqa: S608 - our own words and numbers
+        """,
         ids,
         within_m,
     )
@@ -502,7 +502,7 @@ async def unmet(connection: Connection, since: date) -> Sequence[asyncpg.Record]
         where u."on" >= $1 group by 1, u.theme, u.municipality_code, p.name, u.hours, u.reason
         having count(*) >= {SHOWN_FROM} order by year desc, needs desc, u.theme, u.municipality_code, u.hours, u.reason
         limit 1000
-        """,  # noqa: S608 - our own number
+        """,
         since,
     )
 

@@ -14,7 +14,7 @@ import orjson
 from fastapi import Request, Response
 from starlette.datastructures import State
 
-from relais_directory import store
+from relais_directory import search_store, store
 from relais_directory.cards import CLOSING, LONG_AGO, closed_or_not
 from relais_directory.data import lookalikes
 from relais_directory.data import words as spelt_words
@@ -89,14 +89,14 @@ async def answer(
     offset, total = 0, None
     if kept is not None:
         id_, offset = kept
-        there = await store.walk(connection, id_, offset, query.limit)
+        there = await search_store.walk(connection, id_, offset, query.limit)
         if there is None:
             raise InvalidInput(
                 "This search was forgotten.", [Fault("?cursor", "Its pages are kept for half an hour: search again.")]
             )
         total, ids = there
         asked = replace(asked, only=tuple(ids))
-    rows = await store.search(connection, asked)
+    rows = await search_store.search(connection, asked)
     openings = state.openings
     hours = {id_ for row in rows for id_ in (row["opening_id"], row["relay_opening_id"])}
     await openings.know(connection, hours - {None})
@@ -104,7 +104,7 @@ async def answer(
     cursor = None
     if kept is not None or (not asked.walks and len(rows) > query.limit):
         if kept is None:
-            id_ = await store.keep_walk(connection, rows[0]["ids"])
+            id_ = await search_store.keep_walk(connection, rows[0]["ids"])
             total = len(rows[0]["ids"])
         offset += query.limit
         if offset < (total or 0):
@@ -120,7 +120,10 @@ async def answer(
     named = [(state.terms[slug], f'"{slug}"') for slug in themes if slug in state.terms]
     at = _Moment(where, now, now.astimezone(UTC).date(), openings.at(now), words, named, filters)
     items = b",".join([_card(row, at) for row in shown])
-    tail: dict[str, Any] = {"total": min(total, store.COUNT_UP_TO), "total_is_exact": total <= store.COUNT_UP_TO}
+    tail: dict[str, Any] = {
+        "total": min(total, search_store.COUNT_UP_TO),
+        "total_is_exact": total <= search_store.COUNT_UP_TO,
+    }
     if query.facets:
         tail["facets"] = await facets(connection, state, asked, query.facets)
     tail["next_cursor"] = cursor
@@ -133,7 +136,7 @@ async def answer(
 
 async def prepared(
     connection: store.Connection, state: State, query: SearchQuery, moment: datetime
-) -> tuple[store.Asked, Why, store.Where | None]:
+) -> tuple[search_store.Asked, Why, search_store.Where | None]:
     """Answer what a query asks of the store, which words, themes and filters it names, and its place.
 
     Raises:
@@ -152,7 +155,7 @@ async def prepared(
     if query.residence is not None:
         code = query.residence if ":" in query.residence else f"{state.settings.country}:{query.residence}"
         residence = codes_of(code)
-    asked = store.Asked(
+    asked = search_store.Asked(
         where=where,
         themes=tuple(ids[slug] for slug in query.theme),
         said=said,
@@ -179,19 +182,19 @@ async def prepared(
         await state.openings.know(connection, relays)
         asked = replace(asked, reachable_ids=state.openings.open_ones(relays, moment))
     if query.open_at is not None:
-        around = await store.openings_around(connection, asked)
+        around = await search_store.openings_around(connection, asked)
         await state.openings.know(connection, around)
         asked = replace(asked, open_ids=state.openings.open_ones(around, query.open_at))
     return asked, _why(query, meaning, meant), where
 
 
 async def facets(
-    connection: store.Connection, state: State, asked: store.Asked, names: Sequence[str]
+    connection: store.Connection, state: State, asked: search_store.Asked, names: Sequence[str]
 ) -> dict[str, dict[str, int]]:
     """Answer the counts of facets by the values that the search takes."""
     found = {}
     for name in dict.fromkeys(names):
-        counts = await store.facet(connection, replace(asked, only=None), name)
+        counts = await search_store.facet(connection, replace(asked, only=None), name)
         if name == "theme":
             counts = {state.slugs[int(id_)]: count for id_, count in counts.items()}
         elif name == "audience":
@@ -221,7 +224,7 @@ def _position(codec: CursorCodec, cursor: str) -> tuple[datetime, tuple[float, U
     return began, (inf if place[0] is None else float(place[0]), UUID(place[1])), None
 
 
-async def _where(connection: store.Connection, query: SearchQuery, state: State) -> store.Where | None:
+async def _where(connection: store.Connection, query: SearchQuery, state: State) -> search_store.Where | None:
     """Answer the point that a query names, and the codes of the areas around it.
 
     Raises:
@@ -236,7 +239,7 @@ async def _where(connection: store.Connection, query: SearchQuery, state: State)
         if home is None:
             row = await store.nearest_municipality(connection, at)
             home = row["code"] if row else None
-        return store.Where(at, query.radius_km * 1000, codes_of(home))
+        return search_store.Where(at, query.radius_km * 1000, codes_of(home))
     country = state.settings.country
     if query.municipality is not None:
         code = query.municipality if ":" in query.municipality else f"{country}:{query.municipality}"
@@ -258,20 +261,20 @@ async def _where(connection: store.Connection, query: SearchQuery, state: State)
     return None
 
 
-def _at(query: SearchQuery, rows: Sequence[asyncpg.Record], name: str) -> store.Where:
+def _at(query: SearchQuery, rows: Sequence[asyncpg.Record], name: str) -> search_store.Where:
     if not rows:
         raise InvalidInput("This place is not known.", [Fault(f"?{name}", "The gazetteer has no such place.")])
     latitude = sum(row["latitude"] for row in rows) / len(rows)
     longitude = sum(row["longitude"] for row in rows) / len(rows)
     codes = {row["parent"] or row["code"] for row in rows}
-    return store.Where(position(latitude, longitude), query.radius_km * 1000, codes_of(*codes))
+    return search_store.Where(position(latitude, longitude), query.radius_km * 1000, codes_of(*codes))
 
 
 async def _words(connection: store.Connection, meaning: Meaning) -> tuple[tuple[str, ...], dict[str, str]]:
     """Answer the words to find in texts; a mistyped one with its neighbours, and what it was taken for."""
     if not meaning.words:
         return (), {}
-    near = await store.neighbours(connection, meaning.words)
+    near = await search_store.neighbours(connection, meaning.words)
     words, meant = [], {}
     for word in meaning.words:
         if near.get(word):
@@ -298,7 +301,7 @@ def _why(query: SearchQuery, meaning: Meaning, meant: dict[str, str]) -> Why:
 class _Moment(NamedTuple):
     """What every card of an answer is read at."""
 
-    where: store.Where | None
+    where: search_store.Where | None
     now: datetime
     today: date
     judge: Judge
@@ -350,7 +353,7 @@ def _capacity(row: asyncpg.Record, now: datetime) -> str:
     return (
         f'{{"available":{row["available"]},"waiting_days":{waiting},'
         f'"updated_at":"{told.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}","age_days":{age},'
-        f'"held":{_JSON[age <= store.CAPACITY_HELD_DAYS]}}}'
+        f'"held":{_JSON[age <= search_store.CAPACITY_HELD_DAYS]}}}'
     )
 
 

@@ -10,7 +10,7 @@ import orjson
 from fastapi import Request, Response
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator
 
-from relais_directory import hours, store, upkeep_store
+from relais_directory import hours, search_store, store, upkeep_store
 from relais_directory.cards import facts
 from relais_directory.data import audiences as all_audiences
 from relais_directory.data import themes as all_themes
@@ -229,7 +229,7 @@ def capacity_view(row: store.Row, now: datetime) -> dict[str, Any] | None:
         "description": row["capacity_description"],
         "updated_at": row["capacity_at"],
         "age_days": age,
-        "held": age <= store.CAPACITY_HELD_DAYS,
+        "held": age <= search_store.CAPACITY_HELD_DAYS,
     }
 
 
