@@ -11,7 +11,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from relais_shared import refusals
-from relais_shared.refusals import Refusal, reason
+from relais_shared.refusals import Refusal, how_many, reason
 from relais_shared.telemetry import current_trace_id, get_logger, traceresponse
 
 MEDIA_TYPE: Final = "application/problem+json"
@@ -124,7 +124,7 @@ def install(app: FastAPI, table: Mapping[type[Refusal], Problem]) -> None:
         if any(error["type"] == "json_invalid" for error in errors):
             return problem_response(MALFORMED, "The body is not JSON.")
         named = [{"pointer": pointer(error["loc"]), "detail": reason(error)} for error in errors]
-        return problem_response(INVALID_INPUT, _count(len(named)), errors=named)
+        return problem_response(INVALID_INPUT, how_many(len(named)), errors=named)
 
     async def http(_request: Request, answer: Exception) -> Response:
         assert isinstance(answer, HTTPException)  # noqa: S101 - registered for this class alone
@@ -151,7 +151,3 @@ def pointer(place: tuple[int | str, ...]) -> str:
         return "/" + "/".join(str(step).replace("~", "~0").replace("/", "~1") for step in path) if path else ""
     name = ".".join(str(step) for step in path)
     return {"query": f"?{name}", "header": f"{name}:", "path": f"{{{name}}}"}.get(str(kind), name)
-
-
-def _count(faults: int) -> str:
-    return "One input cannot be taken." if faults == 1 else f"{faults} inputs cannot be taken."

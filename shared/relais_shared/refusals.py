@@ -36,6 +36,11 @@ def reason(error: Mapping[str, Any]) -> str:
     return str(error["msg"]).removeprefix("Value error, ")
 
 
+def how_many(faults: int) -> str:
+    """Answer the sentence that stands above the faults of an input."""
+    return "One input cannot be taken." if faults == 1 else f"{faults} inputs cannot be taken."
+
+
 class InvalidInput(Refusal):
     """The input is well-formed but breaks rules; every fault is named, not only the first."""
 

@@ -24,7 +24,7 @@ from relais_directory.store import Connection, Row
 from relais_directory.writing import Author, Outcome
 from relais_shared.auth import Actor
 from relais_shared.problems import pointer
-from relais_shared.refusals import Fault, InvalidInput, NotFound, ScopeMissing, StaleVersion, reason
+from relais_shared.refusals import Fault, InvalidInput, NotFound, ScopeMissing, StaleVersion, how_many, reason
 
 P = TypeVar("P", bound=Part)
 
@@ -43,8 +43,7 @@ def refuse(faults: Sequence[Fault]) -> None:
         InvalidInput: There is a fault.
     """
     if faults:
-        count = "One input cannot" if len(faults) == 1 else f"{len(faults)} inputs cannot"
-        raise InvalidInput(f"{count} be taken.", faults)
+        raise InvalidInput(how_many(len(faults)), faults)
 
 
 def judged(record: ServiceRecord, now: datetime, was: str | None = None) -> writing.Places:
