@@ -197,7 +197,7 @@ def test_what_cannot_be_saved_now_is_kept_in_the_page(open_desk: Open, cast: Cas
             os.kill(pid, signal.SIGCONT)
     again, done = ana.page.get_by_role("button", name="Réessayer"), ana.page.get_by_role("status")
     expect(again).to_be_visible()
-    for _ in range(5):  # The service may need a breath before it answers again.
+    for _ in range(20):  # The press that was cut off still runs, or the service needs a breath: one presses again.
         # A click does not wait for the page that it leads to.
         with ana.page.expect_navigation():
             again.click()

@@ -34,6 +34,8 @@ from relais_shared.clock import Now
 router = APIRouter(route_class=PageRoute, include_in_schema=False)
 
 CONFLICT, INVALID = 409, 422
+UNDER_WAY: Final = "request-in-progress"
+"""The first press was cut off and still runs: pressed again in a moment, it says where the thread is."""
 KEEP: Final = "keep"
 """The start of the value of a button that keeps the draft; the step to come back to stands behind it."""
 
@@ -130,7 +132,7 @@ async def _passed(request: Request, api: Api, visitor: Visitor, form: FormData, 
     except Unfinished as stopped:
         problem = stopped.problem
         found = relay.faults_of(problem.slug, problem.faults)
-        if not found and problem.status not in {FORBIDDEN, CONFLICT, INVALID}:
+        if not found and (problem.slug == UNDER_WAY or problem.status not in {FORBIDDEN, CONFLICT, INVALID}):
             raise problem from None
         again = replace(stopped.written, faults=found or {"": unexplained(problem)})
         return await _again(request, api, offered, again, form)
@@ -182,9 +184,6 @@ def unexplained(problem: ApiProblem) -> str:
         "idempotency-key-reused": _(
             "Cette demande est déjà partie, et vous en avez changé le texte depuis. "
             "Voyez d'abord dans « Relais en cours ». Si c'en est une nouvelle, validez encore une fois."
-        ),
-        "request-in-progress": _(
-            "Cette demande est en train de partir. Attendez un instant, puis voyez dans « Relais en cours »."
         ),
         "no-agreement": _("Votre structure n'a pas encore signé la convention Relais."),
         "consent-missing": _("Son accord n'est pas encore donné, ou il a été retiré. Demandez-lui à nouveau."),
