@@ -6,6 +6,7 @@ from relais_directory import cards, gazetteer, writing
 from relais_directory.data import audiences, themes
 from relais_directory.domain.geo import position
 from relais_directory.domain.words import plain
+from relais_directory.judging import points
 from relais_directory.store import Connection
 
 
@@ -61,7 +62,7 @@ async def load_gazetteer(connection: Connection) -> int:
                 place.name_fr, place.name_nl, place.name_de, _names(place), list(place.postcodes), place.latitude,
                 place.longitude, place.precision, place.population, list(position(place.latitude, place.longitude)),
             )
-            for place in writing.points()
+            for place in points()
         ]  # fmt: skip
         await connection.copy_records_to_table("arriving", records=rows, columns=[*names, "at"])
         columns = ", ".join(names)

@@ -18,7 +18,7 @@ from relais_directory.gazetteer import Place
 from relais_directory.judging import Points, home_of
 from relais_directory.records import RECEPTION, SHOWN, LocationRecord, ServiceRecord
 
-VERSION: Final = "2"
+VERSION: Final = "3"
 """Of what stands in a card; a directory with cards of another version makes them all anew (`migrate`)."""
 
 NO_PLACE: Final = UUID(int=0)
@@ -54,6 +54,8 @@ class Site:
     number: int
     position: tuple[float, float, float] | None
     municipality_code: str | None
+    municipality: str | None
+    """Its name, where the gazetteer knows it: all that is told of where a confidential place is."""
     confidential: bool
 
 
@@ -90,16 +92,18 @@ def sites(service_id: UUID, record: ServiceRecord, places: Sequence[Place | None
     found = []
     for number, (location, place) in enumerate(zip(record.locations, places, strict=True)):
         location_id = location.id or uuid5(service_id, f"location|{location.record_id or number}")
+        town = points.parent(place) if place else None
         where = place
         latitude, longitude = location.latitude, location.longitude
+        code = location.address.municipality_code
         if location.confidential:
             # Found at the centre of its municipality and nowhere else; without one it is not found by place.
-            where = points.parent(place) if place else None
+            where = town
             latitude = longitude = None
+            code = town.code if town else code
         if latitude is None and where is not None:
             latitude, longitude = where.latitude, where.longitude
         at = None if latitude is None or longitude is None else position(latitude, longitude)
-        code = location.address.municipality_code or (place.code if place else None)
         found.append(
             Site(
                 # Two services may share a location, and HSDS's id of the pair is theirs alone.
@@ -107,7 +111,8 @@ def sites(service_id: UUID, record: ServiceRecord, places: Sequence[Place | None
                 location_id,
                 number,
                 at,
-                code,
+                code or (town.code if town else None),
+                town.name if town else None,
                 location.confidential,
             )
         )
@@ -143,7 +148,7 @@ def cards(
         relay_opening=(relay.hours, *home) if relay and relay.hours else None,
         has_email=record.email is not None,
         can_receive=record.can_receive,
-        texts=_texts(owner, record, places),
+        texts=_texts(owner, record, places, indexed),
         body="",
     )
     made = []
@@ -270,7 +275,9 @@ def _location(location: LocationRecord | None, site: Site | None, place: Place |
         "address": {
             "street": None if secret or address is None else address.street,
             "postcode": None if secret or address is None else address.postcode,
-            "municipality": (address.municipality if address else None) or (place.name if place else None),
+            "municipality": site.municipality
+            if site is not None and secret
+            else (address.municipality if address else None) or (place.name if place else None),
             "country": address.country if address else None,
         },
         "latitude": None if secret else _point(location, place, 0),
@@ -288,13 +295,18 @@ def _point(location: LocationRecord | None, place: Place | None, axis: int) -> f
     return (place.latitude, place.longitude)[axis] if place else None
 
 
-def _texts(owner: Owner, record: ServiceRecord, places: Sequence[Place | None]) -> tuple[str, str, str, str]:
+def _texts(
+    owner: Owner, record: ServiceRecord, places: Sequence[Place | None], indexed: Sequence[Site]
+) -> tuple[str, str, str, str]:
     """Answer the stems that a service is found by: its name, its themes, who and where, the rest."""
     labels = [label for slug in record.themes for label in themes()[slug].labels.values()]
-    where = [owner.organisation, *(place.name for place in places if place)]
-    where += [location.address.municipality or "" for location in record.locations]
-    # What is told of a confidential place is told to nobody here.
-    where += [location.name or "" for location in record.locations if not location.confidential]
+    where = [owner.organisation]
+    for location, place, site in zip(record.locations, places, indexed, strict=True):
+        if location.confidential:
+            # Its municipality, as it is shown; not the quarter that it may stand in.
+            where.append(site.municipality or "")
+        else:
+            where += [place.name if place else "", location.address.municipality or "", location.name or ""]
     groups = (
         [record.name, record.alternate_name or ""],
         [*labels, *record.keywords],

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from relais_directory import store, upkeep_store, writing
 from relais_directory.domain.reach import beyond
 from relais_directory.domain.refusals import NotNow
-from relais_directory.judging import judge_places
+from relais_directory.judging import judge_places, points
 from relais_directory.records import (
     CapacityRecord,
     OrganisationProfile,
@@ -59,7 +59,7 @@ def judged(record: ServiceRecord, now: datetime, was: str | None = None) -> writ
     """
     if where := unstorable(record.model_dump(mode="json")):
         refuse([Fault(_pointer(where), "Holds a sign or number that cannot be stored.")])
-    places, refused, _flags = judge_places(record, writing.points())
+    places, refused, _flags = judge_places(record, points())
     faults = [Fault(_pointer(at), reason) for at, reason in refused]
     if was not in {None, "draft"} and record.status == "draft":
         faults.append(Fault("/status", "It was published: say inactive, so that those who follow it hear of it."))
@@ -82,8 +82,7 @@ def _pointer(where: str) -> str:
 def areas_of(record: ServiceRecord, places: writing.Places) -> list[tuple[str, str | None]]:
     """Answer where in a record an area is told, and its code; none where it is not known, or everywhere."""
     areas: list[tuple[str, str | None]] = [
-        (f"/locations/{number}", writing.points().parent(place).code if place else None)
-        for number, place in enumerate(places)
+        (f"/locations/{number}", points().parent(place).code if place else None) for number, place in enumerate(places)
     ]
     areas += [(f"/service_area/{number}", code) for number, code in enumerate(record.service_area)]
     if not record.service_area and set(record.modes) != {"on_site"}:
@@ -180,7 +179,7 @@ def _reached(actor: Actor, row: Row, scopes: Sequence[str] = WRITING) -> None:
     """
     if any(actor.limits.get(scope) for scope in scopes):
         record = writing.read({**row, "record": row["record_text"]})
-        places, _refused, _flags = judge_places(record, writing.points())
+        places, _refused, _flags = judge_places(record, points())
         within(actor, record, places, scopes)
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from hashlib import sha256
 from math import dist
 from typing import Any, Final, Self
@@ -13,7 +13,15 @@ from relais_directory import hours
 from relais_directory.domain.geo import geodesic_m, position
 from relais_directory.domain.words import plain
 from relais_directory.gazetteer import Place, read_places
-from relais_directory.records import LocationRecord, OrganisationRecord, Part, Record, ServiceRecord, unstorable
+from relais_directory.records import (
+    AddressRecord,
+    LocationRecord,
+    OrganisationRecord,
+    Part,
+    Record,
+    ServiceRecord,
+    unstorable,
+)
 from relais_shared.refusals import reason
 
 FLAGGED_BEYOND_M: Final = 30_000
@@ -95,6 +103,35 @@ class Points:
     def parent(self, place: Place) -> Place:
         """Answer the municipality of a place; itself, where it is one."""
         return self._by_code.get(place.parent, place)
+
+
+@cache
+def points() -> Points:
+    """Answer the gazetteer in memory, read once."""
+    return Points.load()
+
+
+def shown(location: LocationRecord) -> LocationRecord:
+    """Answer what anybody may be shown of a place: of a confidential one its municipality alone.
+
+    Whoever told of it may have named a quarter: that, too, says where it is.
+    """
+    if not location.confidential:
+        return location
+    told = location.address
+    place = points().municipality(location)
+    town = points().parent(place) if place else None
+    return LocationRecord(
+        id=location.id,
+        at_id=location.at_id,
+        record_id=location.record_id,
+        confidential=True,
+        address=AddressRecord(
+            municipality=town.name if town else told.municipality,
+            municipality_code=town.code if town else told.municipality_code,
+            country=told.country,
+        ),
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
-from functools import cache
 from typing import Any, Final
 from uuid import UUID
 
@@ -19,7 +18,7 @@ import orjson
 from relais_directory.cards import LONG_AGO, CardRow, Hours, Owner, Site, cards, facts, sites
 from relais_directory.domain import quality
 from relais_directory.gazetteer import Place
-from relais_directory.judging import Points, digest, document, judge_places
+from relais_directory.judging import digest, document, judge_places, points
 from relais_directory.records import CapacityRecord, OrganisationProfile, Part, ServiceRecord
 from relais_directory.store import Connection, Row, nearest_stops
 
@@ -29,12 +28,6 @@ APART: Final = frozenset({"capacity", "assured_at", "assured_by"})
 
 Places = tuple[Place | None, ...]
 """The municipality of each place of a record, where the gazetteer knows it."""
-
-
-@cache
-def points() -> Points:
-    """Answer the gazetteer in memory, read once."""
-    return Points.load()
 
 
 class Outcome(StrEnum):

@@ -16,7 +16,7 @@ from support.hsds import faults, page_shapes, shapes
 
 from relais_directory import actions, writing
 from relais_directory.formats import hsds
-from relais_directory.judging import judge_places
+from relais_directory.judging import judge_places, points
 from relais_directory.records import CapacityRecord, OrganisationProfile, ServiceRecord
 from relais_local.databases import Access
 from relais_shared.auth import Actor, Keyring
@@ -521,7 +521,7 @@ async def _fill(connection: asyncpg.Connection) -> None:
     async def write(name: str, at: datetime, more: dict[str, Any] | None = None) -> None:
         values = {"name": f"Service {name}", "modes": ["remote"], **VARIED[name], **(more or {})}
         record = ServiceRecord.model_validate(values)
-        places, _refused, _flags = judge_places(record, writing.points())
+        places, _refused, _flags = judge_places(record, points())
         one = writing.Service(UUID(id_of(name)), OWNER, "Œuvre d'Été", "test", name, record, places)
         await writing.write_services(connection, [one], writing.Author("client:test", at), terms)
 

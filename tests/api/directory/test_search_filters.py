@@ -519,6 +519,53 @@ async def test_a_thousand_searches_do_not_tell_two_confidential_addresses_apart(
         assert "Arrêt" not in text
 
 
+async def test_the_quarter_of_a_confidential_place_is_not_told(small: Small) -> None:
+    """Whoever tells of a shelter may name the part of town: nothing that leaves does, and no word of it finds it."""
+    quarters = [("6060", "Gilly"), ("6044", "Roux")]
+    rows = [
+        record(
+            f"abri-{number}",
+            name="Abri solstice",
+            themes=["support--violence"],
+            schedules=[{"freq": "WEEKLY", "byday": "MO", "opens_at": "08:17"}],
+            place={
+                "address": {"country": "BE", "postcode": postcode, "municipality": quarter},
+                "confidential": True,
+            },
+        )
+        for number, (postcode, quarter) in enumerate(quarters)
+    ]
+    await small.take(rows, "quarters")
+    ids = [str(importing.service_id("quarters", f"rabri-{number}")) for number in range(2)]
+    body = await page(small.client, q="solstice", theme="support--violence")
+    assert {one["id"] for one in body["items"]} == set(ids)
+    assert blind(body["items"][0]) == blind(body["items"][1])
+    assert body["items"][0]["location"]["address"]["municipality"] == "Charleroi"
+    told = [json.dumps(body)]
+    for path in ("/v1/directory/services", "/fhir/HealthcareService", "/hsds/services"):
+        told += [(await small.client.get(f"{path}/{id_}")).text for id_ in ids]
+    for kind in ("hsds", "csv", "canonical", "geojson", "data-inclusion"):
+        params = {"source": "quarters", "format": kind}
+        told.append((await small.client.get("/v1/directory/export", params=params)).text)
+    for text in told:
+        assert not [word for word in ("Gilly", "gilly", "Roux", "6060", "6044", "08:17") if word in text], text
+    for _postcode, quarter in quarters:
+        assert not set(ids) & {one["id"] for one in await walked(small.client, q=f"abri {quarter}")}
+        assert not set(ids) & {one["id"] for one in await walked(small.client, q=quarter)}
+
+
+async def test_a_place_in_a_quarter_is_in_its_municipality(small: Small) -> None:
+    """Also where only the quarter was told: HSDS asks for the municipality of a postcode."""
+    address = {"country": "BE", "postcode": "6060", "municipality": "Gilly"}
+    await small.take([record("gilly", place={"address": address})], "gilly")
+    params = {"postcode": "6060", "search": "gilly"}
+    there = (await small.client.get("/hsds/service_at_locations", params=params)).json()["contents"]
+    assert [one["service"]["name"] for one in there] == ["Service gilly"]
+    view = (await small.client.get(f"/v1/directory/services/{there[0]['service_id']}")).json()
+    told = view["locations"][0]["address"]
+    assert (told["municipality"], told["municipality_code"]) == ("Gilly", "be:52011")
+
+
 def blind(card: dict[str, Any]) -> str:
     """Answer a card without its ids and its record's name, and without the moment."""
     text = json.dumps(card, sort_keys=True)

@@ -14,7 +14,8 @@ import orjson
 
 from relais_directory.domain.geo import latitude_longitude
 from relais_directory.formats import data_inclusion, hsds
-from relais_directory.records import CapacityRecord, LocationRecord, OrganisationProfile, ServiceRecord
+from relais_directory.judging import shown
+from relais_directory.records import CapacityRecord, OrganisationProfile, ServiceRecord
 
 MEDIA: Final[Mapping[str, str]] = {
     "hsds": "application/json",
@@ -41,26 +42,10 @@ Row = Mapping[str, Any]
 
 def public(record: ServiceRecord) -> ServiceRecord:
     """Answer a record without what only professionals may see, its confidential places as their municipalities."""
-    return record.model_copy(
-        update={"relay_contact": None, "locations": [_public_place(one) for one in record.locations]}
-    )
-
-
-def _public_place(location: LocationRecord) -> LocationRecord:
-    if not location.confidential:
-        return location
-    address = location.address
-    return LocationRecord(
-        id=location.id,
-        at_id=location.at_id,
-        record_id=location.record_id,
-        confidential=True,
-        address={
-            "municipality": address.municipality,
-            "municipality_code": address.municipality_code,
-            "country": address.country,
-        },
-    )
+    # Whoever knows when people come and go finds a confidential place by waiting for them.
+    schedules = [] if any(one.confidential for one in record.locations) else record.schedules
+    places = [shown(one) for one in record.locations]
+    return record.model_copy(update={"relay_contact": None, "locations": places, "schedules": schedules})
 
 
 async def written(rows: AsyncGenerator[Row, None], kind: str) -> AsyncIterator[bytes]:

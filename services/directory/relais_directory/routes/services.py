@@ -253,7 +253,9 @@ def _location(record: ServiceRecord, location: LocationRecord, place: store.Row,
         "country": location.address.country,
     }
     if location.confidential:
-        address |= {"street": None, "postcode": None}
+        # Who told of it may have named a quarter.
+        town = place["municipality"] or location.address.municipality
+        address |= {"street": None, "postcode": None, "municipality": town}
         return {"id": place["location_id"], "name": None, "confidential": True, "address": address}
     country = location.address.country
     zone = hours.zone_of(place["municipality_code"], country)

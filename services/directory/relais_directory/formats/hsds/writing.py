@@ -31,6 +31,7 @@ from relais_directory.formats.hsds.terms import (
 )
 from relais_directory.formats.schedules import schedules
 from relais_directory.gazetteer import read_places
+from relais_directory.judging import shown
 from relais_directory.records import (
     AddressRecord,
     AreaRecord,
@@ -270,11 +271,10 @@ class _Writing:
         made = f"locations.{number}"
         id_ = values.get("id") or str(location_id(self._root, values, number))
         at = values.get("at_id") or str(service_at_location_id(self._root, UUID(id_)))
-        address = values.get("address") or {}
         if values.get("confidential"):
-            told = ("municipality", "municipality_code", "country")
-            address = {name: address[name] for name in told if name in address}
-            values = {"confidential": True}
+            place = shown(LocationRecord.model_validate(values))
+            values = {"confidential": True, "address": place.address.model_dump(exclude_defaults=True)}
+        address = values.get("address") or {}
         location = self.part(LocationRecord, {**values, "id": id_}, made)
         location |= {"location_type": "physical", "organization_id": str(organisation_id)}
         location["addresses"] = [
