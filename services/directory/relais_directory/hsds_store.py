@@ -83,7 +83,9 @@ _ORGANISATION: Final = (
     "o.id as organisation_id, o.record::text as organisation_record, coalesce(r.facts ->> 'name', o.name)"
     " as organisation_name"
 )
-_SERVICE: Final = f"""s.id as service_id, s.source, s.status, s.record::text as record, s.assured_on, s.assured_by,
+_SERVICE: Final = f"""s.id as service_id, s.source,
+    case when s.merged_into is null then s.status else 'retired' end as status,
+    s.record::text as record, s.assured_on, s.assured_by,
     {CHANGED} as changed_at, p.available, p.maximum, p.unit, p.waiting_days, p.description as capacity_description,
     p.updated_at as capacity_at, {_ORGANISATION}"""
 _SERVICE_TABLES: Final = """service s join organisation o on o.id = s.organisation_id

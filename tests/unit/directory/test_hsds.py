@@ -509,6 +509,9 @@ def test_history_is_told_without_contacts_and_places() -> None:
     assert "TELLING" not in json.dumps(place)
     assert faults([told, place], shapes("metadata")) == []
     assert hsds.metadata(row("relay_contact.name", "A", "B")) is None
+    above = hsds.metadata(row("parent_organisation_id", None, str(SERVICE)) | {"resource_type": "organization"})
+    assert above is not None
+    assert above["field_name"] == "parent_organization_id"
 
 
 @pytest.mark.parametrize(

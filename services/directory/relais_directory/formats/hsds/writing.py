@@ -180,12 +180,11 @@ def metadata(row: Mapping[str, Any]) -> Json | None:
         return None
     hidden = field in {"locations", "schedules"}
     values = [STAND_IN if hidden else _said(row[name]) for name in ("previous_value", "replacement_value")]
-    theirs = shape_of(OrganisationProfile if row["resource_type"] == "organisation" else ServiceRecord).theirs
-    resource = str(row["resource_type"]).replace("organisation", "organization")
+    theirs = shape_of(OrganisationProfile if row["resource_type"] == "organization" else ServiceRecord).theirs
     return {
         "id": str(uuid5(NAMESPACE, f"metadata|{row['resource_id']}|{row['id']}")),
         "resource_id": str(row["resource_id"]),
-        "resource_type": resource,
+        "resource_type": row["resource_type"],
         "last_action_date": row["at"].isoformat(),
         "last_action_type": row["action"],
         "field_name": join(theirs.get(field, field), *(() if hidden else below)),
