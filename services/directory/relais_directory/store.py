@@ -435,23 +435,27 @@ async def drop_job(connection: Connection, id_: UUID) -> None:
     await connection.execute("delete from import_job where id = $1", id_)
 
 
+_TO_BE_RUN: Final = """state in ('waiting', 'running') and organisation_id is not null
+    and not exists (select from pg_locks l where l.locktype = 'advisory' and l.objsubid = 1
+        and l.database = (select oid from pg_database where datname = current_database())
+        and (l.classid::bigint << 32 | l.objid::bigint) = hashtext('job:' || j.id::text))"""
+"""No end yet, and nobody is at it: a runner holds the lock of its job, another directory's too."""
+
+
 async def next_job(connection: Connection, attempts: int) -> UUID | None:
     """Answer the oldest job that is to be run: one that waits, or one whose runner is gone.
 
     One that was taken up too often has failed.
     """
     await connection.execute(
-        """
-        update import_job set state = 'failed', ended_at = now(), reason = 'It was taken up too often without an end.'
-        where state in ('waiting', 'running') and organisation_id is not null and attempts >= $1
+        f"""
+        update import_job j set state = 'failed', ended_at = now(), reason = 'It was taken up too often without an end.'
+        where {_TO_BE_RUN} and attempts >= $1
         """,
         attempts,
     )
     id_: UUID | None = await connection.fetchval(
-        """
-        select id from import_job where state in ('waiting', 'running') and organisation_id is not null
-        order by created_at limit 1
-        """
+        f"select id from import_job j where {_TO_BE_RUN} order by created_at limit 1"
     )
     return id_
 

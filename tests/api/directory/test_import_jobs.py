@@ -194,6 +194,50 @@ async def test_an_import_goes_no_further_than_its_grant(access: Access, gateway:
     ]
 
 
+async def test_what_is_not_its_own_to_tell_of_any_more_has_not_left(
+    access: Access, gateway: Keyring, mine: UUID
+) -> None:
+    """A grant that shrank, an organisation that joined Relais: rows are refused, what was known of them stays."""
+    theirs = {"id": str(uuid4()), "record_id": "o2", "name": "Les Voisins"}
+    content = "\n".join(map(json.dumps, [record(1), record(2, themes=["childcare"]), record(3, organisation=theirs)]))
+    connection = await asyncpg.connect(access.dsn)
+    async with acting(access, gateway) as client:
+        for limits in ({}, {"directory:write": {"themes": ["mobility"]}}):
+            api = await client(mine, "directory:read", "directory:write", limits=limits)
+            place = await announced(api, content.encode())
+            await sent(api, place, content.encode())
+            report = (await ended(api, place))["report"]
+            if not limits:
+                assert report["new"] == 3
+                await connection.execute(
+                    "insert into registered_organisation (id, version, facts) values ($1, 1, '{}')", UUID(theirs["id"])
+                )
+    assert [(one["record"], one["field"]) for one in report["refusals"]] == [
+        ("r2", "themes.0"),
+        ("r3", "organisation.id"),
+    ]
+    assert report["retired"] == 0
+    await connection.execute("delete from registered_organisation where id = $1", UUID(theirs["id"]))
+    await connection.close()
+
+
+async def test_a_job_that_another_directory_runs_is_left_to_it(access: Access, tmp_path: Path) -> None:
+    """It is neither taken up a second time nor given up, however often it was begun."""
+    connection, other = await asyncpg.connect(access.dsn), await asyncpg.connect(access.dsn)
+    options = importing.Options(source="t", organisation_id=uuid4()).as_json()
+    job = await store.open_job(connection, tmp_path / "a.jsonl", "t", options, datetime(2000, 1, 1, tzinfo=UTC), size=1)
+    for _ in range(5):
+        await store.begin_job(connection, job, datetime.now(UTC))
+    await other.execute("select pg_advisory_lock(hashtext($1))", f"job:{job}")
+    assert await store.next_job(connection, 5) != job
+    assert await connection.fetchval("select state from import_job where id = $1", job) == "running"
+    await other.close()
+    assert await store.next_job(connection, 6) == job
+    assert await store.next_job(connection, 5) != job
+    assert await connection.fetchval("select state from import_job where id = $1", job) == "failed"
+    await connection.close()
+
+
 async def test_blocks_in_disorder_are_refused_and_say_where_to_go_on(
     access: Access, gateway: Keyring, mine: UUID
 ) -> None:
