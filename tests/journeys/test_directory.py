@@ -107,21 +107,22 @@ def test_a_nightly_file(stack: Stack) -> None:
         export = api.get("/v1/directory/export", params={"format": "csv", "source": job["source"]}, timeout=60)
         assert export.status_code == 200
         assert export.text.count("Atelier de nuit") == 2_000
-        # Nothing of it stays for the other tests of this stack.
-        empty = json.dumps(rows[0]).encode()
-        made = api.post("/v1/directory/imports", json={"file": "nuit.jsonl", "size": len(empty)}, headers=key())
-        place = made.headers["location"]
-        api.patch(
-            f"{place}/content",
-            content=empty,
-            headers={"Upload-Offset": "0", "Content-Type": "application/octet-stream"},
-        )
-        api.post(f"{place}/start")
-        until = time.monotonic() + 120
-        while not (job := api.get(place).json())["ended_at"]:
-            assert time.monotonic() < until, job
-            time.sleep(0.3)
-        assert job["report"]["retired"] == 1_999
+        # Nothing of it stays for the other tests of this stack; a file that lacks so much is believed the second time.
+        left = json.dumps(rows[0]).encode()
+        for retired in (0, 1_999):
+            made = api.post("/v1/directory/imports", json={"file": "nuit.jsonl", "size": len(left)}, headers=key())
+            place = made.headers["location"]
+            api.patch(
+                f"{place}/content",
+                content=left,
+                headers={"Upload-Offset": "0", "Content-Type": "application/octet-stream"},
+            )
+            api.post(f"{place}/start")
+            until = time.monotonic() + 120
+            while not (job := api.get(place).json())["ended_at"]:
+                assert time.monotonic() < until, job
+                time.sleep(0.3)
+            assert job["report"]["retired"] == retired
 
 
 @pytest.mark.parametrize(

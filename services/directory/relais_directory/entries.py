@@ -134,6 +134,23 @@ def assured(record: ServiceRecord, actor: Actor, now: datetime, row: Row | None 
     return record.model_copy(update={"assured_at": day, "assured_by": who, "updated_at": None})
 
 
+async def _places_its_own(connection: Connection, id_: UUID, record: ServiceRecord) -> None:
+    """Ask whether the ids of a service at its places are free.
+
+    Raises:
+        InvalidInput: One is another service's.
+    """
+    told = {place.at_id: id_ for place in record.locations if place.at_id}
+    others = await store.places_of_others(connection, told) if told else set()
+    refuse(
+        [
+            Fault(f"/locations/{number}/at_id", "Another service's at its place.")
+            for number, place in enumerate(record.locations)
+            if place.at_id in others
+        ]
+    )
+
+
 async def publish(
     connection: Connection, actor: Actor, record: ServiceRecord, author: Author, terms: Mapping[str, int]
 ) -> UUID:
@@ -146,8 +163,9 @@ async def publish(
     record = assured(record, actor, author.now)
     places = judged(record, author.now)
     within(actor, record, places)
-    organisation_id, organisation = await own_organisation(connection, actor, author)
     id_ = uuid4()
+    await _places_its_own(connection, id_, record)
+    organisation_id, organisation = await own_organisation(connection, actor, author)
     one = writing.Service(id_, organisation_id, organisation, OWN, str(id_), record, places, owned=True)
     await writing.write_services(connection, [one], author, terms)
     return id_
@@ -206,6 +224,7 @@ async def replace(  # noqa: PLR0913 - who changes what of which version
     record = assured(record, actor, author.now, row)
     places = judged(record, author.now, row["status"])
     within(actor, record, places)
+    await _places_its_own(connection, id_, record)
     name = await connection.fetchval("select name from organisation where id = $1", row["organisation_id"])
     one = writing.Service(
         id_, row["organisation_id"], name, row["source"], row["record_id"], record, places, owned=True

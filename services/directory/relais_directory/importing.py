@@ -23,7 +23,7 @@ from relais_directory.domain.reach import beyond
 from relais_directory.entries import areas_of
 from relais_directory.formats import data_inclusion, hsds, mapping, reading, tabular
 from relais_directory.formats.reading import Row, UnreadableFile
-from relais_directory.judging import Judged, Points, Remark, faults, judge
+from relais_directory.judging import Judged, Points, Remark, faults, judge, points
 from relais_directory.records import OrganisationRecord
 from relais_directory.writing import Author, Outcome
 
@@ -35,6 +35,9 @@ NAMESPACE: Final = UUID("6f0f3a3e-6d3c-5b47-9c5e-3f2a3c1d9b10")
 
 TOLD: Final = 1_000
 """Refusals and remarks kept in the report; the rest is counted."""
+
+FEW: Final = 20
+"""So many entries may be missing from any file without a doubt: small lists change at once."""
 
 COUNTS: Final = ("read", "new", "changed", "unchanged", "kept", "retired", "refused", "flagged")
 
@@ -52,6 +55,8 @@ class Report:
     kept: int = 0
     """Left as they are: their organisations keep them themselves."""
     retired: int = 0
+    held: int = 0
+    """Not in the file, and not retired yet: more than half of the source at once looks like a file that was cut."""
     refused: int = 0
     flagged: int = 0
     refusals: list[Remark] = field(default_factory=list)
@@ -86,6 +91,7 @@ class Report:
             "source": self.source,
             "file": dict(self.file),
             **self.summary(),
+            "held": self.held,
             "reasons": dict(self.reasons.most_common()),
             "refusals": [_remark(one) for one in self.refusals],
             "flags": [_remark(one) for one in self.flags],
@@ -98,6 +104,7 @@ class Report:
             told["source"],
             told.get("file", {}),
             **{name: told[name] for name in COUNTS},
+            held=told.get("held", 0),
             refusals=[Remark(**one) for one in told["refusals"]],
             flags=[Remark(**one) for one in told["flags"]],
             reasons=Counter(told["reasons"]),
@@ -400,10 +407,23 @@ async def _write_all(  # noqa: PLR0913 - a run is made of these
             await store.note_job(connection, job, rows_done, read, json.dumps(report.as_json()))
     async with connection.transaction():
         if report.read > report.refused:
-            gone = await store.gone(connection, report.source, job)
-            for start in range(0, len(gone), BATCH):
-                report.retired += await writing.retire(connection, gone[start : start + BATCH], author)
+            await _retire_gone(connection, job, author, report)
         await store.end_job(connection, job, "done", json.dumps(report.as_json()), author.now, None)
+
+
+async def _retire_gone(connection: asyncpg.Connection, job: UUID, author: Author, report: Report) -> None:
+    """Retire what the file no longer holds; more than half of a source only when two files in turn lack so much."""
+    gone = await store.gone(connection, report.source, job)
+    there = await store.living(connection, report.source)
+    if len(gone) > max(FEW, there / 2) and not await store.held_before(connection, report.source, job):
+        report.held = len(gone)
+        what = (
+            f"{len(gone)} of {there} entries are missing: none was retired. If the next file lacks so many, they are."
+        )
+        report.flag(Remark(0, None, "file", what))
+        return
+    for start in range(0, len(gone), BATCH):
+        report.retired += await writing.retire(connection, gone[start : start + BATCH], author)
 
 
 def service_id(source: str, record: str) -> UUID:
@@ -440,11 +460,14 @@ class _Batch:
         self._told = told
         """Organisations of this file: what is told first of one holds, or services would change it in turn."""
         self._registered = registered
-        self._points: Points = writing.points()
+        self._points: Points = points()
         self._services: dict[UUID, tuple[Made, Judged]] = {}
         self._organisations: dict[UUID, OrganisationRecord] = {}
         self._alone: dict[UUID, OrganisationRecord] = {}
         self._still_there: set[UUID] = set()
+        """Entries whose rows were refused: a refused row has not left its source, what was known of it stays."""
+        self._names: set[str] = set()
+        """Record ids of these rows."""
 
     async def write(self, batch: Iterable[Made]) -> None:
         """Judge and write the rows."""
@@ -491,7 +514,6 @@ class _Batch:
         if isinstance(judged, list):
             self._report.refuse(self._located(made, judged))
             if made.name:
-                # A refused row has not left its source: what was known of it stays.
                 self._still_there.add(service_id(self._report.source, made.name))
                 with suppress(ValueError):
                     self._still_there.add(UUID(made.name))
@@ -500,6 +522,8 @@ class _Batch:
         mine = self._options.organisation_id
         if mine is not None and organisation.id != mine and organisation.id in self._registered:
             self._refuse(made, "organisation.id", "Another organisation's: its services are its own to tell of.")
+            if not isinstance(judged, OrganisationRecord):
+                self._still_there.add(self._id_of(judged))
             return
         owner = organisation_id(self._report.source, organisation)
         if isinstance(judged, OrganisationRecord):
@@ -509,18 +533,23 @@ class _Batch:
                 self._told.add(owner)
                 self._alone[owner] = judged
             return
+        id_ = self._id_of(judged)
         if past := beyond(self._options.limits, judged.record.themes, areas_of(judged.record, judged.places)):
             told = [Remark(made.row.line, made.name, where.strip("/").replace("/", "."), why) for where, why in past]
             self._report.refuse(self._located(made, told))
+            self._still_there.add(id_)
             return
-        id_ = judged.record.id or service_id(self._report.source, judged.record.record_id)
-        if id_ in self._services:
+        if id_ in self._services or judged.record.record_id in self._names:
             self._refuse(made, "record_id", "Twice in this file.")
             return
         self._services[id_] = (made, judged)
+        self._names.add(judged.record.record_id)
         if owner not in self._told:
             self._told.add(owner)
             self._organisations[owner] = organisation
+
+    def _id_of(self, judged: Judged) -> UUID:
+        return judged.record.id or service_id(self._report.source, judged.record.record_id)
 
     @staticmethod
     def _located(made: Made, remarks: Iterable[Remark]) -> Iterator[Remark]:
@@ -533,7 +562,12 @@ class _Batch:
         self._report.refuse([Remark(made.row.line, made.name, where, reason, made.row.sheet)])
 
     async def _drop_known(self) -> None:
-        """Refuse what an earlier batch held, and what is another source's."""
+        """Refuse what an earlier batch held, and what would take the id of another entry, or of one at its place."""
+        named = {id_: judged.record.record_id for id_, (_made, judged) in self._services.items()}
+        for id_, known in (await store.other_ids(self._connection, self._report.source, named)).items():
+            self._refuse(self._services.pop(id_)[0], "id", "Its record id stands here with another id.")
+            self._still_there.add(known)
+        await self._drop_places_of_others()
         new = await store.see(self._connection, self._job, list(self._services))
         await store.see(self._connection, self._job, list(self._still_there - self._services.keys()))
         foreign = await store.of_other_source(self._connection, self._report.source, list(self._services))
@@ -542,3 +576,24 @@ class _Batch:
                 self._refuse(self._services.pop(id_)[0], "id", "An entry of another source has this id.")
             elif id_ not in new:
                 self._refuse(self._services.pop(id_)[0], "record_id", "Twice in this file.")
+
+    async def _drop_places_of_others(self) -> None:
+        """Refuse services whose id at a place is another service's: each is of one alone."""
+        told: dict[UUID, UUID] = {}
+        twice = {}
+        for id_, (_made, judged) in self._services.items():
+            for number, place in enumerate(judged.record.locations):
+                if place.at_id and told.setdefault(place.at_id, id_) != id_:
+                    twice[id_] = number
+        others = await store.places_of_others(self._connection, told) if told else set()
+        for id_, (_made, judged) in self._services.items():
+            for number, place in enumerate(judged.record.locations):
+                if place.at_id in others:
+                    twice[id_] = number
+        for id_, number in twice.items():
+            made, judged = self._services.pop(id_)
+            remark = Remark(
+                made.row.line, made.name, f"locations.{number}.at_id", "Another service's at its place.", made.row.sheet
+            )
+            self._report.refuse(self._located(made, [remark]))
+            self._still_there.add(id_)

@@ -417,9 +417,10 @@ class ServiceRecord(Part):
             raise ValueError("The closure ends before it begins.")
         if (self.closed_from or self.closed_until) and self.status != "temporarily_closed":
             raise ValueError("Dates of a closure need the status temporarily_closed.")
-        ids = [place.id for place in self.locations if place.id]
-        if len(set(ids)) < len(ids):
-            raise ValueError("Two locations with one id.")
+        for name in ("id", "at_id"):
+            ids = [told for place in self.locations if (told := getattr(place, name))]
+            if len(set(ids)) < len(ids):
+                raise ValueError(f"Two locations with one {name}.")
         return self
 
 

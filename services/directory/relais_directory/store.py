@@ -373,17 +373,70 @@ async def of_other_source(connection: Connection, source: str, ids: Sequence[UUI
     return {row["id"] for row in rows}
 
 
+async def other_ids(connection: Connection, source: str, records: Mapping[UUID, str]) -> dict[UUID, UUID]:
+    """Answer, for each entry whose record id stands in its source with another id, that one."""
+    rows = await connection.fetch(
+        """
+        select g.id, s.id as known from unnest($2::uuid[], $3::text[]) g (id, record_id)
+        join service s on s.source = $1 and s.record_id = g.record_id and s.id <> g.id
+        """,
+        source,
+        list(records),
+        list(records.values()),
+    )
+    return {row["id"]: row["known"] for row in rows}
+
+
+async def places_of_others(connection: Connection, places: Mapping[UUID, UUID]) -> set[UUID]:
+    """Answer which ids of a service at a place (each with its service) are another service's."""
+    rows = await connection.fetch(
+        """
+        select l.id from service_at_location l
+        join unnest($1::uuid[], $2::uuid[]) g (id, service_id) on g.id = l.id and g.service_id <> l.service_id
+        """,
+        list(places),
+        list(places.values()),
+    )
+    return {row["id"] for row in rows}
+
+
 async def gone(connection: Connection, source: str, job: UUID) -> list[UUID]:
-    """Answer the entries of a source that a job did not meet; what its organisation keeps itself has not gone."""
+    """Answer the entries of a source that a job did not meet.
+
+    What its organisation keeps itself has not gone, nor what stands for an entry that another source still tells.
+    """
     rows = await connection.fetch(
         """
         select s.id from service s where s.source = $1 and s.status <> 'retired' and not s.owned
-        and not exists (select from import_seen i where i.job_id = $2 and i.service_id = s.id) order by s.id
+        and not exists (select from import_seen i where i.job_id = $2 and i.service_id = s.id)
+        and not exists (select from service m where m.merged_into = s.id and m.source <> $1 and m.status <> 'retired')
+        order by s.id
         """,
         source,
         job,
     )
     return [row["id"] for row in rows]
+
+
+async def living(connection: Connection, source: str) -> int:
+    """Answer how many entries of a source an import could retire."""
+    found: int = await connection.fetchval(
+        "select count(*) from service where source = $1 and status <> 'retired' and not owned", source
+    )
+    return found
+
+
+async def held_before(connection: Connection, source: str, job: UUID) -> bool:
+    """Answer whether the last import of a source that came to its end held back what was missing."""
+    held: int | None = await connection.fetchval(
+        """
+        select (report ->> 'held')::int from import_job where source = $1 and id <> $2 and state = 'done'
+        order by ended_at desc limit 1
+        """,
+        source,
+        job,
+    )
+    return bool(held)
 
 
 async def jobs(

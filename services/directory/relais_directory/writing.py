@@ -149,7 +149,7 @@ async def write_services(  # noqa: C901 - one look at each: known, changed, its 
     for one in services:
         there = known.get(one.id)
         hash_ = digest(document(one.record))
-        found[one.id] = _judged(there, hash_, owned=one.owned)
+        found[one.id] = _judged(there, hash_, owned=one.owned, retired=one.record.status == "retired")
         if found[one.id] is Outcome.UNCHANGED and there is not None and there["organisation_id"] != one.organisation_id:
             # The same service, of an organisation that came to be known by its registry id.
             found[one.id] = Outcome.CHANGED
@@ -215,14 +215,14 @@ UPSERT_SERVICES: Final = """
 """`created_at` is when the directory had it, or its draft was published: saved searches tell of what came since."""
 
 
-def _judged(there: asyncpg.Record | None, hash_: bytes, *, owned: bool) -> Outcome:
+def _judged(there: asyncpg.Record | None, hash_: bytes, *, owned: bool, retired: bool = False) -> Outcome:
     if there is None:
         return Outcome.NEW
     if there["owned"] and not owned:
         return Outcome.KEPT
     gone = "retired_at" in there and there["retired_at"] is not None
     same = bytes(there["content_hash"]) == hash_ and there["owned"] == owned
-    return Outcome.UNCHANGED if same and not gone else Outcome.CHANGED
+    return Outcome.UNCHANGED if same and gone == retired else Outcome.CHANGED
 
 
 def _history(

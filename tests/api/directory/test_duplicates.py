@@ -115,6 +115,10 @@ class Sources:
         by = {entry["source"].partition("-")[0]: entry["id"] for entry in one["entries"]}
         return one["id"], by["a"], by["b"]
 
+    def bearer(self) -> dict[str, str]:
+        """Answer the header of a reader, for other paths than our own API's."""
+        return {"Authorization": f"Bearer {self.world.gateway.sign('directory', self.reader.actor)}"}
+
     async def cards(self) -> list[dict[str, Any]]:
         """Answer what search finds at this test's place."""
         page = await self.reader.read("/search", near=f"{self.latitude},4.6", radius_km=0.5)
@@ -307,6 +311,23 @@ async def test_the_owner_of_what_was_merged_is_told_so(world: World, sources: So
     # Renamed, its owner's cards are made anew; the merged one stays away.
     await owner.told("PUT", "/own/organisation", {"name": f"Neuf {sources.key}"}, version='"1"')
     assert [card["id"] for card in await sources.cards()] == [kept]
+
+
+async def test_what_stands_for_anothers_entry_stays_while_that_is_told(sources: Sources) -> None:
+    """Else a service that its second source tells of every night would be found by nobody."""
+    others = [sources.record(record_id=f"r-{name}", name=name) for name in ("Ludothèque", "Permis B")]
+    await sources.take("a", sources.record(), *others[:1])
+    await sources.take("b", sources.record(), *others[1:])
+    pair, kept, left = await sources.pair()
+    await sources.operator.told("POST", f"/duplicates/{pair}/merge", {"keep": kept})
+    told = [await sources.world.client.get(f"/hsds/services/{id_}", headers=sources.bearer()) for id_ in (kept, left)]
+    assert [answer.json()["status"] for answer in told] == ["active", "defunct"]
+    assert (await sources.take("a", *others[:1])).retired == 0
+    assert kept in {card["id"] for card in await sources.cards()}
+    # Once nobody tells of it any more, it is gone.
+    assert (await sources.take("b", *others[1:])).retired == 1
+    assert (await sources.take("a", *others[:1])).retired == 1
+    assert not {kept, left} & {card["id"] for card in await sources.cards()}
 
 
 async def test_two_that_were_told_apart_stay_apart(sources: Sources) -> None:

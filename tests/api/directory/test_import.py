@@ -309,6 +309,20 @@ def moved(latitude: float) -> dict[str, Any]:
     return record
 
 
+async def test_a_file_that_lacks_most_of_its_source_is_believed_the_second_time(directory: Directory) -> None:
+    """One that was cut between two rows looks like one from which they were taken out: one night's grace."""
+    whole, cut = [service(number) for number in range(30)], [service(number) for number in range(3)]
+    await directory.take(whole)
+    for rows, retired, held in ((cut, 0, 27), (whole, 0, 0), (cut, 0, 27), (cut, 27, 0), (cut, 0, 0)):
+        report = await directory.take(rows)
+        assert (report.retired, report.held, report.flagged) == (retired, held, int(held > 0))
+        assert len(await directory.names(postcode="6000", limit=100)) == (3 if rows is cut and not held else 30)
+    # Half of a small list, or less than half of a large one, is a change like any other.
+    await directory.take(whole)
+    assert (await directory.take(whole[:16])).retired == 14
+    assert (await directory.take(whole[:2])).retired == 14
+
+
 async def test_a_point_far_from_its_municipality_is_refused_with_its_distance(directory: Directory) -> None:
     report = await directory.take([moved(50.411 - 4.5)])
     assert (report.read, report.refused) == (1, 1)
@@ -331,6 +345,45 @@ async def test_a_record_that_comes_twice_is_taken_once(directory: Directory, mon
             ("r1", "record_id", "Twice in this file.")
         }
     assert await directory.names(postcode="6000") == sorted(["Service 1", "Service 2", "Service 3"] * 2)
+
+
+async def test_an_id_that_is_anothers_refuses_its_row_alone(
+    directory: Directory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The record id of another entry, or another service's id at its place: one reason, and the rest is taken."""
+    for batch in (500, 1):
+        monkeypatch.setattr(importing, "BATCH", batch)
+        source = f"batch {batch}"
+        at = str(UUID(int=batch))
+        there = service(1)["locations"][0] | {"at_id": at}
+        rows = [
+            service(1, locations=[there]),
+            service(2, locations=[there]),
+            service(3),
+            service(3, id=str(UUID(int=batch + 1))),
+            service(4, locations=[there, there | {"record_id": "2"}]),
+        ]
+        first = await directory.take(rows, source=source)
+        assert (first.new, first.refused) == (2, 3)
+        assert [(one.record, one.field) for one in first.refusals if one.record != "r3"] == [
+            ("r4", "row"),
+            ("r2", "locations.0.at_id"),
+        ] or batch == 1
+        # Whoever begins to tell ids loses nothing of what stood here without them.
+        later = await directory.take([service(1, id=str(UUID(int=batch + 2))), service(5)], source=source)
+        assert (later.new, later.refused, later.retired) == (1, 1, 1)
+        assert later.refusals[0].field == "id"
+    assert await directory.names(postcode="6000") == ["Service 1", "Service 1", "Service 5", "Service 5"]
+
+
+async def test_what_its_source_says_is_over_changes_once(directory: Directory) -> None:
+    rows = [service(1), service(2, status="retired")]
+    assert (await directory.take(rows)).new == 2
+    second = await directory.take(rows)
+    assert (second.changed, second.unchanged) == (0, 2)
+    third = await directory.take([service(1, status="retired"), service(2)])
+    assert (third.changed, third.unchanged) == (2, 0)
+    assert await directory.names(postcode="6000") == ["Service 2"]
 
 
 async def test_two_sources_tell_of_a_service_each_for_itself(directory: Directory) -> None:

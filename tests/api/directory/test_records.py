@@ -134,6 +134,21 @@ async def test_what_only_the_whole_shows_is_named_too(world: World) -> None:
     }  # fmt: skip
 
 
+async def test_the_id_of_a_place_is_of_one_service_alone(world: World) -> None:
+    owner = world.caller()
+    place = service()["locations"][0] | {"at_id": str(uuid4())}
+    first = await owner.publish(locations=[place])
+    await owner.change(first, fees="5 euros")
+    again = await owner.ask("POST", "/services", service(locations=[place]))
+    assert (again.status_code, faults(again)) == (422, {"/locations/0/at_id"})
+    second = await owner.publish()
+    changed = await owner.ask(
+        "PATCH", f"/services/{second}/record", {"locations": [place]}, version=await owner.version(second),
+        headers=MERGE_PATCH,
+    )  # fmt: skip
+    assert (changed.status_code, faults(changed)) == (422, {"/locations/0/at_id"})
+
+
 @pytest.mark.parametrize("bad", ["Nul\0", "half \ud83d"])
 async def test_signs_that_cannot_be_stored_are_refused_by_name(world: World, bad: str) -> None:
     body = json.dumps(service(description=bad)).encode()
