@@ -18,7 +18,7 @@ from uuid import UUID, uuid5
 import asyncpg
 from pydantic import ValidationError
 
-from relais_directory import store, writing
+from relais_directory import import_store, store, writing
 from relais_directory.domain.reach import beyond
 from relais_directory.entries import areas_of
 from relais_directory.formats import data_inclusion, hsds, mapping, reading, tabular
@@ -330,7 +330,7 @@ async def run(
         UnreadableFile: Says where and why.
     """
     source = source_of(path, options)
-    job = await store.open_job(connection, path, source, options.as_json(), author.now, size=_size(path))
+    job = await import_store.open_job(connection, path, source, options.as_json(), author.now, size=_size(path))
     return await resume(connection, job, author, progress)
 
 
@@ -345,7 +345,7 @@ async def resume(
     Raises:
         UnreadableFile: Says where and why.
     """
-    row = await store.begin_job(connection, job, author.now)
+    row = await import_store.begin_job(connection, job, author.now)
     path, options, source = Path(row["path"]), Options.restored(json.loads(row["options"])), row["source"]
     # Two imports of one source would retire each other's entries.
     await connection.execute("select pg_advisory_lock(hashtext($1))", f"import:{source}")
@@ -357,7 +357,7 @@ async def resume(
                 pass
         await _write_all(connection, job, path, options, author, report, row["rows_done"], progress)
     except UnreadableFile as fault:
-        await store.end_job(connection, job, "failed", json.dumps(report.as_json()), author.now, str(fault))
+        await import_store.end_job(connection, job, "failed", json.dumps(report.as_json()), author.now, str(fault))
         raise
     finally:
         await connection.execute("select pg_advisory_unlock(hashtext($1))", f"import:{source}")
@@ -404,18 +404,18 @@ async def _write_all(  # noqa: PLR0913 - a run is made of these
         rows_done += len(batch)
         async with connection.transaction():
             await _Batch(connection, job, options, author, report, terms, told, registered).write(batch)
-            await store.note_job(connection, job, rows_done, read, json.dumps(report.as_json()))
+            await import_store.note_job(connection, job, rows_done, read, json.dumps(report.as_json()))
     async with connection.transaction():
         if report.read > report.refused:
             await _retire_gone(connection, job, author, report)
-        await store.end_job(connection, job, "done", json.dumps(report.as_json()), author.now, None)
+        await import_store.end_job(connection, job, "done", json.dumps(report.as_json()), author.now, None)
 
 
 async def _retire_gone(connection: asyncpg.Connection, job: UUID, author: Author, report: Report) -> None:
     """Retire what the file no longer holds; more than half of a source only when two files in turn lack so much."""
-    gone = await store.gone(connection, report.source, job)
-    there = await store.living(connection, report.source)
-    if len(gone) > max(FEW, there / 2) and not await store.held_before(connection, report.source, job):
+    gone = await import_store.gone(connection, report.source, job)
+    there = await import_store.living(connection, report.source)
+    if len(gone) > max(FEW, there / 2) and not await import_store.held_before(connection, report.source, job):
         report.held = len(gone)
         what = (
             f"{len(gone)} of {there} entries are missing: none was retired. If the next file lacks so many, they are."
@@ -564,13 +564,13 @@ class _Batch:
     async def _drop_known(self) -> None:
         """Refuse what an earlier batch held, and what would take the id of another entry, or of one at its place."""
         named = {id_: judged.record.record_id for id_, (_made, judged) in self._services.items()}
-        for id_, known in (await store.other_ids(self._connection, self._report.source, named)).items():
+        for id_, known in (await import_store.other_ids(self._connection, self._report.source, named)).items():
             self._refuse(self._services.pop(id_)[0], "id", "Its record id stands here with another id.")
             self._still_there.add(known)
         await self._drop_places_of_others()
-        new = await store.see(self._connection, self._job, list(self._services))
-        await store.see(self._connection, self._job, list(self._still_there - self._services.keys()))
-        foreign = await store.of_other_source(self._connection, self._report.source, list(self._services))
+        new = await import_store.see(self._connection, self._job, list(self._services))
+        await import_store.see(self._connection, self._job, list(self._still_there - self._services.keys()))
+        foreign = await import_store.of_other_source(self._connection, self._report.source, list(self._services))
         for id_ in list(self._services):
             if id_ in foreign:
                 self._refuse(self._services.pop(id_)[0], "id", "An entry of another source has this id.")

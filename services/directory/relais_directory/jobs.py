@@ -9,7 +9,7 @@ from typing import Final
 
 import asyncpg
 
-from relais_directory import store
+from relais_directory import import_store
 from relais_directory.settings import DirectorySettings
 from relais_shared.telemetry import get_logger
 
@@ -28,7 +28,7 @@ async def keep_running(pool: asyncpg.Pool, settings: DirectorySettings) -> None:
     while True:
         try:
             async with pool.acquire() as connection:
-                id_ = await store.next_job(connection, ATTEMPTS)
+                id_ = await import_store.next_job(connection, ATTEMPTS)
             if id_ is not None:
                 await _run(str(id_), settings)
                 continue

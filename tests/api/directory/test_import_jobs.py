@@ -16,7 +16,7 @@ import asyncpg
 import httpx
 import pytest
 
-from relais_directory import actions, importing, store
+from relais_directory import actions, import_store, importing
 from relais_directory.app import create_app
 from relais_directory.records import OrganisationRecord
 from relais_directory.settings import DirectorySettings
@@ -225,15 +225,17 @@ async def test_a_job_that_another_directory_runs_is_left_to_it(access: Access, t
     """It is neither taken up a second time nor given up, however often it was begun."""
     connection, other = await asyncpg.connect(access.dsn), await asyncpg.connect(access.dsn)
     options = importing.Options(source="t", organisation_id=uuid4()).as_json()
-    job = await store.open_job(connection, tmp_path / "a.jsonl", "t", options, datetime(2000, 1, 1, tzinfo=UTC), size=1)
+    job = await import_store.open_job(
+        connection, tmp_path / "a.jsonl", "t", options, datetime(2000, 1, 1, tzinfo=UTC), size=1
+    )
     for _ in range(5):
-        await store.begin_job(connection, job, datetime.now(UTC))
+        await import_store.begin_job(connection, job, datetime.now(UTC))
     await other.execute("select pg_advisory_lock(hashtext($1))", f"job:{job}")
-    assert await store.next_job(connection, 5) != job
+    assert await import_store.next_job(connection, 5) != job
     assert await connection.fetchval("select state from import_job where id = $1", job) == "running"
     await other.close()
-    assert await store.next_job(connection, 6) == job
-    assert await store.next_job(connection, 5) != job
+    assert await import_store.next_job(connection, 6) == job
+    assert await import_store.next_job(connection, 5) != job
     assert await connection.fetchval("select state from import_job where id = $1", job) == "failed"
     await connection.close()
 
@@ -333,7 +335,7 @@ async def test_a_killed_import_goes_on_where_it_stood(access: Access, tmp_path: 
     connection = await asyncpg.connect(access.dsn)
     before = await importing.run(connection, _few(tmp_path), importing.Options(source="s"), author())
     assert before.new == 2
-    job = await store.open_job(
+    job = await import_store.open_job(
         connection, file, "s", importing.Options(source="s").as_json(), datetime.now(UTC), size=file.stat().st_size
     )
     stood = []

@@ -10,7 +10,7 @@ import orjson
 from fastapi import Header, Query, Request, Response
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
 
-from relais_directory import importing, store
+from relais_directory import import_store, importing, store
 from relais_directory.domain.refusals import NotNow
 from relais_directory.formats import mapping
 from relais_directory.formats.reading import UnreadableFile
@@ -126,13 +126,13 @@ async def announce(
     organisations that are not registered here, never of another registered organisation's.
     """
     organisation_id = organisation_of(actor)
-    if await store.open_jobs(connection, organisation_id) >= OPEN_JOBS:
+    if await import_store.open_jobs(connection, organisation_id) >= OPEN_JOBS:
         raise NotNow(f"{OPEN_JOBS} imports of your organisation have not ended: wait for them, or delete some.")
     folder = request.app.state.uploads
     # As the grant stands now: what it reaches when the job runs is judged by this.
     limits = actor.limits.get("directory:write") or {}
     options = importing.Options(told.mapping, f"{organisation_id}/{told.source}", None, organisation_id, limits)
-    id_ = await store.open_job(
+    id_ = await import_store.open_job(
         connection,
         folder / "to be named",
         options.source or "",
@@ -144,8 +144,8 @@ async def announce(
     )
     # The ending tells the format; the rest of a stranger's name has no business in our file system.
     path = folder / f"{id_}{''.join(Path(told.file).suffixes[-2:]).lower()}"
-    await store.place_job(connection, id_, str(path))
-    row = await store.job(connection, id_, organisation_id)
+    await import_store.place_job(connection, id_, str(path))
+    row = await import_store.job(connection, id_, organisation_id)
     assert row is not None  # noqa: S101 - made just above
     response.headers["Location"] = f"/v1/directory/imports/{id_}"
     return _view(row)
@@ -163,7 +163,7 @@ async def imports(
     whose = _whose(actor)
     codec = CursorCodec(request.app.state.settings.secret_bytes(), f"imports:{whose}")
     before = UUID(codec.decode(cursor)) if cursor else None
-    rows = await store.jobs(connection, whose, before, limit + 1)
+    rows = await import_store.jobs(connection, whose, before, limit + 1)
     return {
         "items": [_view(row, whole=False) for row in rows[:limit]],
         "next_cursor": codec.encode(str(rows[limit - 1]["id"])) if len(rows) > limit else None,
@@ -182,7 +182,7 @@ def _whose(actor: Actor) -> UUID | None:
 
 
 async def _mine(connection: store.Connection, id_: UUID, organisation_id: UUID | None) -> store.Row:
-    row = await store.job(connection, id_, organisation_id)
+    row = await import_store.job(connection, id_, organisation_id)
     if row is None:
         raise NotFound("Your organisation has no such import.")
     return row
@@ -246,7 +246,7 @@ async def start_import(import_id: UUID, actor: MayWrite, connection: Writing) ->
         raise NotNow("This import was started before.")
     if _view(row)["bytes_received"] != row["bytes_total"]:
         raise NotNow("The file is not all here yet.")
-    await store.ready_job(connection, import_id)
+    await import_store.ready_job(connection, import_id)
     return _view(await _mine(connection, import_id, organisation_id))
 
 
@@ -256,6 +256,6 @@ async def drop_import(import_id: UUID, actor: MayWrite, connection: Writing) -> 
     row = await _mine(connection, import_id, organisation_of(actor))
     if row["state"] in {"waiting", "running"}:
         raise NotNow("It runs, or will in a moment: wait for its end.")
-    await store.drop_job(connection, import_id)
+    await import_store.drop_job(connection, import_id)
     await asyncio.to_thread(Path(row["path"]).unlink, missing_ok=True)
     return Response(status_code=204)
