@@ -14,6 +14,7 @@ from relais_directory.nearby import Municipalities
 from relais_directory.openings import Openings
 from relais_directory.problems import TABLE
 from relais_directory.routes import (
+    duplicates,
     exports,
     fhir,
     following,
@@ -106,6 +107,7 @@ def create_app(settings: DirectorySettings | None = None) -> FastAPI:
             services.router,
             records.router,
             upkeep.router,
+            duplicates.router,
             quality.router,
             following.router,
             imports.router,

@@ -5,7 +5,7 @@ from uuid import UUID
 
 import orjson
 
-from relais_directory import upkeep_store
+from relais_directory import duplicates_store
 from relais_directory.domain.duplicates import PROPOSED_FROM, SAME_PLACE_M, Entry, compare, digits
 from relais_directory.domain.geo import geodesic_m
 from relais_directory.store import Connection, Row
@@ -19,9 +19,11 @@ async def run(connection: Connection, now: datetime, after: UUID | None = None) 
 
     Pairs on which somebody decided, and those that wait for it, are left as they are. Nothing is merged.
     """
-    ids = await upkeep_store.slice_of(connection, after, AT_ONCE)
-    pairs = await upkeep_store.near_pairs(connection, ids, SAME_PLACE_M)
-    entries = await upkeep_store.compared(connection, list({row[side] for row in pairs for side in ("one", "other")}))
+    ids = await duplicates_store.slice_of(connection, after, AT_ONCE)
+    pairs = await duplicates_store.near_pairs(connection, ids, SAME_PLACE_M)
+    entries = await duplicates_store.compared(
+        connection, list({row[side] for row in pairs for side in ("one", "other")})
+    )
     known = {id_: _entry(row) for id_, row in entries.items()}
     proposed = 0
     for row in pairs:
@@ -29,7 +31,7 @@ async def run(connection: Connection, now: datetime, after: UUID | None = None) 
         distance = None if chord is None else geodesic_m(chord)
         score, reasons = compare(known[row["one"]], known[row["other"]], distance)
         if score >= PROPOSED_FROM:
-            await upkeep_store.propose(connection, row["one"], row["other"], score, reasons, now)
+            await duplicates_store.propose(connection, row["one"], row["other"], score, reasons, now)
             proposed += 1
     return proposed, ids[-1] if len(ids) == AT_ONCE else None
 

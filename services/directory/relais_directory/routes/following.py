@@ -8,7 +8,7 @@ import orjson
 from fastapi import Query, Request, Response
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
 
-from relais_directory import store, upkeep_store
+from relais_directory import following_store, store
 from relais_directory.domain.refusals import NotNow
 from relais_directory.problems import TABLE
 from relais_directory.records import SHOWN
@@ -124,10 +124,10 @@ async def save_search(
     except InvalidInput as refusal:
         named = [Fault(fault.pointer.replace("?", "/query/", 1), fault.detail) for fault in refusal.faults]
         raise InvalidInput(refusal.detail, named) from None
-    if await upkeep_store.count_searches(connection, actor.id) >= upkeep_store.MOST_SEARCHES:
-        raise NotNow(f"You saved {upkeep_store.MOST_SEARCHES} searches: forget one first.")
+    if await following_store.count_searches(connection, actor.id) >= following_store.MOST_SEARCHES:
+        raise NotNow(f"You saved {following_store.MOST_SEARCHES} searches: forget one first.")
     query = told.query.model_dump(mode="json", exclude_defaults=True, exclude={"cursor", "limit", "facets"})
-    id_ = await upkeep_store.save_search(
+    id_ = await following_store.save_search(
         connection, organisation_of(actor), actor.id, told.name, orjson.dumps(query).decode(), now
     )
     return {"id": id_, "name": told.name, "query": query, "created_at": now, "seen_at": now}
@@ -136,7 +136,7 @@ async def save_search(
 @router.get("/saved-searches", response_model=SavedSearches, responses=_READ)
 async def saved_searches(actor: MayRead, connection: Reading) -> dict[str, Any]:
     """List the searches that you saved."""
-    rows = await upkeep_store.saved_searches(connection, actor.id)
+    rows = await following_store.saved_searches(connection, actor.id)
     return {"items": [{**row, "query": orjson.loads(row["query_text"])} for row in rows]}
 
 
@@ -155,10 +155,10 @@ async def new_of_search(
     cursor: str | None = None,
 ) -> Response:
     """Read which services a saved search finds that were not there when you last marked it as seen."""
-    row = await upkeep_store.saved_search(connection, search_id, actor.id)
+    row = await following_store.saved_search(connection, search_id, actor.id)
     if row is None:
         raise NotFound("You saved no such search.")
-    as_of = await upkeep_store.settled(connection, now)
+    as_of = await following_store.settled(connection, now)
     query = SearchQuery(**orjson.loads(row["query_text"]), limit=limit, cursor=cursor)
     found = await search.answer(request, connection, query, now, since=row["seen_at"])
     body = bytes(found.body)[:-1] + b',"as_of":' + orjson.dumps(as_of) + b"}"
@@ -174,16 +174,16 @@ async def see_search(
     until: Annotated[AwareDatetime | None, Query(description="`as_of` of what was read; absent: now.")] = None,
 ) -> Response:
     """Mark a saved search as seen."""
-    until = min(until or now, await upkeep_store.settled(connection, now))
-    if await upkeep_store.saved_search(connection, search_id, actor.id) is None:
+    until = min(until or now, await following_store.settled(connection, now))
+    if await following_store.saved_search(connection, search_id, actor.id) is None:
         raise NotFound("You saved no such search.")
-    await upkeep_store.see_search(connection, search_id, until)
+    await following_store.see_search(connection, search_id, until)
     return Response(status_code=204)
 
 
 @router.delete("/saved-searches/{search_id}", status_code=204, responses=_READ)
 async def drop_search(search_id: UUID, actor: MayRead, connection: Writing) -> Response:
     """Forget a saved search."""
-    if not await upkeep_store.drop_search(connection, search_id, actor.id):
+    if not await following_store.drop_search(connection, search_id, actor.id):
         raise NotFound("You saved no such search.")
     return Response(status_code=204)
