@@ -5,24 +5,34 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from hashlib import sha256
 from math import ceil
-from typing import Annotated, Any, Final, Literal, TypeVar
+from typing import Annotated, Any, Final, TypeVar
 from uuid import UUID
 
 import asyncpg
 import orjson
 from fastapi import Body, Query, Request, Response
 from fastapi.responses import StreamingResponse
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
-from relais_directory import hsds_store, store
+from relais_directory import hsds_documents, hsds_store, store
 from relais_directory.domain.areas import EVERYWHERE, codes_of
 from relais_directory.domain.geo import position
 from relais_directory.domain.words import plain, stems
 from relais_directory.formats import hsds
+from relais_directory.hsds_documents import Document
 from relais_directory.hsds_store import Around, Asked, Kind, Words
 from relais_directory.routes.dependencies import MayRead, Reading
+from relais_directory.routes.hsds_parameters import (
+    About,
+    Listed,
+    OrganizationList,
+    Page,
+    PlaceList,
+    ServiceList,
+    TaxonomyList,
+    TermList,
+)
 from relais_directory.routes.search import prepared
-from relais_directory.schemas import SearchQuery, Short
+from relais_directory.schemas import SearchQuery
 from relais_shared import problems
 from relais_shared.clock import Now
 from relais_shared.http import etag
@@ -45,109 +55,9 @@ VERSION: Final = "3.1"
 PROFILE: Final = "https://docs.openreferral.org/en/latest/hsds/"
 """The standard itself: nothing is required beyond it, and nothing renamed."""
 
-PER_PAGE: Final = 50
-MOST_PER_PAGE: Final = 500
-"""A page of full services is then some megabytes."""
-
 BATCH: Final = 200
 """Rows that a stream takes at a time."""
 
-HISTORY: Final = 200
-"""Changes told with one resource, the latest ones."""
-
-FARTHEST_M: Final = 200_000
-"""Beyond this nobody looks for a place around a postcode."""
-
-
-class Listed(BaseModel):
-    """What every list can be asked for."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    search: Short | None = Field(default=None, description="Full text; accents, case and small errors do not matter.")
-    page: int = Field(default=1, ge=1, le=1_000_000_000, description="Number of the page, from 1.")
-    per_page: int = Field(default=PER_PAGE, ge=1, le=MOST_PER_PAGE, description="Items of a page.")
-    format: Literal["json", "ndjson"] = Field(
-        default="json", description="`ndjson`: everything, one document a line, as a stream; no pages."
-    )
-
-
-class Classified(Listed):
-    """A list of what is classified."""
-
-    taxonomy_term_id: UUID | None = Field(default=None, description="Bears this term; a theme takes its children.")
-    taxonomy_id: UUID | None = Field(default=None, description="Bears any term of this taxonomy.")
-    full: bool = Field(default=False, description="Everything nested; else plain members alone.")
-
-
-class ServiceList(Classified):
-    """Parameters of `/hsds/services`."""
-
-    organization_id: UUID | None = Field(default=None, description="Of this organisation.")
-    modified_after: datetime | None = Field(
-        default=None, description="Changed here then or later; without an offset it is UTC."
-    )
-    minimal: bool = Field(default=False, description="`id` and `last_modified` alone; all in one page unless paged.")
-
-
-class PlaceList(Classified):
-    """Parameters of `/hsds/service_at_locations`."""
-
-    organization_id: UUID | None = Field(default=None, description="Of this organisation.")
-    modified_after: datetime | None = Field(
-        default=None, description="Changed here then or later; without an offset it is UTC."
-    )
-    postcode: Annotated[str, StringConstraints(pattern=r"^([a-z]{2}:)?[0-9A-Za-z -]{3,10}$")] | None = Field(
-        default=None,
-        description="For whom lives there: in the service's area, or, where it tells none, given there. "
-        "Of the territory's country, or with it: `fr:97400`.",
-    )
-    proximity: float | None = Field(
-        default=None, gt=0, le=FARTHEST_M, description="Metres around the middle of the postcode's place."
-    )
-
-
-class OrganizationList(Classified):
-    """Parameters of `/hsds/organizations`."""
-
-    full_service: bool = Field(default=False, description="Its services nested in full.")
-
-
-class TaxonomyList(Listed):
-    """Parameters of `/hsds/taxonomies`."""
-
-
-class TermList(Listed):
-    """Parameters of `/hsds/taxonomy_terms`."""
-
-    taxonomy_id: UUID | None = Field(default=None, description="Of this taxonomy.")
-    top_only: bool = Field(default=False, description="Only terms without a parent.")
-    parent_id: UUID | None = Field(default=None, description="Only terms directly below this one.")
-
-
-class About(BaseModel):
-    """What this API is."""
-
-    version: str = Field(description="Version of HSDS.")
-    profile: str = Field(description="Where the profile is described.")
-    openapi_url: str
-    description: str
-
-
-class Page(BaseModel):
-    """One page of a list."""
-
-    total_items: int
-    total_pages: int
-    page_number: int
-    size: int = Field(description="Items on this page.")
-    first_page: bool
-    last_page: bool
-    empty: bool
-    contents: list[dict[str, Any]]
-
-
-Document = dict[str, Any]
 Asking = TypeVar("Asking", bound=Listed)
 
 LISTS: Final[dict[int | str, dict[str, Any]]] = {
@@ -207,7 +117,9 @@ async def service(request: Request, id: str, connection: Reading, _actor: MayRea
     row = await hsds_store.one(connection, "services", _uuid(id))
     if row is None:
         raise NotFound("The directory has no such service.")
-    return _answer(request, _service(row, full=True) | await _metadata(connection, row["service_id"]))
+    return _answer(
+        request, hsds_documents.service(row, full=True) | await hsds_documents.metadata(connection, row["service_id"])
+    )
 
 
 @router.get("/service_at_locations", name="hsds_places", response_class=Response, responses=LISTS)
@@ -235,7 +147,7 @@ async def find_places(
 async def place(request: Request, id: str, connection: Reading, _actor: MayRead) -> Response:  # noqa: A002 - the standard's name
     """Read a service at one location, with all that hangs on both."""
     row = await hsds_store.one(connection, "places", _uuid(id))
-    document = _place(row, full=True) if row is not None else None
+    document = hsds_documents.place(row, full=True) if row is not None else None
     if document is None:
         raise NotFound("The directory has no such service at a location.")
     return _answer(request, document)
@@ -270,8 +182,8 @@ async def organization(
     row = await hsds_store.one(connection, "organisations", _uuid(id))
     if row is None:
         raise NotFound("The directory has no such organization.")
-    (document,) = await _with_services(connection, [row], full=True, full_service=full_service)
-    return _answer(request, document | await _metadata(connection, row["id"]))
+    (document,) = await hsds_documents.with_services(connection, [row], full=True, full_service=full_service)
+    return _answer(request, document | await hsds_documents.metadata(connection, row["id"]))
 
 
 @router.get("/taxonomies", name="hsds_taxonomies", response_class=Response, responses=LISTS)
@@ -332,7 +244,10 @@ async def _services(request: Request, asked: ServiceList, now: datetime) -> Resp
         return StreamingResponse(_whole(request, wanted), media_type="application/json")
 
     async def made(_connection: store.Connection, rows: Sequence[store.Row]) -> list[Document]:
-        return [_minimal(row) if asked.minimal else _service(row, full=asked.full) for row in rows]
+        return [
+            hsds_documents.minimal(row) if asked.minimal else hsds_documents.service(row, full=asked.full)
+            for row in rows
+        ]
 
     return await _many(request, "services", asked, wanted, made)
 
@@ -350,7 +265,7 @@ async def _places(request: Request, asked: PlaceList, now: datetime) -> Response
     )
 
     async def made(_connection: store.Connection, rows: Sequence[store.Row]) -> list[Document]:
-        found = (_place(row, full=asked.full) for row in rows)
+        found = (hsds_documents.place(row, full=asked.full) for row in rows)
         return [one for one in found if one is not None]
 
     return await _many(request, "places", asked, wanted, made)
@@ -364,8 +279,10 @@ async def _organizations(request: Request, asked: OrganizationList) -> Response:
 
     async def made(connection: store.Connection, rows: Sequence[store.Row]) -> list[Document]:
         if asked.full or asked.full_service:
-            return await _with_services(connection, rows, full=asked.full, full_service=asked.full_service)
-        return [_organization(row, full=False) for row in rows]
+            return await hsds_documents.with_services(
+                connection, rows, full=asked.full, full_service=asked.full_service
+            )
+        return [hsds_documents.organization(row, full=False) for row in rows]
 
     return await _many(request, "organisations", asked, wanted, made)
 
@@ -422,7 +339,7 @@ async def _whole(request: Request, wanted: Asked) -> AsyncIterator[bytes]:
         async with _connected(request) as connection:
             rows = await hsds_store.after(connection, "services", wanted, last, BATCH * 10, minimal=True)
         if rows:
-            yield (b"," if total else b"") + b",".join(orjson.dumps(_minimal(row)) for row in rows)
+            yield (b"," if total else b"") + b",".join(orjson.dumps(hsds_documents.minimal(row)) for row in rows)
             total += len(rows)
             last = rows[-1]["id"]
         if len(rows) < BATCH * 10:
@@ -493,82 +410,6 @@ def _answer(request: Request, document: Document) -> Response:
     if request.headers.get("if-none-match") == headers["ETag"]:
         return Response(status_code=304, headers=headers)
     return Response(body, media_type="application/json", headers=headers)
-
-
-def _service(row: store.Row, *, full: bool) -> Document:
-    """Answer the HSDS service of a row; its own state, assurance and capacity stand beside its record."""
-    record = orjson.loads(row["record"])
-    record["status"] = row["status"]
-    if row["status"] != "temporarily_closed":
-        record.pop("closed_from", None)
-        record.pop("closed_until", None)
-    record["assured_at"] = row["assured_on"] and row["assured_on"].isoformat()
-    record["assured_by"] = row["assured_by"]
-    record["capacity"] = None
-    if row["capacity_at"] is not None:
-        record["capacity"] = {
-            "available": row["available"],
-            "maximum": row["maximum"],
-            "unit": row["unit"],
-            "waiting_days": row["waiting_days"],
-            "description": row["capacity_description"],
-            "updated_at": _said(row["capacity_at"]),
-        }
-    return hsds.service(
-        record,
-        id=row["service_id"],
-        organisation=_profile(row),
-        organisation_id=row["organisation_id"],
-        source=row["source"],
-        last_modified=_said(row["changed_at"]),
-        full=full,
-    )
-
-
-def _minimal(row: store.Row) -> Document:
-    return {"id": str(row["id"]), "last_modified": _said(row["changed_at"])}
-
-
-def _place(row: store.Row, *, full: bool) -> Document | None:
-    """Answer a service at one of its locations; nothing where its record no longer has it."""
-    document = _service(row, full=True)
-    there = document.get("service_at_locations", ())
-    for number, entry in enumerate(there):
-        if entry["id"] == str(row["id"]):
-            return hsds.service_at_location(document, number, full=full)
-    return None
-
-
-def _organization(row: store.Row, *, full: bool) -> Document:
-    return hsds.organisation_document(_profile(row), id=row["organisation_id"], full=full)
-
-
-def _profile(row: store.Row) -> Document:
-    profile: Document = orjson.loads(row["organisation_record"])
-    return profile | {"name": row["organisation_name"]}
-
-
-async def _with_services(
-    connection: store.Connection, rows: Sequence[store.Row], *, full: bool, full_service: bool
-) -> list[Document]:
-    """Answer organisations with their services: in full, or by id, name and state."""
-    found: dict[UUID, list[Document]] = {}
-    for row in await hsds_store.services_of(connection, [row["id"] for row in rows]):
-        whole = _service(row, full=full_service)
-        whole.pop("organization")
-        if not full_service:
-            whole = {name: whole[name] for name in ("id", "name", "status", "last_modified")}
-        found.setdefault(row["organisation_id"], []).append(whole)
-    return [_organization(row, full=full) | {"services": found.get(row["id"], [])} for row in rows]
-
-
-async def _metadata(connection: store.Connection, id_: UUID) -> Document:
-    rows = [dict(row) for row in await hsds_store.history(connection, id_, HISTORY)]
-    for row in rows:
-        for name in ("previous_value", "replacement_value"):
-            row[name] = orjson.loads(row[name]) if row[name] is not None else None
-    told = [one for row in rows if (one := hsds.metadata(row)) is not None]
-    return {"metadata": told} if told else {}
 
 
 async def _words(request: Request, search: str | None, now: datetime) -> Words | None:
@@ -645,7 +486,3 @@ def _uuid(text: str) -> UUID:
 
 def _moment(given: datetime | None) -> datetime | None:
     return given.replace(tzinfo=UTC) if given is not None and given.tzinfo is None else given
-
-
-def _said(moment: datetime) -> str:
-    return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
