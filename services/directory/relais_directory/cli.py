@@ -21,6 +21,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeR
 from relais_directory import actions, importing, importing_stops, store
 from relais_directory.formats import exporting, tabular
 from relais_directory.formats.reading import UnreadableFile
+from relais_directory.import_report import Options, Report
 from relais_directory.settings import MIGRATIONS, DirectorySettings
 from relais_directory.writing import Author
 from relais_shared.clock import utc_now
@@ -80,7 +81,7 @@ def import_file(
     report: Annotated[Path | None, typer.Option(help="Write the whole report to this JSON file.")] = None,
 ) -> None:
     """Import a file of services: all of it or, where it cannot be read, nothing; twice is as once."""
-    options = importing.Options(mapping, source, str(structures) if structures else None)
+    options = Options(mapping, source, str(structures) if structures else None)
     size = file.stat().st_size if file.is_file() else None
     try:
         with Progress(
@@ -89,7 +90,7 @@ def import_file(
         ) as bar:  # fmt: skip
             task = bar.add_task(file.name, total=size)
 
-            async def run(connection: asyncpg.Connection) -> importing.Report:
+            async def run(connection: asyncpg.Connection) -> Report:
                 author = Author(f"import of {file.name}", utc_now())
                 return await importing.run(
                     connection,
@@ -190,7 +191,7 @@ def run_job(job: UUID) -> None:
     asyncio.run(_connected(run))
 
 
-def _tell(done: importing.Report, report: Path | None) -> None:
+def _tell(done: Report, report: Path | None) -> None:
     console.print(f"Source {done.source}: " + ", ".join(f"{count} {name}" for name, count in done.summary().items()))
     for remark in done.refusals[:SHOWN]:
         where = f"{remark.file}, line {remark.line}" if remark.file else f"line {remark.line}"

@@ -17,10 +17,10 @@ import httpx
 import pytest
 from data_inclusion.schema.v1 import Service
 
-from relais_directory import actions, importing
+from relais_directory import actions, import_rows, importing
 from relais_directory.formats.exporting import COLUMNS
-from relais_directory.judging import Judged, judge
-from relais_directory.writing import Author, points
+from relais_directory.judging import Judged, judge, points
+from relais_directory.writing import Author
 from relais_local.databases import Access
 from relais_local.territory import generate
 
@@ -151,7 +151,7 @@ def test_a_package_is_written_by_the_command_and_read_again(dsn: str, home: Path
     assert "507 services" in done.stderr
     again = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert (again.returncode, "is there already" in again.stderr) == (1, True)
-    read = [made for made in importing.made_of(file, importing.Options()) if made.record is not None]
+    read = [made for made in import_rows.made_of(file, importing.Options()) if made.record is not None]
     assert len(read) == 507
     for made in read:
         assert isinstance(made.record, dict)

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from relais_directory import importing
+from relais_directory import import_rows
 from relais_directory.data import audiences_of, themes_of
 from relais_directory.formats import gtfs, mapping, reading
 from relais_directory.formats.gtfs import StopRow
-from relais_directory.judging import Judged, judge
+from relais_directory.import_report import Options
+from relais_directory.judging import Judged, judge, points
 from relais_directory.records import OrganisationRecord
-from relais_directory.writing import points
 
 DATA = Path(__file__).resolve().parents[4] / "shared" / "data"
 
@@ -67,7 +67,7 @@ def beside(name: str) -> Path:
 @pytest.mark.parametrize("name", SERVICES)
 def test_each_row_is_taken_or_refused_with_its_reason(name: str) -> None:
     counts: Counter[str] = Counter()
-    for made in importing.made_of(beside(name), importing.Options()):
+    for made in import_rows.made_of(beside(name), Options()):
         if made.record is None:
             continue
         judged = judge(made.record, made.row.line, points()) if isinstance(made.record, dict) else made.record
@@ -94,7 +94,7 @@ def test_each_stop_is_taken_skipped_or_refused(name: str) -> None:
 @pytest.mark.parametrize("name", UNREADABLE)
 def test_what_tells_of_no_service_says_so(name: str) -> None:
     with pytest.raises(reading.UnreadableFile, match=UNREADABLE[name]):
-        list(importing.made_of(beside(name), importing.Options()))
+        list(import_rows.made_of(beside(name), Options()))
 
 
 @pytest.mark.parametrize("folder", ["resources", "conformance/hsds-3.0/examples"])
@@ -105,7 +105,7 @@ def test_every_file_is_read_by_one_of_these(folder: str) -> None:
 
 
 def test_each_shipped_mapping_is_the_one_that_its_file_is_read_by() -> None:
-    chosen = [importing.chosen_mapping(beside(name), None) for name in SERVICES if name.startswith("resources/")]
+    chosen = [import_rows.chosen_mapping(beside(name), None) for name in SERVICES if name.startswith("resources/")]
     assert {one.name for one in chosen if one} == {one.name for one in mapping.shipped()}
 
 
@@ -119,7 +119,7 @@ def test_every_word_of_data_inclusion_is_one_of_ours(vocabulary: str, read: Call
 
 
 def test_what_a_station_offers_is_told_and_nothing_more() -> None:
-    rows = list(importing.made_of(beside("resources/be_sncb_facilities.csv"), importing.Options()))
+    rows = list(import_rows.made_of(beside("resources/be_sncb_facilities.csv"), Options()))
     aalst = next(one.record for one in rows if isinstance(one.record, dict) and one.record["name"] == "Gare : Aalst")
     assert aalst["keywords"][:2] == ["distributeur de billets", "parking gratuit"]
     assert aalst["themes"][0] == "mobility--public-transport"

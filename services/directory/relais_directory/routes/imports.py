@@ -10,10 +10,11 @@ import orjson
 from fastapi import Header, Query, Request, Response
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
 
-from relais_directory import import_store, importing, store
+from relais_directory import import_store, store
 from relais_directory.domain.refusals import NotNow
 from relais_directory.formats import mapping
 from relais_directory.formats.reading import UnreadableFile
+from relais_directory.import_report import COUNTS, Options
 from relais_directory.problems import TABLE
 from relais_directory.routes.dependencies import MayWrite, Owners, Reading, Writing, organisation_of
 from relais_shared import problems
@@ -108,7 +109,7 @@ class Jobs(BaseModel):
 def _view(row: store.Row, *, whole: bool = True) -> dict[str, Any]:
     report = orjson.loads(row["report"])
     if report and not whole:
-        report = {name: report[name] for name in importing.COUNTS}
+        report = {name: report[name] for name in COUNTS}
     received = row["bytes_total"]
     if row["state"] == "receiving":
         path = Path(row["path"])
@@ -131,7 +132,7 @@ async def announce(
     folder = request.app.state.uploads
     # As the grant stands now: what it reaches when the job runs is judged by this.
     limits = actor.limits.get("directory:write") or {}
-    options = importing.Options(told.mapping, f"{organisation_id}/{told.source}", None, organisation_id, limits)
+    options = Options(told.mapping, f"{organisation_id}/{told.source}", None, organisation_id, limits)
     id_ = await import_store.open_job(
         connection,
         folder / "to be named",
