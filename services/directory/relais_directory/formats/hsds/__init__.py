@@ -4,7 +4,9 @@ What HSDS has no term for travels as attributes of three taxonomies of ours (doc
 `relais:audiences`, and `relais`, whose terms are our fields. So a service that goes out and comes in again is the same.
 """
 
-from relais_directory.formats.hsds.reading import Made, organisation, record, themes_named
+from relais_directory.formats.hsds.foreign import themes_named
+from relais_directory.formats.hsds.nodes import Made
+from relais_directory.formats.hsds.reading import organisation, record
 from relais_directory.formats.hsds.terms import (
     AUDIENCES,
     NAMESPACE,

@@ -3,13 +3,14 @@
 import json
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import cache
 from typing import Any, Final
 from uuid import UUID, uuid5
 
-from relais_directory.data import audiences, audiences_of, themes, themes_of, words
-from relais_directory.domain.words import Lexicon, plain
+from relais_directory.data import audiences, audiences_of, themes, themes_of
+from relais_directory.domain.words import plain
 from relais_directory.formats import naming
+from relais_directory.formats.hsds.foreign import NOT_A_NEED, WHEELCHAIR_WORDS, themes_named
+from relais_directory.formats.hsds.nodes import Made, Node
 from relais_directory.formats.hsds.terms import (
     AUDIENCES,
     MANY,
@@ -70,113 +71,6 @@ DATES: Final = frozenset({"assured_date", "valid_from", "valid_to", "dtstart", "
 """Members that hold a day; many write a moment there."""
 
 _CODE: Final = re.compile(r"[a-z]{2}:[0-9A-Z]{2,6}")
-
-WHEELCHAIR_WORDS: Final = frozenset(
-    {"wheelchair", "wheelchair accessible", "wheelchair access", "accessible by wheelchair"}
-)
-"""How others say, in one word, that a wheelchair gets in."""
-
-NOT_A_NEED: Final = re.compile(r"eligib|audience|public|population|people|target", re.IGNORECASE)
-"""Kinds of attributes that say for whom a service is, not what it is."""
-
-FOREIGN_NAMES: Final = {
-    "12 step": "support--addiction",
-    "afterschool care": "childcare--after-school",
-    "benefits and tax": "support--rights",
-    "birth control": "support--health",
-    "care at home": "support--home-help",
-    "community services": "",
-    "community transport": "mobility--accompanied-transport",
-    "credit counseling": "support--debt",
-    "education": "training",
-    "emergency cash": "support--debt",
-    "english as a second language": "training--languages",
-    "english as a second language esl": "training--languages",
-    "esol": "training--languages",
-    "financial aid loans": "training--funding",
-    "financial assistance": "support--debt",
-    "foreclosure counseling": "support--housing",
-    "ged high school equivalency": "training",
-    "help fill out forms": "support--rights",
-    "help find work": "support--employment",
-    "help pay for food": "support--food-clothing",
-    "help pay for gas": "mobility--cost",
-    "help pay for housing": "support--housing",
-    "help pay for school": "training--funding",
-    "help pay for transit": "mobility--cost",
-    "help pay for utilities": "support--housing",
-    "identification recovery": "support--rights",
-    "independent living": "support--housing",
-    "long term housing": "support--housing",
-    "maternity care": "support--health",
-    "meals": "support--food-clothing",
-    "mediation": "support--legal",
-    "navigating the system": "support--rights",
-    "one on one support": "support--social-link",
-    "preschool": "childcare",
-    "primary care": "support--health",
-    "representation": "support--legal",
-    "residential housing": "support--housing",
-    "resume development": "support--employment",
-    "short term housing": "support--shelter",
-    "skills assessment": "training--recognition-of-skills",
-    "transit": "mobility--public-transport",
-    "transportation": "mobility",
-    "understand government programs": "support--rights",
-    "work": "support--employment",
-}
-"""Terms of Open Eligibility and of British directories, plain, that our own words do not have; empty: no theme.
-
-(Community services are no community service, which a court orders.)
-"""
-
-
-class Node(dict[str, Any]):
-    """A part of a record in the making, which knows where in the document it and its fields stood.
-
-    Args:
-        at: Path of the HSDS object, as in `service_at_locations.0.location`; empty for the document itself.
-        kind: The part that it is to become.
-    """
-
-    __slots__ = ("at", "kind", "names")
-
-    def __init__(self, at: str, kind: type[Part]) -> None:
-        super().__init__()
-        self.at = at
-        self.kind = kind
-        self.names: dict[str, str] = {}
-
-    def where(self, field: str) -> str:
-        """Answer where a field of the record stood in the document: `locations.0.latitude` is not HSDS's word."""
-        steps = field.split(".")
-        at, here = self.at, self
-        for number, step in enumerate(steps):
-            if isinstance(here, Node):
-                at = here.names.get(step) or join(here.at, shape_of(here.kind).theirs.get(step, step))
-            else:
-                at = join(at, step)
-            here = _child(here, step)
-            if isinstance(here, Node):
-                at = here.at
-            elif not isinstance(here, list):
-                # Below this nothing is ours: the steps are those of the document.
-                return join(at, *steps[number + 1 :])
-        return at
-
-
-class Made(Node):
-    """A record in the making, with what is to be said of its document.
-
-    Attributes:
-        remarks: Paths of the document, and what came of what stood there.
-    """
-
-    __slots__ = ("remarks",)
-
-    def __init__(self, kind: type[Part]) -> None:
-        super().__init__("", kind)
-        self.remarks: list[tuple[str, str]] = []
 
 
 def record(
@@ -683,19 +577,6 @@ class _Reading:
         self._remarks.append((at, what))
 
 
-def themes_named(name: str) -> tuple[str, ...]:
-    """Answer the themes that the name of another taxonomy's term says; none where it says more than we understand."""
-    if (theme := FOREIGN_NAMES.get(plain(name))) is not None:
-        return (theme,) if theme else ()
-    meaning = _lexicon().meaning(name)
-    return meaning.themes if len(meaning.words) <= len(meaning.by) else ()
-
-
-@cache
-def _lexicon() -> Lexicon:
-    return Lexicon({slug: [word for group in told.values() for word in group] for slug, told in words().items()})
-
-
 def _parted(given: Any) -> tuple[list[tuple[str, Any]], list[Any]]:  # noqa: ANN401 - whatever stood there
     """Answer the attributes of our taxonomy `relais` as code and value, and the others."""
     own, others = [], []
@@ -780,11 +661,3 @@ def _uuid(value: Any) -> UUID | None:  # noqa: ANN401 - JSON of any shape
         return value if isinstance(value, UUID) else UUID(value)
     except (ValueError, TypeError, AttributeError):
         return None
-
-
-def _child(parent: Any, step: str) -> Any:  # noqa: ANN401 - a part, a list, or neither
-    if isinstance(parent, Mapping):
-        return parent.get(step)
-    if isinstance(parent, list) and step.isdigit() and int(step) < len(parent):
-        return parent[int(step)]
-    return None
