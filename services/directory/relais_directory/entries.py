@@ -189,7 +189,7 @@ async def mine(connection: Connection, actor: Actor, id_: UUID, version: str | N
     return row
 
 
-def _reached(actor: Actor, row: Row, scopes: Sequence[str] = WRITING) -> None:
+def reached(actor: Actor, row: Row, scopes: Sequence[str] = WRITING) -> None:
     """Ask whether the actor's grant reaches a service as it stands.
 
     Raises:
@@ -220,7 +220,7 @@ async def replace(  # noqa: PLR0913 - who changes what of which version
         InvalidInput: It cannot be taken; every fault is named.
     """
     row = await mine(connection, actor, id_, version)
-    _reached(actor, row)
+    reached(actor, row)
     record = assured(record, actor, author.now, row)
     places = judged(record, author.now, row["status"])
     within(actor, record, places)
@@ -244,7 +244,7 @@ async def retire(connection: Connection, actor: Actor, id_: UUID, version: str, 
         ScopeMissing: The grant does not reach it.
     """
     row = await mine(connection, actor, id_, version)
-    _reached(actor, row)
+    reached(actor, row)
     if row["status"] == "draft":
         await store.drop_draft(connection, id_)
         return
@@ -326,7 +326,7 @@ async def tell_capacity(connection: Connection, actor: Actor, id_: UUID, told: C
     if where := unstorable(told.model_dump(mode="json")):
         refuse([Fault(_pointer(where), "Holds a sign or number that cannot be stored.")])
     row = await mine(connection, actor, id_)
-    _reached(actor, row, TELLING)
+    reached(actor, row, TELLING)
     if row["status"] == "retired":
         raise NotNow("It was retired: nobody finds it any more.")
     if await writing.set_capacities(connection, [(id_, told)], actor.id):

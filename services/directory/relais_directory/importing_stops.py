@@ -58,6 +58,9 @@ async def run(connection: asyncpg.Connection, path: Path, source: str, kind: str
                 report.refusals.append(
                     {"line": one.line, "record": one.stop_id, "field": one.field, "reason": one.reason}
                 )
+    if not rows:
+        # An empty table, or one with a column renamed: no sign that the last bus has gone.
+        return report
     async with connection.transaction():
         await connection.execute("set local statement_timeout = 0")
         report.gone = await store.put_stops(connection, source, rows)

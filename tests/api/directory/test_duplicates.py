@@ -9,7 +9,7 @@ from uuid import uuid4
 
 import asyncpg
 import pytest
-from api.directory.owners import ADMIN, READ, WRITE, Caller, World, faults, refusal, service
+from api.directory.owners import ADMIN, OWNER, READ, WRITE, Caller, World, faults, refusal, service
 from support.rows import tables
 
 from relais_directory import importing
@@ -165,7 +165,12 @@ async def test_an_owner_decides_on_pairs_of_its_own_entries_and_no_others(source
     other = sources.world.caller()
     assert (await other.read("/own/duplicates"))["items"] == []
     assert refusal(await other.ask("POST", f"/duplicates/{pair['id']}/merge", keep)) == (404, "not-found")
+    # A grant for other themes reaches neither entry.
+    limits = {WRITE: {"themes": ["mobility"]}}
+    narrow = sources.world.caller(*OWNER, limits=limits, organisation_id=owner.id)
+    assert refusal(await narrow.ask("POST", f"/duplicates/{pair['id']}/merge", keep)) == (403, "scope-missing")
     await owner.told("POST", f"/duplicates/{pair['id']}/merge", keep)
+    assert refusal(await narrow.ask("POST", f"/duplicates/{pair['id']}/undo")) == (403, "scope-missing")
     assert (await owner.read("/own/duplicates", state="merged"))["items"][0]["kept_id"] == keep["keep"]
     await owner.told("POST", f"/duplicates/{pair['id']}/undo")
     await owner.told("POST", f"/duplicates/{pair['id']}/apart")

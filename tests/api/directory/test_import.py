@@ -20,7 +20,7 @@ from api.directory.conftest import reading
 from geographiclib.geodesic import Geodesic
 from support.rows import tables
 
-from relais_directory import actions, importing
+from relais_directory import actions, importing, importing_stops
 from relais_directory.formats.reading import UnreadableFile
 from relais_directory.importing import Options, Report
 from relais_directory.writing import Author
@@ -300,6 +300,15 @@ async def test_a_refused_row_has_not_left(directory: Directory) -> None:
         report = await directory.take(nothing, mapping="canonical")
         assert (report.refused, report.retired) == (len(nothing), 0)
     assert await directory.names(postcode="6000") == ["Service 1", "Service 2"]
+
+
+async def test_a_feed_without_a_stop_takes_none_away(directory: Directory) -> None:
+    file = directory.folder / "stops.txt"
+    header = "stop_id,stop_name,stop_lat,stop_lon\n"
+    for rows, told in (("1,Gare,50.41,4.44\n", (1, 0)), ("", (0, 0)), ("2,Gare,50.41,4.44\n", (1, 1))):
+        file.write_text(header + rows)
+        report = await importing_stops.run(directory.connection, file, "t")
+        assert (report.taken, report.gone) == told
 
 
 def moved(latitude: float) -> dict[str, Any]:

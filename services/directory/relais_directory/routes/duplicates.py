@@ -148,6 +148,7 @@ async def merge(
         raise NotNow("Another entry stands for one of them already.")
     if {kept["status"], left["status"]} & {"draft", "retired"}:
         raise NotNow("One of them is not published.")
+    _within_grant(actor, kept, left)
     author = Author(actor.id, now)
     taken = await _take_over(request, connection, kept, left, told.take, author)
     await duplicates_store.stand_for(connection, other, told.keep, now, actor.id)
@@ -205,6 +206,7 @@ async def undo_merge(request: Request, duplicate_id: UUID, actor: Owners, connec
         kept, left = await _both(connection, pair["kept_id"], other)
         if kept["merged_into"]:
             raise NotNow("Another entry stands for the one that was kept: undo that first.")
+        _within_grant(actor, kept, left)
         before = orjson.loads(pair["before_text"])
         record = _document(kept)
         back = {name: old for name, (old, new) in before["taken"].items() if record.get(name) == new}
@@ -230,6 +232,17 @@ async def keep_apart(duplicate_id: UUID, actor: Owners, connection: Writing, now
 def _owner(actor: Actor) -> UUID | None:
     """Answer whose pairs an actor decides on; nothing for the operator, who decides on all."""
     return None if "platform:admin" in actor.scopes else organisation_of(actor)
+
+
+def _within_grant(actor: Actor, *rows: store.Row) -> None:
+    """Ask whether an owner's grant reaches both entries of a pair; the operator's own reaches all.
+
+    Raises:
+        ScopeMissing: It does not.
+    """
+    if _owner(actor) is not None:
+        for row in rows:
+            entries.reached(actor, row)
 
 
 async def _pair(connection: store.Connection, id_: UUID, owner: UUID | None, state: str) -> Any:  # noqa: ANN401 - a row
