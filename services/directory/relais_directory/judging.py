@@ -10,6 +10,7 @@ from typing import Any, Final, Self
 from pydantic import ValidationError
 
 from relais_directory import hours
+from relais_directory.domain.areas import codes_of
 from relais_directory.domain.geo import geodesic_m, position
 from relais_directory.domain.words import plain
 from relais_directory.gazetteer import Place, read_places
@@ -100,6 +101,18 @@ class Points:
         alone = self._by_postcode.get((country, postcode), [])
         return alone[0] if len(alone) == 1 else None
 
+    @cached_property
+    def _areas(self) -> frozenset[str]:
+        return frozenset(codes_of(*self._by_code))
+
+    @cached_property
+    def _countries(self) -> frozenset[str]:
+        return frozenset(place.country for place in self._by_code.values())
+
+    def covers(self, area: str) -> bool:
+        """Say whether anybody lives in an area, as far as the gazetteer goes: of other countries it knows nothing."""
+        return area in self._areas or area[:2] not in self._countries
+
     def parent(self, place: Place) -> Place:
         """Answer the municipality of a place; itself, where it is one."""
         return self._by_code.get(place.parent, place)
@@ -182,6 +195,11 @@ def judge_places(record: ServiceRecord, points: Points) -> tuple[tuple[Place | N
         place = points.municipality(location)
         places.append(place)
         _judge_place(record, location, place, f"locations.{number}", refused, flags)
+    for number, area in enumerate(record.service_area):
+        if not points.covers(area):
+            flags.append(
+                (f"service_area.{number}", "No area that the gazetteer knows: whoever lives there is not found.")
+            )
     if not record.locations and record.modes == ["on_site"]:
         refused.append(("locations", "Given on site, and no site is told."))
     if record.relay_contact and record.relay_contact.hours:

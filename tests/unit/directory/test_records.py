@@ -134,6 +134,8 @@ def test_every_fault_of_a_record_is_told_at_once() -> None:
         ("locations.0.latitude", 50.8, "43 km"),
         ("locations.0", {"record_id": "1", "address": GOOD["locations"][0]["address"]}, "centre of its municipality"),
         ("themes", [], "No theme"),
+        # Hainaut as its statisticians number it: search knows municipalities and départements.
+        ("service_area", ["be:52011", "be:50000", "fr:974", "lu:0304"], "No area"),
     ],
 )
 def test_what_is_odd_is_taken_and_told(path: str, value: Any, said: str) -> None:
