@@ -355,7 +355,28 @@ async def test_history_tells_of_each_field_before_after_who_and_when(world: Worl
     assert {one["action"] for one in whole} == {"create", "update"}
     assert datetime.fromisoformat(whole[0]["at"]).tzinfo is not None
     operator = world.caller("platform:admin")
-    assert (await operator.read(f"/services/{id_}/history"))["items"]
+    assert (await operator.read(f"/services/{id_}/history"))["items"] == (
+        (await owner.read(f"/services/{id_}/history"))["items"]
+    )
+
+
+async def test_the_operator_reads_no_confidential_address_in_a_history_and_no_draft(world: World) -> None:
+    owner, operator = world.caller(), world.caller("platform:admin")
+    place = service()["locations"][0]
+    id_ = await owner.publish(locations=[place | {"confidential": True}], schedules=[{"opens_at": "08:17"}])
+    await owner.change(id_, schedules=[{"opens_at": "08:18"}])
+    path = f"/services/{id_}/history"
+    own, seen = await owner.read(path), await operator.read(path)
+    assert not [word for word in ("Rue des Essais", "08:17", "08:18") if word not in json.dumps(own)]
+    assert [one["field_name"] for one in seen["items"]] == [one["field_name"] for one in own["items"]]
+    assert not [word for word in ("Rue des Essais", "6000", "50.41", "08:1") if word in json.dumps(seen)]
+    # Told to everybody since, it is told here too; what it was before is not.
+    await owner.change(id_, locations=[place | {"address": place["address"] | {"street": "Place Neuve 2"}}])
+    await owner.change(id_, locations=[place | {"address": place["address"] | {"street": "Place Neuve 3"}}])
+    seen = json.dumps(await operator.read(path))
+    assert ("Place Neuve 3" in seen, "Rue des Essais" in seen) == (True, False)
+    draft = await owner.publish(status="draft")
+    assert refusal(await operator.ask("GET", f"/services/{draft}/history")) == (404, "not-found")
 
 
 async def taken(world: World, folder: Path, records: list[dict[str, Any]], source: str) -> importing.Report:

@@ -229,26 +229,40 @@ async def history(
     limit: Annotated[int, Query(ge=1, le=100)] = 50,
     cursor: str | None = None,
 ) -> dict[str, Any]:
-    """Read every change of a service of your organisation: which field, before, after, who, when; the latest first."""
+    """Read every change of a service of your organisation: which field, before, after, who, when; the latest first.
+
+    The operator reads those of every published one; what changed at a confidential place is told without its values.
+    """
     row = await store.service(connection, service_id)
-    if row is None or (row["organisation_id"] != actor.organisation_id and "platform:admin" not in actor.scopes):
+    own = row is not None and row["organisation_id"] == actor.organisation_id
+    if row is None or not (own or ("platform:admin" in actor.scopes and row["status"] != "draft")):
         raise NotFound("Your organisation has no such service.")
+    hides = not own and _confidential(orjson.loads(row["record_text"]).get("locations"))
     codec = CursorCodec(request.app.state.settings.secret_bytes(), f"history:{service_id}")
     rows = await store.history(connection, service_id, codec.decode(cursor) if cursor else None, limit + 1)
     return {
-        "items": [_changed(one) for one in rows[:limit]],
+        "items": [_changed(one, own=own, hides=hides) for one in rows[:limit]],
         "next_cursor": codec.encode(rows[limit - 1]["id"]) if len(rows) > limit else None,
     }
 
 
-def _changed(row: store.Row) -> dict[str, Any]:
-    before, after = row["previous_value"], row["replacement_value"]
+def _confidential(places: Any) -> bool:  # noqa: ANN401 - what stood in a record as `locations`
+    return any(place.get("confidential") for place in places or ())
+
+
+def _changed(row: store.Row, *, own: bool, hides: bool) -> dict[str, Any]:
+    """Answer one change; where a confidential place is, or was, is between its owner and the persons."""
+    values = [orjson.loads(row[name]) if row[name] else None for name in ("previous_value", "replacement_value")]
+    of_places = row["field_name"] in {"locations", "schedules"}
+    was = row["field_name"] == "locations" and any(map(_confidential, values))
+    if not own and of_places and (hides or was):
+        values = [None, None]
     return {
         "at": row["at"],
         "action": row["action"],
         "field_name": row["field_name"],
-        "previous_value": orjson.loads(before) if before else None,
-        "replacement_value": orjson.loads(after) if after else None,
+        "previous_value": values[0],
+        "replacement_value": values[1],
         "updated_by": row["updated_by"],
     }
 
