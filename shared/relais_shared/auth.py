@@ -29,6 +29,9 @@ LEEWAY_S: Final = 30
 CACHE: Final = 4_096
 """Assertions remembered, made and checked: more than the callers of one minute."""
 
+DOOR: Final = "gateway"
+"""Who alone vouches for others: each of its siblings vouches for itself, so that whoever takes one takes no more."""
+
 Kind = Literal["client", "user", "system", "anonymous"]
 """A partner's system, a person signed in, one of our services, or whoever calls what is open to all."""
 
@@ -153,7 +156,8 @@ class Keyring:
         """Answer who an assertion vouches for.
 
         Raises:
-            Unauthenticated: It is not ours, not for us, or not of now. The text does not say which.
+            Unauthenticated: It is not ours, not for us, not of now, or of a sibling that vouches for somebody else. The
+                text does not say which.
         """
         instant = int((now or utc_now()).timestamp())
         known = self._checked.get(token)
@@ -175,8 +179,9 @@ class Keyring:
                 and claims["iat"] - LEEWAY_S <= instant
                 and claims["exp"] - claims["iat"] <= LIFE_S
             )
-            if fits:
-                return int(claims["exp"]), Actor.of(claims)
+            actor = Actor.of(claims)
+            if fits and (actor.issuer == DOOR or (actor.kind, actor.id) == ("system", system(actor.issuer).id)):
+                return int(claims["exp"]), actor
         except (JoseError, KeyError, ValueError, TypeError):
             pass
         raise _unknown()

@@ -1,6 +1,7 @@
 """Assertions: only a sibling's own key, for us alone, for a minute."""
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from uuid import UUID
@@ -9,7 +10,7 @@ import pytest
 from joserfc import jwt
 from joserfc.jwk import OctKey, OKPKey
 
-from relais_shared.auth import LEEWAY_S, LIFE_S, TYPE, Actor, Keyring, make_keys
+from relais_shared.auth import ANONYMOUS, LEEWAY_S, LIFE_S, TYPE, Actor, Keyring, make_keys, system
 from relais_shared.refusals import Unauthenticated
 
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
@@ -60,6 +61,15 @@ def test_an_assertion_ends_after_a_minute_also_when_it_was_seen_before(rings: di
     assert rings["referral"].verify(token, last)
     with pytest.raises(Unauthenticated):
         rings["referral"].verify(token, last + timedelta(seconds=1))
+
+
+def test_a_sibling_vouches_for_itself_alone(rings: dict[str, Keyring]) -> None:
+    """Whoever takes the directory over does not act as an organisation at the referral app, nor as another service."""
+    directory, referral = rings["directory"], rings["referral"]
+    assert referral.verify(directory.sign("referral", system("directory"), NOON), NOON).id == "system:directory"
+    for other in (COUNSELLOR, ANONYMOUS, system("gateway"), replace(COUNSELLOR, id="system:directory")):
+        with pytest.raises(Unauthenticated):
+            referral.verify(directory.sign("referral", other, NOON), NOON)
 
 
 def _forged(rings: dict[str, Keyring], key: OKPKey | OctKey, alg: str, **changes: object) -> str:
