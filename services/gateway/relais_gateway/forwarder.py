@@ -348,8 +348,9 @@ class Door:
         watching: asyncio.Task[None] | None = None
         try:
             await send({"type": "http.response.start", "status": answer.status, "headers": _back(answer)})
-            if answer.whole is not None:
-                await send({"type": "http.response.body", "body": answer.whole})
+            if answer.whole is not None or scope.get(ASKED) == "HEAD":
+                # Of what was asked by HEAD nobody waits for the body: a stream's would never end.
+                await send({"type": "http.response.body", "body": answer.whole or b""})
                 return
             if operation.public is None and answer.kind.startswith(STREAM):
                 # It goes on for hours, and has a bound of its own: it is no call under way any more.

@@ -57,3 +57,22 @@ async def test_a_stream_is_cut_when_its_right_goes(door: Door, end: Callable[[Do
         async with asyncio.timeout(15):
             rest = [line async for line in lines]
     assert set(rest) <= {"data: beat", ""}
+
+
+async def test_what_head_asks_of_a_stream_ends_with_its_head(door: Door) -> None:
+    """The connection takes the next request at once, and nothing is read of the stream behind it."""
+    host, port = door.base_url.removeprefix("http://").split(":")
+    bearer = (await door.bearer())["Authorization"]
+    said = f"HTTP/1.1\r\nHost: {host}\r\nAuthorization: {bearer}\r\n"
+    reader, writer = await asyncio.open_connection(host, int(port))
+    try:
+        writer.write(f"HEAD /v1/directory/stream {said}\r\n".encode())
+        async with asyncio.timeout(15):
+            head = await reader.readuntil(b"\r\n\r\n")
+        assert (b"200 OK" in head, b"text/event-stream" in head) == (True, True)
+        writer.write(f"GET /healthz {said}Connection: close\r\n\r\n".encode())
+        async with asyncio.timeout(15):
+            assert (await reader.read()).startswith(b"HTTP/1.1 200 OK")
+    finally:
+        writer.close()
+        await writer.wait_closed()
