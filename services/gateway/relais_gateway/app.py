@@ -264,18 +264,21 @@ def _receiver(settings: GatewaySettings, pool: asyncpg.Pool) -> uvicorn.Server:
 async def _keep_forgetting(pool: asyncpg.Pool, days: int) -> None:
     while True:
         now = utc_now()
-        try:
-            with suppress_instrumentation():
-                async with pool.acquire() as connection:
-                    await store.forget_spans(connection, now - timedelta(days=days))
-                    await store.forget_visits(
-                        connection, now - sessions.WHOLE_DAY, now - sessions.IDLE, now - TRIES_WITHIN
-                    )
-                    await store_sign_in.forget_steps(connection, now - sessions.STEP_LIFE)
-                    await account_store.forget_invitations(connection, now - INVITATIONS_KEPT)
-                    await store_repeats.forget(connection, now - KEPT_FOR)
-        except store.DOWN:
-            get_logger().warning("nothing forgotten: the database is away")
+        ended = (now - sessions.WHOLE_DAY, now - sessions.IDLE, now - TRIES_WITHIN)
+        for forget, before in (
+            (store.forget_spans, (now - timedelta(days=days),)),
+            (store.forget_visits, ended),
+            (store_sign_in.forget_steps, (now - sessions.STEP_LIFE,)),
+            (account_store.forget_invitations, (now - INVITATIONS_KEPT,)),
+            (store_repeats.forget, (now - KEPT_FOR,)),
+        ):
+            # Each by itself: what one of them cannot do now keeps no other from its work.
+            try:
+                with suppress_instrumentation():
+                    async with pool.acquire() as connection:
+                        await forget(connection, *before)
+            except store.DOWN as fault:
+                get_logger().warning("not forgotten", what=forget.__name__, fault=type(fault).__name__)
         await asyncio.sleep(FORGET_EVERY_S)
 
 

@@ -45,6 +45,7 @@ PARENT_ELSEWHERE: Final = 0x200
 PROTOBUF: Final = "application/x-protobuf"
 JSON: Final = "application/json"
 PACKINGS: Final = frozenset({"gzip", "identity"})
+STATUS: Final = "http.response.status_code"
 GZIP: Final = 31
 """zlib's word for "gzip, of any window"."""
 
@@ -140,6 +141,9 @@ def _rows(request: ExportTraceServiceRequest) -> Iterator[tuple[Any, ...]]:
                 if (len(span.trace_id), len(span.span_id)) != (TRACE_ID_BYTES, SPAN_ID_BYTES):
                     raise ValueError("a span without ids")
                 attributes = allowed({one.key: _value(one.value) for one in span.attributes})
+                if not _is_status(attributes.get(STATUS)):
+                    # The list of traces reads it as a number: one that is none would close the list to everybody.
+                    attributes.pop(STATUS, None)
                 yield (
                     span.trace_id.hex(),
                     span.span_id.hex(),
@@ -162,6 +166,10 @@ def _value(value: Any) -> str | int | float | bool | None:  # noqa: ANN401 - pro
         return _text(found)
     # JSON has no word for what is no number.
     return found if isinstance(found, bool | int) or (isinstance(found, float) and math.isfinite(found)) else None
+
+
+def _is_status(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 100 <= value <= 599  # noqa: PLR2004 - as HTTP counts
 
 
 def _text(told: str) -> str:

@@ -1,10 +1,13 @@
 """The receiver takes spans in both encodings of OTLP, bounded, and gives the metrics out."""
 
+import asyncio
 import gzip
 import json
 import zlib
+from datetime import UTC, datetime
 from typing import Any
 
+import asyncpg
 import httpx
 import pytest
 from api.gateway.world import OTLP_TOKEN, Door
@@ -13,6 +16,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
     ExportTraceServiceResponse,
 )
 
+from relais_gateway import store
 from relais_gateway.receiver import JSON, LARGEST, PROTOBUF
 from relais_shared.telemetry import TOKEN_HEADER
 
@@ -69,6 +73,40 @@ async def test_a_batch_in_json_is_kept_as_one_in_protobuf(door: Door) -> None:
         "span_id": SPAN, "parent_span_id": PARENT, "service": "elsewhere", "name": "GET /v1/things", "kind": "server",
         "duration_ms": 250.0, "status": "error",
     }  # fmt: skip
+
+
+async def test_a_status_that_is_none_closes_the_list_to_nobody(door: Door) -> None:
+    """Whatever a span calls its status, it is kept without it, and the list of traces goes on being read."""
+    odd = ({"stringValue": "none"}, {"intValue": "99999999999"}, {"doubleValue": 200.5}, {"boolValue": True})
+    for value in odd:
+        whole = batch(attributes=[{"key": "http.response.status_code", "value": value}], parentSpanId="")
+        assert (await send(door, json.dumps(whole).encode())).status_code == 200
+    for query in ({}, {"http_status": 500}):
+        shown = await door.ask("GET", "/v1/traces", params=query, headers=await door.bearer(1))
+        assert shown.status_code == 200, shown.text
+    kept = await door.ask("GET", f"/v1/traces/{TRACE}", headers=await door.bearer(1))
+    assert [span["attributes"] for span in kept.json()["spans"]] == [{}] * len(odd)
+
+
+async def test_many_old_spans_are_forgotten_however_long_it_takes(door: Door) -> None:
+    """Every statement of the gateway has ten seconds, but an hour of a busy Relais takes longer to remove."""
+    assert (await send(door, json.dumps(batch()).encode())).status_code == 200
+    slow, other = await asyncpg.connect(door.dsn), await asyncpg.connect(door.dsn)
+    try:
+        await slow.execute("set statement_timeout = '50ms'")
+        holding = other.transaction()
+        await holding.start()
+        await other.execute("select from span where trace_id = $1 for update", TRACE)
+        forgetting = asyncio.create_task(store.forget_spans(slow, datetime.now(UTC)))
+        waits = "select now() - query_start > '200ms' from pg_stat_activity where pid = $1 and query like 'delete%'"
+        while not forgetting.done() and not await door.state.pool.fetchval(waits, slow.get_server_pid()):  # noqa: ASYNC110 - a lock tells nobody that it is waited for
+            await asyncio.sleep(0.02)
+        await holding.rollback()
+        await forgetting
+        assert await other.fetchval("select count(*) from span where trace_id = $1", TRACE) == 0
+    finally:
+        await slow.close()
+        await other.close()
 
 
 async def test_what_is_no_batch_is_refused(door: Door) -> None:
