@@ -162,7 +162,7 @@ def public_key(jwk: Mapping[str, Any]) -> PublicKey:
     kid = jwk.get("kid")
     if cls is None or _SECRET & jwk.keys() or jwk.get("use", "sig") != "sig":
         raise Malformed
-    if kid is not None and (not isinstance(kid, str) or not 1 <= len(kid) <= LONGEST_KID):
+    if kid is not None and (not isinstance(kid, str) or not 1 <= len(kid) <= LONGEST_KID or not kid.isprintable()):
         raise Malformed
     if cls is RSAKey and jwk.get("e") != RSA_EXPONENT:
         raise Malformed

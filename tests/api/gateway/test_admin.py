@@ -6,6 +6,7 @@ from uuid import UUID, uuid4
 
 import pytest
 from api.gateway.world import ORGANISATION, PLATFORM, Door
+from joserfc.jwk import OKPKey
 
 pytestmark = pytest.mark.anyio
 
@@ -95,6 +96,23 @@ async def test_what_cannot_be_granted_is_refused_by_name(door: Door) -> None:
         headers=operator,
     )
     assert {fault["pointer"] for fault in bad.json()["errors"]} == {"/ends_on", "/x", "/municipalities/0"}
+
+
+async def test_what_the_database_cannot_hold_is_refused(door: Door) -> None:
+    """A zero byte is no text of PostgreSQL's: it is the caller's fault, and no fault of ours."""
+    operator, client = await door.bearer(OPERATOR), door.demo["clients"][ESSAI]["client_id"]
+    key = {**OKPKey.generate_key("Ed25519").as_dict(private=False), "kid": "a\0b"}
+    house = await door.ask("GET", HOUSE, headers=operator)
+    for method, path, status, options in (
+        ("GET", "/v1/traces/a%00b", 404, {}),
+        ("GET", "/v1/traces?service=a%00b", 422, {}),
+        ("GET", "/v1/organisation/clients/a%00b/authentication", 422, {}),
+        ("PUT", f"/v1/organisation/clients/{client}/authentication", 422, {"json": {"jwks": {"keys": [key]}}}),
+        ("PATCH", HOUSE, 422, {"json": {"launch_base": "https://essai.example/\0"}}),
+    ):
+        headers = {**operator, "If-Match": house.headers["etag"]}
+        answer = await door.ask(method, path, headers=headers, **options)
+        assert answer.status_code == status, (path, answer.text)
 
 
 async def test_a_dry_run_names_the_question_that_says_no(door: Door) -> None:

@@ -220,6 +220,9 @@ async def test_the_door_tells_nobody_who_has_an_account_or_a_second_step(town: T
             assert "set-cookie" not in answer.headers
             told.append(normal(answer.text).replace(person.email, ""))
     assert told[0] == told[1] == told[2]
+    async with town.browser() as browser:
+        # What no address can be is answered as one that nobody has.
+        assert (await browser.sign_in(replace(plain, email="nobody\0@essai.example"))).status_code == 422
 
 
 async def test_nothing_that_opens_a_door_is_readable_in_the_database(town: Town, access: Access) -> None:

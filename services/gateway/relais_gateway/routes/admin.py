@@ -14,7 +14,7 @@ from relais_gateway.domain.decisions import Check, Facts, decide
 from relais_gateway.domain.refusals import AgreementMissing, LastAdministrator
 from relais_gateway.domain.scopes import MEANINGS, Agreement, Grant, granted
 from relais_gateway.problems import TABLE
-from relais_gateway.routes.dependencies import transaction
+from relais_gateway.routes.dependencies import PRINTED, transaction
 from relais_shared import problems
 from relais_shared.auth import Actor, requires
 from relais_shared.clock import Now
@@ -309,9 +309,7 @@ async def would_open(request: Request, _actor: Operator, body: Question, now: No
     )
 
 
-About = Annotated[
-    str | None, Query(max_length=200, pattern=r"^[^\x00-\x1f\x7f]*$", description="Only what is about this id.")
-]
+About = Annotated[str | None, Query(max_length=200, pattern=PRINTED, description="Only what is about this id.")]
 """Whom or what entries of the audit log are about."""
 
 

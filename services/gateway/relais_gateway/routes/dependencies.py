@@ -2,11 +2,15 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Final
 
 from fastapi import Request
 
 from relais_gateway import store
 from relais_shared.refusals import Unavailable
+
+PRINTED: Final = r"^[^\x00-\x1f\x7f]*$"
+"""A text of one line; the database holds no zero byte."""
 
 
 @asynccontextmanager

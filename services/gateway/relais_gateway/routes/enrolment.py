@@ -56,7 +56,7 @@ Line = Annotated[str, StringConstraints(strip_whitespace=True, max_length=200, p
 """A text of one line."""
 Kind = Annotated[str, StringConstraints(pattern="^[a-z][a-z_]{1,39}$")]
 Municipality = Annotated[str, StringConstraints(pattern="^[a-z]{2}:[0-9A-Z]{2,10}$")]
-LaunchBase = Annotated[str, StringConstraints(max_length=500, pattern=r"^https?://[^?#\s]+$")]
+LaunchBase = Annotated[str, StringConstraints(max_length=500, pattern=r"^https?://[^?#\s\x00-\x1f\x7f]+$")]
 WorkingDays = Annotated[int, Field(ge=1, le=30)]
 
 OWN_KIND = "platform"

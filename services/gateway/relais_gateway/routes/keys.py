@@ -26,7 +26,7 @@ MayEnrol = Annotated[Actor, requires("org:admin", "platform:admin")]
 
 _READS = problems.responses(Unauthenticated, ScopeMissing, Unavailable)
 _MAKES = problems.responses(Unauthenticated, ScopeMissing, InvalidInput, *repeating.REFUSALS, Unavailable, table=TABLE)
-_CLIENT = problems.responses(Unauthenticated, ScopeMissing, NotFound, Unavailable)
+_CLIENT = problems.responses(Unauthenticated, ScopeMissing, NotFound, InvalidInput, Unavailable)
 _CHANGES = problems.responses(Unauthenticated, ScopeMissing, NotFound, InvalidInput, Unavailable)
 _WITHDRAWS = problems.responses(Unauthenticated, ScopeMissing, NotFound, LastKey, Unavailable, table=TABLE)
 
@@ -141,7 +141,7 @@ class AuthenticationView(AuthenticationWanted):
 
 
 @router.get("/organisation/clients/{client_id}/authentication", responses=_CLIENT)
-async def read_client_authentication(request: Request, client_id: str, actor: MayEnrol) -> AuthenticationView:
+async def read_client_authentication(request: Request, client_id: UUID, actor: MayEnrol) -> AuthenticationView:
     """Read how a client of the own organisation proves itself; the platform's administrators read any."""
     async with request.app.state.pool.acquire() as connection:
         return await _authentication(connection, client_id, actor)
@@ -149,7 +149,7 @@ async def read_client_authentication(request: Request, client_id: str, actor: Ma
 
 @router.put("/organisation/clients/{client_id}/authentication", responses=_CHANGES)
 async def write_client_authentication(
-    request: Request, client_id: str, body: AuthenticationWanted, actor: MayEnrol, now: Now
+    request: Request, client_id: UUID, body: AuthenticationWanted, actor: MayEnrol, now: Now
 ) -> AuthenticationView:
     """Say how a client of the own organisation proves itself; the platform's administrators say it for any.
 
@@ -160,7 +160,7 @@ async def write_client_authentication(
     )
     async with request.app.state.pool.acquire() as connection:
         await token_actions.set_authentication(
-            connection, client_id, wanted, organisation_id=_within(actor), actor=actor.id, now=now
+            connection, str(client_id), wanted, organisation_id=_within(actor), actor=actor.id, now=now
         )
         return await _authentication(connection, client_id, actor)
 
@@ -169,8 +169,8 @@ def _within(actor: Actor) -> UUID | None:
     return None if "platform:admin" in actor.scopes else actor.organisation_id
 
 
-async def _authentication(connection: store.Connection, client_id: str, actor: Actor) -> AuthenticationView:
-    row = await store_tokens.client(connection, client_id, _within(actor))
+async def _authentication(connection: store.Connection, client_id: UUID, actor: Actor) -> AuthenticationView:
+    row = await store_tokens.client(connection, str(client_id), _within(actor))
     if row is None:
         raise NotFound("There is no such client.")
     return AuthenticationView(

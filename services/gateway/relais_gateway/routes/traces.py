@@ -1,7 +1,9 @@
 """Traces: one request through every service, for the organisation that runs this Relais."""
 
+import re
+from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 from uuid import UUID
 
 import orjson
@@ -9,6 +11,7 @@ from fastapi import Query, Request
 from pydantic import BaseModel, ConfigDict, Field
 
 from relais_gateway import store
+from relais_gateway.routes.dependencies import PRINTED
 from relais_shared import problems
 from relais_shared.auth import Actor, requires
 from relais_shared.clock import Now
@@ -17,6 +20,8 @@ from relais_shared.refusals import InvalidInput, NotFound, ScopeMissing, Unauthe
 from relais_shared.service import Router
 
 router = Router(prefix="/v1/traces", tags=["traces"])
+
+TRACE_ID: Final = re.compile("[0-9a-f]{32}")
 
 MayRead = Annotated[Actor, requires("trace:read")]
 _PROBLEMS = problems.responses(InvalidInput, Unauthenticated, ScopeMissing, NotFound)
@@ -68,7 +73,7 @@ class TraceQuery(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    service: str | None = Field(default=None, max_length=100, description="A service that took part.")
+    service: str | None = Field(default=None, max_length=100, pattern=PRINTED, description="A service that took part.")
     status: Literal["ok", "error"] | None = None
     min_duration_ms: float | None = Field(default=None, ge=0)
     organisation: UUID | None = Field(default=None, description="Whose request it was.")
@@ -160,8 +165,10 @@ async def read_service_map(
 async def read_trace(request: Request, actor: MayRead, trace_id: str) -> TraceView:
     """Read one trace: every span of every service that took part."""
     await _ours(request, actor)
-    async with request.app.state.pool.acquire() as connection:
-        rows = await store.trace(connection, trace_id)
+    rows: Sequence[store.Row] = ()
+    if TRACE_ID.fullmatch(trace_id):
+        async with request.app.state.pool.acquire() as connection:
+            rows = await store.trace(connection, trace_id)
     if not rows:
         raise NotFound("There is no such trace, or its days are over.")
     spans = [SpanView(**{**dict(row), "attributes": orjson.loads(row["attributes"])}) for row in rows]

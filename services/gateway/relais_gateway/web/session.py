@@ -244,9 +244,9 @@ OurForm = Annotated[FormData, Depends(_form)]
 
 
 def text(form: FormData, name: str) -> str:
-    """Answer a field's text, stripped; empty where it is absent."""
+    """Answer a field's text, stripped; empty where it is absent. No text of the database holds a zero byte."""
     value = form.get(name, "")
-    return "" if isinstance(value, UploadFile) else value.strip()
+    return "" if isinstance(value, UploadFile) else value.replace("\0", "").strip()
 
 
 def texts(form: FormData, name: str) -> list[str]:
