@@ -16,10 +16,11 @@ CHANGEABLE: Final = frozenset({"name", "function", "roles", "active"})
 
 @dataclass(frozen=True, slots=True)
 class Administrators:
-    """How many administer: one organisation, and the platform."""
+    """How many administer: one organisation, the platform today, and the platform without an end."""
 
     own: int
     operators: int
+    lasting: int
 
 
 async def hold_administration(connection: Connection, organisation_id: UUID) -> None:
@@ -35,22 +36,22 @@ async def hold_administration(connection: Connection, organisation_id: UUID) -> 
 
 
 async def administrators(connection: Connection, organisation_id: UUID, today: date) -> Administrators:
-    """Answer how many open accounts administer an organisation, and how many run the platform on a day."""
+    """Answer how many open accounts administer an organisation, and how many run the platform on a day, or for good."""
     row = await connection.fetchrow(
         """
         select count(*) filter (where a.organisation_id = $1) as own,
-            count(*) filter (where o.active and exists (
-                select from scope_grant s where s.organisation_id = o.id and s.scope = 'platform:admin'
-                    and (s.ends_on is null or s.ends_on >= $2)
-            )) as operators
+            count(*) filter (where o.active and s.scope is not null and (s.ends_on is null or s.ends_on >= $2))
+                as operators,
+            count(*) filter (where o.active and s.scope is not null and s.ends_on is null) as lasting
         from account a join organisation o on o.id = a.organisation_id
+            left join scope_grant s on s.organisation_id = o.id and s.scope = 'platform:admin'
         where a.active and 'administrator' = any(a.roles)
         """,
         organisation_id,
         today,
     )
     assert row is not None  # noqa: S101 - an aggregate answers one row
-    return Administrators(row["own"], row["operators"])
+    return Administrators(row["own"], row["operators"], row["lasting"])
 
 
 async def accounts(connection: Connection, organisation_id: UUID, *, closed: bool) -> Sequence[asyncpg.Record]:

@@ -28,3 +28,8 @@ async def keeping_administrators(connection: Connection, by: By) -> AsyncIterato
         raise LastAdministrator("Nobody would administer the organisation any more: make another administrator first.")
     if before.operators and not after.operators:
         raise LastAdministrator("Nobody would run the platform any more: make another administrator first.")
+    if before.lasting and not after.lasting:
+        # The day would come by itself, and with it nobody who could put it off.
+        raise LastAdministrator(
+            "Nobody would run the platform after that day: grant it to another without an end first."
+        )

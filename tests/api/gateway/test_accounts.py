@@ -262,12 +262,14 @@ async def test_the_last_who_runs_the_platform_stays(house: House) -> None:
     (ada,) = (await house.door.ask("GET", f"{place}/users", headers=operator)).json()["items"]
     whole = await house.door.ask("GET", place, headers=operator)
     version = {"If-Match": whole.headers["etag"]}
-    yesterday = (datetime.now(UTC).date() - timedelta(days=1)).isoformat()
+    yesterday, next_year = ((datetime.now(UTC).date() + timedelta(days=days)).isoformat() for days in (-1, 365))
     for method, path, body in (
         ("PATCH", f"{USERS}/{ada['id']}", {"active": False}),
         ("PATCH", f"{USERS}/{ada['id']}", {"roles": ["counsellor"]}),
         ("DELETE", grant, None),
         ("PUT", grant, {"ends_on": yesterday}),
+        # That day would come by itself, and nobody be left to put it off.
+        ("PUT", grant, {"ends_on": next_year}),
         ("PATCH", place, {"active": False}),
     ):
         refused = await house.door.ask(method, path, json=body, headers={**operator, **version})
