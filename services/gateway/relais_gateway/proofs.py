@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from typing import Any, Final
+from urllib.parse import quote
 
 import asyncpg
 from opentelemetry.instrumentation.utils import suppress_instrumentation
@@ -89,7 +90,8 @@ class Proofs:
         jti, until = judge_proof(
             claims,
             method=asked.method,
-            url=self._base + asked.path,
+            # Written as an address again: what was decoded once is not decoded twice, nor cut where a path holds a "?".
+            url=self._base + quote(asked.path),
             ath=sealed(asked.token) if asked.token is not None else None,
             fresh=lambda nonce: self._fresh(nonce, now),
             now=int(now.timestamp()),

@@ -12,6 +12,10 @@ from api.gateway.partner import ALG, TOKEN, Partner, _access, _door, _partner, s
 from api.gateway.world import PUBLIC_URL
 from joserfc.jwk import ECKey, OctKey, OKPKey
 
+from relais_gateway.domain.refusals import InvalidProof
+from relais_gateway.proofs import Asked
+from relais_shared.clock import utc_now
+
 pytestmark = pytest.mark.anyio
 
 ECHO = f"{PUBLIC_URL}/v1/directory/echo"
@@ -107,6 +111,17 @@ async def test_no_false_proof_opens_anything(partner: Partner, name: str) -> Non
     answer = await partner.call(token, PROOFS[name](partner, token))
     assert answer.status_code == 401, answer.text
     assert 'DPoP error="' in answer.headers["www-authenticate"]
+
+
+async def test_a_proof_is_of_the_very_path_that_is_asked(partner: Partner) -> None:
+    """A path that was decoded is not decoded again, nor cut at a question mark that stood in it encoded."""
+    await partner.fresh_nonce()
+    judge, base = partner.door.state.proofs.judge, f"{PUBLIC_URL}/v1/things"
+    for asked, signed_for in (("/v1/things/a?b", f"{base}/a"), ("/v1/things/a%2Fb", f"{base}/a/b")):
+        with pytest.raises(InvalidProof, match="htu"):
+            await judge(partner.proof("GET", signed_for), Asked("GET", asked), utc_now())
+    for asked, signed_for in (("/v1/things/a?b", f"{base}/a%3Fb"), ("/v1/things/a%2Fb", f"{base}/a%252Fb")):
+        assert await judge(partner.proof("GET", signed_for), Asked("GET", asked), utc_now())
 
 
 async def test_a_proof_is_taken_once(partner: Partner) -> None:
