@@ -24,6 +24,9 @@ PULL_EVERY_S = 60
 PULL_AGAIN_S = 1
 """While the first copy is not there, the gateway may still be starting: ask again soon."""
 
+WHOLE_BYTES = 64 << 20
+"""A whole registry comes at once, at some 700 bytes an organisation: room for those of a country."""
+
 
 class Organisation(BaseModel):
     """An organisation as the gateway's registry tells it to the services."""
@@ -83,7 +86,7 @@ def router(table: type[OrganisationCopyColumns]) -> Router:
     """Answer the route by which the gateway pushes its registry."""
     routes = Router(include_in_schema=False)
 
-    @routes.put("/internal/registry")
+    @routes.put("/internal/registry", max_body_size=WHOLE_BYTES)
     async def take(
         snapshot: Snapshot, _caller: Annotated[Actor, from_service("gateway")], tx: WriteTx
     ) -> Mapping[str, bool]:
