@@ -26,6 +26,10 @@ KEPT_DAYS = 30
 IN_ORDER = ("referral", "directory", "gateway")
 """What refers to others first: whatever it names is then in the backups of the others, which are younger."""
 MANIFEST = "manifest.json"
+UNFINISHED = ".part"
+"""How a backup is called until it is whole."""
+LONGEST = timedelta(days=1)
+"""What is not whole after a day was left behind by a backup that was killed, or whose machine went down."""
 _NAMED = re.compile(r"[0-9]{8}T[0-9]{6}Z")
 _READ_AT_ONCE = 1 << 20
 
@@ -39,7 +43,7 @@ async def backup(home: Home, folder: Path, now: datetime, *, keep_days: int, say
         CannotRun: A database cannot be read, or the folder not be written; nothing half-made stays.
     """
     made = folder / f"{now:%Y%m%dT%H%M%SZ}"
-    draft = made.with_suffix(".part")
+    draft = made.with_suffix(UNFINISHED)
     try:
         draft.mkdir(mode=0o700, parents=True)
         async with _server(home) as admin_dsn:
@@ -53,6 +57,9 @@ async def backup(home: Home, folder: Path, now: datetime, *, keep_days: int, say
     for old in _older(folder, now - timedelta(days=keep_days)):
         shutil.rmtree(old)
         say(f"removed {old.name}: older than {keep_days} days")
+    for left in _left_behind(folder, now - LONGEST):
+        shutil.rmtree(left)
+        say(f"removed {left.name}: nobody finished it")
     return made
 
 
@@ -78,8 +85,7 @@ async def restore(home: Home, made: Path, *, replace: bool, say: Say) -> None:
                 for service in IN_ORDER:
                     await _restore(home, admin, admin_dsn, service, files[service])
                     say(f"{service}: restored")
-                for service in IN_ORDER:
-                    await _change_places(admin, service)
+                await change_places(admin)
             finally:
                 await admin.close()
     # What the last start had prepared was another database.
@@ -126,10 +132,19 @@ async def _restore(home: Home, admin: asyncpg.Connection, admin_dsn: str, servic
     await _run(home, admin_dsn, beside, "pg_restore", "--exit-on-error", f"--dbname={beside}", str(file))
 
 
-async def _change_places(admin: asyncpg.Connection, service: str) -> None:
-    name = f"relais_{service}"
-    await admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
-    await admin.execute(f"ALTER DATABASE {name}_restored RENAME TO {name}")
+async def change_places(admin: asyncpg.Connection) -> None:
+    """Put every restored database in the place of the one that is there: all of them, or none."""
+    names = [f"relais_{service}" for service in IN_ORDER]
+    for name in names:
+        await admin.execute(f"DROP DATABASE IF EXISTS {name}_replaced WITH (FORCE)")
+    # A database to which somebody is connected keeps its name.
+    await admin.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = any($1)", names)
+    async with admin.transaction():
+        for name in names:
+            await admin.execute(f"ALTER DATABASE {name} RENAME TO {name}_replaced")
+            await admin.execute(f"ALTER DATABASE {name}_restored RENAME TO {name}")
+    for name in names:
+        await admin.execute(f"DROP DATABASE {name}_replaced WITH (FORCE)")
 
 
 async def _refuse_data(admin_dsn: str) -> None:
@@ -185,4 +200,14 @@ def _digest(file: Path) -> str:
 def _older(folder: Path, limit: datetime) -> list[Path]:
     """Answer our backups of before an instant; what else lies there is not ours to remove."""
     ours = [one for one in folder.iterdir() if _NAMED.fullmatch(one.name) and (one / MANIFEST).is_file()]
-    return [one for one in ours if datetime.strptime(one.name, "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC) < limit]
+    return [one for one in ours if _begun_at(one) < limit]
+
+
+def _left_behind(folder: Path, limit: datetime) -> list[Path]:
+    """Answer the halves of backups that were begun before an instant: they hold what is to be forgotten too."""
+    halves = [one for one in folder.iterdir() if one.suffix == UNFINISHED and _NAMED.fullmatch(one.stem)]
+    return [one for one in halves if _begun_at(one) < limit]
+
+
+def _begun_at(made: Path) -> datetime:
+    return datetime.strptime(made.stem, "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)

@@ -16,7 +16,7 @@ import asyncpg
 import pytest
 from support.local import interpreter_for, open_folder, running
 
-from relais_local import databases, programs
+from relais_local import backups, databases, programs
 from relais_local.home import SERVICES, CannotRun, Home
 from relais_local.postgres import Cluster
 
@@ -66,6 +66,31 @@ async def test_it_runs_below_a_closed_folder(place: Home) -> None:
 
     assert stat.S_IMODE((place.postgres / "data").stat().st_mode) == 0o700
     assert stat.S_IMODE(place.logs.joinpath("postgres.log").stat().st_mode) == 0o600
+
+
+async def test_a_backup_changes_places_as_a_whole(place: Home) -> None:
+    """What stops half-way leaves every database as it was, and who is connected does not stop it."""
+    async with running(place) as cluster:
+        admin = await asyncpg.connect(cluster.admin_dsn())
+        for service in SERVICES:
+            await admin.execute(f"CREATE DATABASE relais_{service}")
+        before = {row["datname"]: row["oid"] for row in await admin.fetch("SELECT datname, oid FROM pg_database")}
+        for service in ("referral", "directory"):
+            await admin.execute(f"CREATE DATABASE relais_{service}_restored")
+        with pytest.raises(asyncpg.InvalidCatalogNameError):
+            await backups.change_places(admin)
+        after = {row["datname"]: row["oid"] for row in await admin.fetch("SELECT datname, oid FROM pg_database")}
+        assert {name: after[name] for name in before} == before
+
+        await admin.execute("CREATE DATABASE relais_gateway_restored")
+        there = {row["datname"]: row["oid"] for row in await admin.fetch("SELECT datname, oid FROM pg_database")}
+        guest = await asyncpg.connect(on(cluster.admin_dsn(), "relais_gateway"))
+        await backups.change_places(admin)
+        after = {row["datname"]: row["oid"] for row in await admin.fetch("SELECT datname, oid FROM pg_database")}
+        assert {after[f"relais_{one}"] for one in SERVICES} == {there[f"relais_{one}_restored"] for one in SERVICES}
+        assert len(after) == len(before)
+        guest.terminate()
+        await admin.close()
 
 
 @as_root

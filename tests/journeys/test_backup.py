@@ -9,6 +9,7 @@ import os
 import shutil
 import subprocess
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -47,12 +48,18 @@ def test_a_backup_and_the_keys_bring_everything_back(stack: Stack, elsewhere: Pa
     for folder in (old, foreign):
         folder.mkdir(parents=True)
     (old / "manifest.json").write_text("{}")
+    killed, running = kept / "20260101T000002Z.part", kept / f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}.part"
+    for folder in (killed, running):
+        folder.mkdir()
+        (folder / "referral.dump").write_bytes(b"what is to be forgotten")
 
     backed_up = relais(stack.home, "backup", kept)
     assert backed_up.returncode == 0, backed_up.stderr
     assert f"removed {old.name}" in backed_up.stdout
     assert foreign.exists(), "what is no backup of ours is not ours to remove"
-    (backup,) = [one for one in kept.iterdir() if one != foreign]
+    assert f"removed {killed.name}" in backed_up.stdout
+    assert running.exists(), "another may be under way"
+    (backup,) = [one for one in kept.iterdir() if one not in {foreign, running}]
     assert {one.stat().st_mode & 0o077 for one in backup.iterdir()} == {0}
 
     restored = relais(elsewhere, "restore", backup)
