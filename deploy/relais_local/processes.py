@@ -73,12 +73,14 @@ async def start(launch: Launch) -> Child:
         pass_fds=launch.keep,
         process_group=0,
         # Runs after the change of user, which would otherwise undo it; what it calls is loaded already.
-        preexec_fn=_die_with_parent(os.getpid(), launch.orphaned),
+        preexec_fn=die_with_parent(os.getpid(), launch.orphaned),
         **other,
     )
 
 
-def _die_with_parent(parent: int, number: signal.Signals) -> Callable[[], None]:
+def die_with_parent(parent: int, number: signal.Signals) -> Callable[[], None]:
+    """Answer what a child does before it becomes another program: it asks for a signal when its parent is gone."""
+
     def ask() -> None:
         if _PRCTL is not None:
             _PRCTL(_PR_SET_PDEATHSIG, int(number), 0, 0, 0)

@@ -14,6 +14,7 @@ import httpx
 import pytest
 from api.gateway.world import Door, opened
 from opentelemetry.instrumentation.utils import suppress_instrumentation
+from support import children
 from support.stack import free_ports
 
 from relais_gateway.upstream import Instance
@@ -46,7 +47,7 @@ class Directory:
             "RELAIS_DIRECTORY_GATEWAY_URL": "http://127.0.0.1:9",
         }
         command = [sys.executable, "-m", "relais_directory", "serve"]
-        self.process = subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL)
+        self.process = children.start(command, env=environment, stderr=subprocess.DEVNULL)
 
     def kill(self) -> None:
         """Kill it as `kill -9` does, and see it gone."""

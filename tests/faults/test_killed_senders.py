@@ -5,6 +5,7 @@
 
 import asyncio
 import os
+import select
 import subprocess
 import sys
 from collections.abc import Callable
@@ -17,6 +18,7 @@ import pytest
 from api.referral.receiver import Moment, Receiver, receiving
 from api.referral.test_webhooks import MANAGE, of_referrals
 from api.referral.world import RECIPIENT, SENDER, opened
+from support import children
 
 from relais_local.databases import Access
 
@@ -51,9 +53,8 @@ def a_worker(dsn: str) -> subprocess.Popen[bytes]:
         "RELAIS_REFERRAL_DIRECTORY_URL": "http://127.0.0.1:9",
         "RELAIS_REFERRAL_WEBHOOK_LOOPBACK": "true",
     }
-    return subprocess.Popen(
-        [sys.executable, "-m", "relais_referral", "work"], env={**os.environ, **own}, stderr=subprocess.DEVNULL
-    )
+    command = [sys.executable, "-m", "relais_referral", "work"]
+    return children.start(command, env={**os.environ, **own}, stderr=subprocess.DEVNULL)
 
 
 def end(workers: list[subprocess.Popen[bytes]]) -> None:
@@ -91,6 +92,27 @@ async def let_go_on_and_on(owner: asyncpg.Connection) -> None:
     while True:
         await asyncio.sleep(1)
         await let_go(owner)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="Only Linux tells a child that its parent died.")
+def test_a_worker_ends_with_the_run_that_started_it() -> None:
+    """A run that is ended by a signal comes to none of its own endings."""
+    program = "from support import children; print(children.start(['sleep', '600']).pid, flush=True); input()"
+    tests = str(Path(__file__).parents[1])
+    with subprocess.Popen(
+        [sys.executable, "-c", program],
+        env={**os.environ, "PYTHONPATH": tests},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as run:
+        assert run.stdout is not None
+        worker = os.pidfd_open(int(run.stdout.readline()))
+        run.terminate()
+    try:
+        assert select.select([worker], [], [], 60)[0], "it goes on"
+    finally:
+        os.close(worker)
 
 
 async def test_killed_senders_lose_nothing_and_turn_nothing_around(

@@ -26,6 +26,7 @@ from pathlib import Path
 
 import asyncpg
 import pytest
+from support import children
 from support.local import interpreter_for, open_folder, running
 
 from relais_local.home import SERVICES, Home
@@ -93,9 +94,8 @@ class Up:
     def __init__(self, argv: list[str], env: dict[str, str], **options: object) -> None:
         self.home = Home(Path(env["RELAIS_HOME"]))
         self.lines: list[str] = []
-        self.process = subprocess.Popen(  # type: ignore[call-overload]
-            argv, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, **options
-        )
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
+        self.process = children.start(argv, orphaned=signal.SIGTERM, env=env, **pipes, **options)
         # Ends a test that would wait for ever; no test depends on when.
         self._watchdog = threading.Timer(PATIENCE_S, self.process.kill)
         self._watchdog.start()

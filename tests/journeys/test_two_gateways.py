@@ -17,6 +17,7 @@ from typing import Any
 
 import httpx
 import pytest
+from support import children
 from support.load import ENOUGH, Seen, Told
 from support.stack import UP_WITHIN_S, Stack, free_ports
 
@@ -39,9 +40,8 @@ def a_second_gateway(stack: Stack) -> Iterator[str]:
     environment = dict(line.decode().split("=", 1) for line in lines if b"=" in line)
     environment |= {"RELAIS_GATEWAY_PORT": str(port), "RELAIS_GATEWAY_OTLP_PORT": str(otlp_port)}
     with (stack.home / "second.out").open("wb") as output:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "relais_gateway", "serve"], env=environment, stdout=output, stderr=output
-        )
+        command = [sys.executable, "-m", "relais_gateway", "serve"]
+        process = children.start(command, env=environment, stdout=output, stderr=output)
     url = f"http://127.0.0.1:{port}"
     try:
         until = time.monotonic() + UP_WITHIN_S
@@ -75,7 +75,7 @@ def test_a_right_taken_away_under_load_opens_nothing_a_second_later_in_any_proce
     client = stack.clients("directory:read", "referral:send")[0]
     grant = f"/v1/organisations/{client['organisation_id']}/grants/directory:read"
     told = Told(both, CHEAP, stack.token(client, "directory:read"), PER_SECOND, WITHIN_S)
-    load = subprocess.Popen(
+    load = children.start(
         [sys.executable, "-m", "support.load"],
         env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])},
         stdin=subprocess.PIPE,

@@ -24,6 +24,7 @@ from relais_local import databases
 from relais_local.databases import Access
 from relais_local.home import Home
 from relais_local.postgres import Cluster
+from relais_local.processes import die_with_parent
 from relais_shared.auth import Actor, Keyring, system
 from relais_shared.client import Client, open_client
 from support.local import running
@@ -115,6 +116,8 @@ class Served:
 
 def _run(command: str, environment: dict[str, str], log: str) -> None:
     """Be the process: as `python -m relais_referral <command>`, with its words in a file."""
+    # Its parent is the server that made it, which ends with the test.
+    die_with_parent(os.getppid(), signal.SIGKILL)()
     handle = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     os.dup2(handle, 1)
     os.dup2(handle, 2)

@@ -19,6 +19,8 @@ from uuid import uuid4
 import httpx
 import pytest
 
+from support import children
+
 UNBOUND = {"PER_SECOND": "100000", "BURST": "100000", "AT_ONCE": "1000"}
 """Many tests and benches call as one organisation from one address, as fast as they can."""
 UP_WITHIN_S = 120
@@ -58,8 +60,9 @@ class Stack:
         environment |= more
         home.mkdir(parents=True, exist_ok=True)
         with (home / "up.out").open("wb") as output:
-            process = subprocess.Popen(
+            process = children.start(
                 [str(Path(sys.executable).with_name("relais")), "up"],
+                orphaned=signal.SIGTERM,
                 env=environment,
                 stdout=output,
                 stderr=subprocess.STDOUT,
