@@ -230,8 +230,9 @@ async def put_account(  # noqa: PLR0913 - all that an account is
         passwords.hash_of_drawn(password),
         roles,
     )
-    # Whoever has a session with the old password signs in again.
+    # Whoever has a session with the old password, or is halfway to one, signs in again.
     await connection.execute("delete from session where account_id = $1", id_)
+    await connection.execute("delete from sign_in_step where account_id = $1", id_)
     return id_
 
 

@@ -72,6 +72,9 @@ class Sessions:
         if account is None or not fits or number is None:
             return None
         async with self.pool.acquire() as connection, connection.transaction():
+            if not await store_sign_in.still_by(connection, account["id"], account["password_hash"]):
+                # It was changed while the hash was computed: what the old one opened has just been ended.
+                return None
             await store.forgive_attempt(connection, number)
             if not (await store_sign_in.factors(connection, account["id"]))["second_step"]:
                 return await self.open(connection, account, How.PASSWORD, device, now)

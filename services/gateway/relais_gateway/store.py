@@ -144,12 +144,13 @@ async def forget_visits(
 
 
 async def set_password(connection: Connection, email: str, password_hash: str) -> UUID | None:
-    """Give an account another password and end its sessions; answer its id, nothing where there is none."""
+    """Give an account another password, end its sessions and who is halfway; answer its id, or nothing."""
     id_: UUID | None = await connection.fetchval(
         "update account set password_hash = $2 where email = $1 returning id", email.casefold(), password_hash
     )
     if id_ is not None:
         await connection.execute("delete from session where account_id = $1", id_)
+        await connection.execute("delete from sign_in_step where account_id = $1", id_)
     return id_
 
 

@@ -21,6 +21,14 @@ async def account(connection: Connection, account_id: UUID) -> asyncpg.Record | 
     )
 
 
+async def still_by(connection: Connection, account_id: UUID, password_hash: str) -> bool:
+    """Answer whether an account is still entered by a password; it stays so until the transaction ends."""
+    found = await connection.fetchval(
+        "select true from account where id = $1 and password_hash = $2 for share", account_id, password_hash
+    )
+    return bool(found)
+
+
 async def write_password(connection: Connection, account_id: UUID, password_hash: str) -> None:
     """Give an account another password."""
     await connection.execute("update account set password_hash = $2 where id = $1", account_id, password_hash)
@@ -62,8 +70,9 @@ async def end_session(connection: Connection, account_id: UUID, session_id: UUID
 
 
 async def end_other_sessions(connection: Connection, account_id: UUID, kept: UUID | None) -> None:
-    """Remove every session of an account but one."""
+    """Remove every session of an account but one, and whoever is halfway to another."""
     await connection.execute("delete from session where account_id = $1 and id is distinct from $2", account_id, kept)
+    await connection.execute("delete from sign_in_step where account_id = $1 and purpose = 'code'", account_id)
 
 
 async def factors(connection: Connection, account_id: UUID) -> asyncpg.Record:

@@ -1,12 +1,13 @@
 """Sign-in: a session only for who knows the password, for as long as it may last, with no more than is granted."""
 
+import asyncio
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 from api.gateway.world import Door
 
-from relais_gateway import sessions
+from relais_gateway import passwords, sessions, store_sign_in
 from relais_gateway.tries import TRIES, TRIES_WITHIN
 
 pytestmark = pytest.mark.anyio
@@ -34,6 +35,28 @@ async def test_only_the_password_opens_a_session(door: Door) -> None:
     assert await at.visitor("", NOON) is None
     await at.sign_out(secret, NOON)
     assert await at.visitor(secret, NOON) is None
+
+
+async def test_a_password_that_was_changed_meanwhile_opens_nothing(door: Door) -> None:
+    """Whoever knows the old one and tries without a pause is not in when the change ends what it had opened."""
+    at: sessions.Sessions = door.state.sessions
+    email, password = ana(door)
+    secret = await at.sign_in(email, password, NOON)
+    assert isinstance(secret, str)
+    who = await at.visitor(secret, NOON)
+    assert who is not None
+    for _ in range(sessions.AT_ONCE):
+        await at.hashing.acquire()
+    trying = asyncio.create_task(at.sign_in(email, password, NOON))
+    while not at.hashing._waiters:  # noqa: SLF001, ASYNC110 - it has looked the account up, and waits for its turn
+        await asyncio.sleep(0)
+    async with at.pool.acquire() as connection, connection.transaction():
+        await store_sign_in.write_password(connection, who.account_id, passwords.hash_of_drawn("another"))
+        await store_sign_in.end_other_sessions(connection, who.account_id, None)
+    for _ in range(sessions.AT_ONCE):
+        at.hashing.release()
+    assert await trying is None
+    assert await at.sign_in(email, "another", NOON) is not None
 
 
 async def test_guessing_is_slowed_down_and_waiting_helps(door: Door) -> None:
