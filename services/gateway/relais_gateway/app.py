@@ -266,11 +266,12 @@ async def _keep_forgetting(pool: asyncpg.Pool, days: int) -> None:
         now = utc_now()
         ended = (now - sessions.WHOLE_DAY, now - sessions.IDLE, now - TRIES_WITHIN)
         for forget, before in (
-            (store.forget_spans, (now - timedelta(days=days),)),
             (store.forget_visits, ended),
             (store_sign_in.forget_steps, (now - sessions.STEP_LIFE,)),
             (account_store.forget_invitations, (now - INVITATIONS_KEPT,)),
             (store_repeats.forget, (now - KEPT_FOR,)),
+            # Last: there may be millions.
+            (store.forget_spans, (now - timedelta(days=days),)),
         ):
             # Each by itself: what one of them cannot do now keeps no other from its work.
             try:
