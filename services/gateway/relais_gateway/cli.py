@@ -13,6 +13,7 @@ import typer
 from rich.console import Console
 
 from relais_gateway import account_actions, actions, passwords, store, store_sign_in, store_tokens, token_actions
+from relais_gateway.domain.scopes import OF_ROLE
 from relais_gateway.settings import MIGRATIONS, GatewaySettings
 from relais_gateway.signing import OVERLAP, SigningKeys
 from relais_shared.auth import write_private
@@ -88,6 +89,8 @@ def add_user(
     role: Annotated[list[str], typer.Option(help="Also data_manager, administrator; repeat it.")] = ["counsellor"],  # noqa: B006 - typer reads it, nobody changes it
 ) -> None:
     """Create an account, or write one anew; its password is shown once. The last administrator stays one."""
+    if unknown := set(role) - OF_ROLE.keys():
+        raise typer.BadParameter(f"There is no such role: {', '.join(sorted(unknown))}. Take of: {', '.join(OF_ROLE)}.")
     password = passwords.draw()
 
     async def run(connection: asyncpg.Connection) -> None:

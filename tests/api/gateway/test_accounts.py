@@ -241,6 +241,7 @@ async def test_nor_does_whoever_runs_the_machine_take_the_last_administrator(
     written = await house.audited()
     assert "Nobody would administer" in await add(ADMIN, "counsellor")
     assert "another organisation" in await add(ADMIN, "administrator", ORGANISATION["id"])
+    assert "adminstrator" in await add(ADMIN, "adminstrator"), "a role that there is not takes none away"
     assert "no such organisation" in await add("eva@maison.example", "counsellor", str(uuid4()))
     assert await house.audited() == written
     secret = await secret_of(house)
