@@ -68,6 +68,8 @@ from relais_shared.telemetry import get_logger
 
 FORGET_EVERY_S: Final = 3_600
 """How often old spans, sessions and sign-in attempts are removed."""
+FORGET_AFTER_S: Final = 60
+"""From a start to the first time: a start has other work."""
 FORGET_TOKENS_EVERY_S: Final = 60
 """How often assertions, proofs and revoked tokens that have ended are removed: they are many and live minutes."""
 
@@ -262,25 +264,30 @@ def _receiver(settings: GatewaySettings, pool: asyncpg.Pool) -> uvicorn.Server:
 
 
 async def _keep_forgetting(pool: asyncpg.Pool, days: int) -> None:
+    await asyncio.sleep(FORGET_AFTER_S)
     while True:
-        now = utc_now()
-        ended = (now - sessions.WHOLE_DAY, now - sessions.IDLE, now - TRIES_WITHIN)
-        for forget, before in (
-            (store.forget_visits, ended),
-            (store_sign_in.forget_steps, (now - sessions.STEP_LIFE,)),
-            (account_store.forget_invitations, (now - INVITATIONS_KEPT,)),
-            (store_repeats.forget, (now - KEPT_FOR,)),
-            # Last: there may be millions.
-            (store.forget_spans, (now - timedelta(days=days),)),
-        ):
-            # Each by itself: what one of them cannot do now keeps no other from its work.
-            try:
-                with suppress_instrumentation():
-                    async with pool.acquire() as connection:
-                        await forget(connection, *before)
-            except store.DOWN as fault:
-                get_logger().warning("not forgotten", what=forget.__name__, fault=type(fault).__name__)
+        await forget(pool, days)
         await asyncio.sleep(FORGET_EVERY_S)
+
+
+async def forget(pool: asyncpg.Pool, days: int) -> None:
+    """Remove what has ended, and the spans that are older than some days."""
+    now = utc_now()
+    for step, before in (
+        (store.forget_visits, (now - sessions.WHOLE_DAY, now - sessions.IDLE, now - TRIES_WITHIN)),
+        (store_sign_in.forget_steps, (now - sessions.STEP_LIFE,)),
+        (account_store.forget_invitations, (now - INVITATIONS_KEPT,)),
+        (store_repeats.forget, (now - KEPT_FOR,)),
+        # Last: there may be millions.
+        (store.forget_spans, (now - timedelta(days=days),)),
+    ):
+        # Each by itself: what one of them cannot do now keeps no other from its work.
+        try:
+            with suppress_instrumentation():
+                async with pool.acquire() as connection:
+                    await step(connection, *before)
+        except store.DOWN as fault:
+            get_logger().warning("not forgotten", what=step.__name__, fault=type(fault).__name__)
 
 
 async def _keep_forgetting_tokens(pool: asyncpg.Pool) -> None:

@@ -17,6 +17,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
 )
 
 from relais_gateway import store
+from relais_gateway.app import forget
 from relais_gateway.receiver import JSON, LARGEST, PROTOBUF
 from relais_shared.telemetry import TOKEN_HEADER
 
@@ -103,6 +104,9 @@ async def test_many_old_spans_are_forgotten_however_long_it_takes(door: Door) ->
             await asyncio.sleep(0.02)
         await holding.rollback()
         await forgetting
+        assert await other.fetchval("select count(*) from span where trace_id = $1", TRACE) == 0
+        assert (await send(door, json.dumps(batch()).encode())).status_code == 200
+        await forget(door.state.pool, 7)
         assert await other.fetchval("select count(*) from span where trace_id = $1", TRACE) == 0
     finally:
         await slow.close()
