@@ -27,6 +27,10 @@ SMALL: Final = """() => [...document.querySelectorAll(
     .filter(each => each.checkVisibility() && each.getBoundingClientRect().height < 43.5)
     .map(each => each.outerHTML.slice(0, 120))"""
 """Targets that a thumb misses; the lines of a waterfall are read together, and stand as close as text does."""
+BLANK: Final = """() => [...document.querySelectorAll("svg use")]
+    .filter(each => each.checkVisibility() && !each.getBBox().width)
+    .map(each => each.outerHTML)"""
+"""Pictures that nobody drew: their name is in no set."""
 DESK, PHONE = (1280, 800), (360, 740)
 """Pixels: width and height."""
 
@@ -106,4 +110,5 @@ def faults_of(page: Page, html: str) -> list[str]:
         page.set_viewport_size({"width": width, "height": height})
         found += [f"{width}: wider than that"] if page.evaluate(CUT) else []
         found += violations(page)
-    return found + [f"small: {each}" for each in page.evaluate(SMALL)]
+    found += [f"small: {each}" for each in page.evaluate(SMALL)]
+    return found + [f"blank: {each}" for each in page.evaluate(BLANK)]

@@ -133,7 +133,7 @@ SECTIONS: Final = (
         "peut-il",
         later("Peut-il ?"),
         later("Pourquoi l'appel d'un logiciel ne passe pas."),
-        "circle-help",
+        "circle-question-mark",
         PLATFORM,
         "platform:admin",
     ),
