@@ -122,13 +122,29 @@ def _cut(span: ReadableSpan) -> ReadableSpan:
         attributes=attributes,
         kind=span.kind,
         # Event attributes hold exception texts, and a status description may: neither leaves.
-        status=trace.Status(span.status.status_code),
+        status=trace.Status(trace.StatusCode.UNSET if _left(span) else span.status.status_code),
         start_time=span.start_time,
         end_time=span.end_time,
         instrumentation_scope=span.instrumentation_scope,
     )
 
 
+def _left(span: ReadableSpan) -> bool:
+    """Say whether the caller went away from an answer that was well under way, as everybody does from a stream.
+
+    FastAPI writes it down as a fault, and a page that somebody closes would stand among ours.
+    """
+    said = span.attributes or {}
+    answered = said.get("http.response.status_code")
+    return (
+        span.kind is trace.SpanKind.SERVER
+        and said.get("error.type") == ConnectionError.__name__
+        and isinstance(answered, int)
+        and answered < _SERVER_FAULT
+    )
+
+
+_SERVER_FAULT = 500
 _W3C = TraceContextTextMapPropagator()
 
 NAME = "relais"

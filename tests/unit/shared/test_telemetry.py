@@ -9,7 +9,7 @@ import structlog
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor, SpanExporter, SpanExportResult
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
-from opentelemetry.trace import StatusCode
+from opentelemetry.trace import SpanKind, StatusCode
 
 from relais_shared import telemetry
 
@@ -31,6 +31,26 @@ def test_a_span_leaves_with_allowed_attributes_only() -> None:
     assert CANARY not in json.dumps(json.loads(left.to_json()), ensure_ascii=False)
     assert left.attributes == {"http.route": "/v1/things"}
     assert left.status.status_code is StatusCode.ERROR
+
+
+@pytest.mark.parametrize(
+    ("kind", "status", "error", "left"),
+    [
+        (SpanKind.SERVER, 200, "ConnectionError", StatusCode.UNSET),
+        (SpanKind.SERVER, 500, "ConnectionError", StatusCode.ERROR),
+        (SpanKind.SERVER, 200, "RuntimeError", StatusCode.ERROR),
+        (SpanKind.CLIENT, 200, "ConnectionError", StatusCode.ERROR),
+    ],
+)
+def test_who_closes_a_page_that_streams_is_no_fault(kind: SpanKind, status: int, error: str, left: StatusCode) -> None:
+    """As FastAPI writes it down: the status that was answered, and what ended it."""
+    kept = InMemorySpanExporter()
+    provider = TracerProvider()
+    provider.add_span_processor(SimpleSpanProcessor(telemetry.AllowListExporter(kept)))
+    attributes = {"http.response.status_code": status, "error.type": error}
+    with provider.get_tracer("test").start_as_current_span("GET /nouvelles", kind=kind, attributes=attributes) as span:
+        span.set_status(StatusCode.ERROR)
+    assert [each.status.status_code for each in kept.get_finished_spans()] == [left]
 
 
 @pytest.fixture(name="logs_as_before")
