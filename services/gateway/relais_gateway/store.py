@@ -407,7 +407,7 @@ async def traces(  # noqa: PLR0913 - the filters of the list
             and ($3::float8 is null or r.duration_ms >= $3)
             and ($4::text is null or whole.theirs)
             and ($8::int is null or (r.attributes ->> 'http.response.status_code')::int = $8)
-            and (not $9 or r.kind = 'server')
+            and (not $9 or (r.kind = 'server' and r.service = 'gateway' and r.name not like '% /internal/%'))
             and ($5::timestamptz is null or (r.started_at, r.trace_id) < ($5, $6))
         order by r.started_at desc, r.trace_id desc limit $7
         """,

@@ -1,4 +1,4 @@
-"""The service map: who called whom, how often, with how many faults, and how long it took."""
+"""What traces come to: who called whom, how often, how long it took; and which of them are calls at all."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -43,3 +43,20 @@ async def test_the_map_counts_calls_between_services(door: Door) -> None:
     assert not {("shop", "shop"), (None, "mill")} & arrows.keys()
     for minutes in (0, 1441):
         assert (await door.ask("GET", f"/v1/traces/map?minutes={minutes}", headers=headers)).status_code == 422
+
+
+async def test_what_the_services_ask_each_other_is_no_call_from_outside(door: Door) -> None:
+    """A worker that looks for changes every two seconds would hide the one call that somebody looks for."""
+    insert = INSERT.replace("'GET /x'", "$9").replace("false)", "true)")
+    at = datetime.now(UTC)
+    for number, (service, name) in enumerate(
+        [("gateway", "GET /x"), ("gateway", "GET /internal/registry"), ("directory", "GET /v1/directory/changes")], 21
+    ):
+        trace, span = f"{number:032x}", f"{number:016x}"
+        await door.change(insert, trace, span, None, service, "server", at, 1.0, "ok", name)
+    headers = await door.bearer(1)
+    for asked, shown in (("calls=true", {21}), ("calls=false", {21, 22, 23})):
+        answer = await door.ask("GET", f"/v1/traces?limit=100&{asked}", headers=headers)
+        assert answer.status_code == 200, answer.text
+        found = {int(one["trace_id"], 16) for one in answer.json()["items"]}
+        assert found & {21, 22, 23} == shown

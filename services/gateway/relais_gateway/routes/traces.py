@@ -78,7 +78,7 @@ class TraceQuery(BaseModel):
     min_duration_ms: float | None = Field(default=None, ge=0)
     organisation: UUID | None = Field(default=None, description="Whose request it was.")
     http_status: int | None = Field(default=None, ge=100, le=599, description="What was answered, as 403.")
-    calls: bool = Field(default=False, description="Only what came in over HTTP, not what a worker began by itself.")
+    calls: bool = Field(default=False, description="Only what came in at the gateway, not what a service began.")
     limit: int = Field(default=50, ge=1, le=100)
     cursor: str | None = None
 
