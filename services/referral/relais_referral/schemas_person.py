@@ -252,7 +252,7 @@ class WholeView(View):
     documents: list[DocumentView]
     conferences: list[ConferenceView]
     local_copies: list[LocalCopy]
-    previews: list[Preview]
+    previews: list[Preview] = Field(description="Under what she agreed to; under what she is asked, where nothing is.")
 
 
 class Reading(View):

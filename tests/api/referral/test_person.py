@@ -100,6 +100,23 @@ async def test_she_reads_where_everything_stands(world: World, handover: Handove
     assert set(found["allowed_actions"]) == {"confirm_handover", "pause"}
 
 
+async def test_a_question_that_waits_changes_nothing_of_what_she_is_shown_that_they_read(
+    world: World, handover: Handover
+) -> None:
+    """Under what is asked, where nothing is agreed; from then on under what is, whatever is asked besides."""
+    await handover.open(**FULL)
+    she = await herself(world, handover)
+    await asked_by_link(world, handover, ANA)
+    asked = ok(await she.get(mine(handover)))["previews"]
+    assert [one["now"] for one in asked] == [False, False]
+    await handover.agree("identity", "contact")
+    await handover.walk("propose", "r.accept")
+    await asked_by_link(world, handover, ANA)
+    before, after = ok(await she.get(mine(handover)))["previews"]
+    assert (before["now"], after["now"]) == (False, True)
+    assert steady(after["reads"]) == steady((await handover.recipient.get(handover.place)).json())
+
+
 async def test_she_reads_a_hand_over_whole(world: World, handover: Handover) -> None:
     """What is written of her, said, kept and agreed to; what she reads is no disclosure."""
     await handover.open(**FULL)

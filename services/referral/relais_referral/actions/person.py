@@ -241,7 +241,7 @@ async def whole(tx: AsyncSession, asked: Asked, session: Session, id_: UUID) -> 
         documents=await conversing.list_documents(tx, asked, id_),
         conferences=await conferring.for_her(tx, asked, id_),
         local_copies=await _local_copies(tx, asked, referral),
-        previews=await _previews(tx, asked, session, referral, None),
+        previews=await _previews(tx, asked, session, referral, None, agreed_first=True),
     )
 
 
@@ -299,12 +299,19 @@ async def previews(
     return await _previews(tx, asked, session, referral, categories)
 
 
-async def _previews(
-    tx: AsyncSession, asked: Asked, session: Session, referral: Referral, categories: frozenset[Category] | None
+async def _previews(  # noqa: PLR0913 - who looks at what, and under which agreement
+    tx: AsyncSession,
+    asked: Asked,
+    session: Session,
+    referral: Referral,
+    categories: frozenset[Category] | None,
+    *,
+    agreed_first: bool = False,
 ) -> list[Preview]:
     rows = await store.consents(tx, referral.id)
     now_given = in_force(referral, rows)
-    supposed = _supposed(referral, rows, session, categories)
+    # A question that waits for her answer changes nothing of what they read meanwhile.
+    supposed = None if agreed_first and now_given else _supposed(referral, rows, session, categories)
     return await previewing.stages(tx, asked, referral, supposed or now_given, real=supposed is None)
 
 
