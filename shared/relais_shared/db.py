@@ -17,6 +17,7 @@ from sqlalchemy.exc import DBAPIError, InterfaceError
 from sqlalchemy.exc import TimeoutError as NoConnection
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
 
+from relais_shared.appending import Appending
 from relais_shared.refusals import Unavailable
 from relais_shared.settings import ServiceSettings, SettingsProblem
 
@@ -82,7 +83,8 @@ class Database:
         Args:
             read_only: PostgreSQL itself then refuses a write.
         """
-        return AsyncSession(self._reading if read_only else self.engine, expire_on_commit=False)
+        engine = self._reading if read_only else self.engine
+        return AsyncSession(engine, sync_session_class=Appending, expire_on_commit=False)
 
     @asynccontextmanager
     async def write(self) -> AsyncIterator[AsyncSession]:

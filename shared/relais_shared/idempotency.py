@@ -13,6 +13,7 @@ from sqlalchemy import func, select, true
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import DateTime, Field, SQLModel, col
 
+from relais_shared.appending import append
 from relais_shared.problems import RETRY_AFTER_S, Problem
 from relais_shared.refusals import MalformedRequest, Refusal
 
@@ -160,14 +161,14 @@ def remember(  # noqa: PLR0913 - the transaction, and what the row holds
     done: Replay,
 ) -> None:
     """Keep what this transaction did under its key, standing or falling with it."""
-    tx.add(
-        table(
-            organisation_id=organisation_id,
-            route=keyed.route,
-            key=keyed.key,
-            fingerprint=keyed.fingerprint,
-            status=done.status,
-            resource_id=done.resource_id,
-            created_at=now,
-        )
+    append(
+        tx,
+        table,
+        organisation_id=organisation_id,
+        route=keyed.route,
+        key=keyed.key,
+        fingerprint=keyed.fingerprint,
+        status=done.status,
+        resource_id=done.resource_id,
+        created_at=now,
     )

@@ -1,7 +1,7 @@
 """The tables of the referral app; what is hers stands in `sealed_part` alone."""
 
 from datetime import date, datetime, time
-from typing import Any, ClassVar
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import BigInteger, ForeignKey, Identity, Index, LargeBinary, text
@@ -191,8 +191,6 @@ class EventRow(Table, table=True):
         Index("event_of_proposal", "at", postgresql_where=text("type = 'referral.proposed'")),
         Index("event_of_closing", "at", postgresql_where=text("type = 'referral.closed'")),
     )
-    # Nobody reads `written_in` back after writing: it costs no second look at the row.
-    __mapper_args__: ClassVar[dict[str, Any]] = {"eager_defaults": False}
 
     referral_id: UUID = _of_referral(primary=True)
     number: int = Field(primary_key=True)

@@ -47,6 +47,7 @@ from relais_referral.models import (
     SealedPart,
     Task,
 )
+from relais_shared.appending import append
 from relais_shared.auth import Actor
 from relais_shared.refusals import NotFound
 from relais_shared.registry import known
@@ -392,19 +393,19 @@ def add_event(  # noqa: PLR0913 - all that an event says
         hash=b"",
     )
     hash_ = chain.digest(draft)
-    tx.add(
-        EventRow(
-            referral_id=draft.referral_id,
-            number=draft.number,
-            at=at,
-            type=type_,
-            actor=actor,
-            organisation_id=organisation_id,
-            data=dict(draft.data),
-            previous=draft.previous,
-            hash=hash_,
-            traceparent=traceresponse(),
-        )
+    append(
+        tx,
+        EventRow,
+        referral_id=draft.referral_id,
+        number=draft.number,
+        at=at,
+        type=type_,
+        actor=actor,
+        organisation_id=organisation_id,
+        data=dict(draft.data),
+        previous=draft.previous,
+        hash=hash_,
+        traceparent=traceresponse(),
     )
     referral.event_count, referral.event_head = draft.number, hash_
 

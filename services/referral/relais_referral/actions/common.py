@@ -19,6 +19,7 @@ from relais_referral.schemas import ReferralView
 from relais_referral.sealing import Seal, Sealer, Wrapped
 from relais_referral.store import Caller
 from relais_shared import texts
+from relais_shared.appending import append
 from relais_shared.auth import Actor
 from relais_shared.clock import Clock
 from relais_shared.refusals import Fault, NotFound, StaleVersion
@@ -182,19 +183,19 @@ def disclose(  # noqa: PLR0913 - all that a disclosure says
     """Record that something of hers was shown; what she reads herself is no disclosure."""
     if not categories or parties == {Party.PERSON}:
         return
-    tx.add(
-        Disclosure(
-            id=uuid4(),
-            referral_id=referral.id,
-            at=asked.now,
-            actor=asked.caller.name,
-            on_behalf_of=asked.actor.on_behalf_of,
-            organisation_id=referral.recipient_id if asked.caller.guest_id else asked.organisation_id,
-            categories=categories,
-            # The sender reads what it wrote itself: no consent opens that to it.
-            consent_id=consent.id if consent and Party.RECIPIENT in parties else None,
-            trace_id=current_trace_id(),
-        )
+    append(
+        tx,
+        Disclosure,
+        id=uuid4(),
+        referral_id=referral.id,
+        at=asked.now,
+        actor=asked.caller.name,
+        on_behalf_of=asked.actor.on_behalf_of,
+        organisation_id=referral.recipient_id if asked.caller.guest_id else asked.organisation_id,
+        categories=categories,
+        # The sender reads what it wrote itself: no consent opens that to it.
+        consent_id=consent.id if consent and Party.RECIPIENT in parties else None,
+        trace_id=current_trace_id(),
     )
 
 
@@ -280,16 +281,7 @@ def open_task(  # noqa: PLR0913 - all that a task says
     """
     if party is Party.SENDER and referral.sender_may_sanction:
         return
-    tx.add(
-        Task(
-            id=uuid4(),
-            referral_id=referral.id,
-            party=party,
-            kind=kind,
-            reason=reason,
-            opened_at=asked.now,
-        )
-    )
+    append(tx, Task, id=uuid4(), referral_id=referral.id, party=party, kind=kind, reason=reason, opened_at=asked.now)
 
 
 def plain(model: BaseModel) -> dict[str, Any]:
