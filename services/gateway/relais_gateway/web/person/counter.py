@@ -26,17 +26,17 @@ LEVELS: Final = ("full", "steps", "none")
 async def choose_card(request: Request, referral_id: UUID, api: AsVisitor) -> Response:
     """Ask how she wants her card: her code, what it shows, whether it is discreet, in which language."""
     await api.get(f"/v1/referrals/{referral_id}/access")
-    return show(request, "person/card.html", pictures=PICTURES, refused=False)
+    return show(request, "person/card.html", pictures=PICTURES, chosen={}, refused=False)
 
 
 @router.post("/cartes/{referral_id}")
 async def print_card(request: Request, referral_id: UUID, api: AsVisitor, form: OurForm) -> Response:
     """Make her card and print it: the link stands on this paper alone, and her code nowhere."""
     code, level, spoken = code_of(form), text(form, "level"), text(form, "language")
+    chosen = {"level": level, "discreet": bool(text(form, "discreet")), "language": spoken}
     if code is None or level not in LEVELS or spoken not in LANGUAGES:
-        return show(request, "person/card.html", INVALID, pictures=PICTURES, refused=True)
-    chosen = {"code": code, "level": level, "discreet": bool(text(form, "discreet")), "language": spoken}
-    made = (await api.post(f"/v1/referrals/{referral_id}/access", chosen)).body
+        return show(request, "person/card.html", INVALID, pictures=PICTURES, chosen=chosen, refused=True)
+    made = (await api.post(f"/v1/referrals/{referral_id}/access", {"code": code, **chosen})).body
     paper = await api.paper("/v1/cards", {"link": made["link"], "language": spoken})
     headers = {"Content-Disposition": 'attachment; filename="carte.pdf"'}
     return Response(paper, media_type="application/pdf", headers=headers)

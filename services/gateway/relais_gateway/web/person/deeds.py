@@ -170,6 +170,8 @@ def _untaken(  # noqa: PLR0913 - the page, and what could not be taken on it
     request: Request, found: Json, deed: str, form: FormData, slug: str, status: int = INVALID
 ) -> Response:
     typed = {name: value for name, value in form.items() if isinstance(value, str) and name not in SECRETS}
+    # Several boxes have one name; the form itself would answer the last alone.
+    typed["safety"] = " ".join(texts(form, "safety"))
     return her_page(request, found, status, fault=(deed, words.fault(slug)), typed=typed)
 
 

@@ -7,8 +7,8 @@ from typing import Any, Final
 from babel.dates import format_date, format_skeleton
 
 from relais_gateway.web.drawing import METRES_A_MINUTE, Walk, draw_walk
-from relais_gateway.web.languages import _, language, later, ngettext
-from relais_gateway.web.phrases import NO_BREAK, ZONE, moment, theme_root
+from relais_gateway.web.languages import FRENCH, _, language, later, ngettext
+from relais_gateway.web.phrases import NO_BREAK, ZONE, moment, theme_root, within
 
 PICTURES: Final = (
     ("sun", later("Soleil")),
@@ -397,13 +397,24 @@ def name_of(identity: Mapping[str, Any]) -> str:
     return ", ".join(dict.fromkeys(part for part in (identity.get("called"), full) if part))
 
 
-def reached(contact: Mapping[str, Any]) -> list[str]:
-    """Answer how somebody is reached, and what may be done."""
+def reached(contact: Mapping[str, Any]) -> str:
+    """Answer how somebody is reached, and what may be done, as one sentence without its full stop."""
     safety = contact.get("safety") or {}
     written = [str(contact[name]) for name in ("phone", "email", "address") if contact.get(name)]
-    allowed = [_(label) for name, label in SAFETY.items() if safety.get(name)]
+    may = [within(_(SAFETY[name])) for name in allowed(contact)]
     times = [str(safety["times"])] if safety.get("times") else []
-    return [each for each in (said(REACH, contact.get("reach")), *written, *allowed, *times) if each]
+    return ", ".join(each for each in (said(REACH, contact.get("reach")), *written, *may, *times) if each)
+
+
+def allowed(contact: Mapping[str, Any]) -> list[str]:
+    """Answer what may be done to reach her, by the names of `SAFETY`."""
+    safety = contact.get("safety") or {}
+    return [name for name in SAFETY if safety.get(name)]
+
+
+def colon() -> str:
+    """Answer a colon as the language spoken sets it: French stands apart from the word before."""
+    return f"{NO_BREAK}:" if language() == FRENCH else ":"
 
 
 def plain(value: object) -> str:
