@@ -94,6 +94,9 @@ def test_without_a_script_each_step_keeps_it(open_desk: Open, cast: Cast) -> Non
     page = opened(desk, cast.service)
     page.get_by_role("button", name="Enregistrer le brouillon").first.click()
     expect(page.get_by_role("alert")).to_contain_text("Quelques points sont à revoir")
+    for language, heading in (("Nederlands", "Overdragen"), ("Français", "Passer le relais")):
+        page.get_by_role("button", name=language).click()
+        expect(page.get_by_role("heading", level=1)).to_have_text(heading)
     page.get_by_role("textbox", name="Avec ses mots").fill(WORDS)
     page.get_by_role("group", name="Cela touche à").get_by_role("radio").first.check(force=True)
     page.get_by_label("Sa commune").fill("6000 Charleroi")

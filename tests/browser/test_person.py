@@ -64,6 +64,13 @@ def test_her_whole_story(stack: Stack, open_desk: Open) -> None:  # noqa: PLR091
         page.get_by_role("button", name="Enregistrer mon nom").click()
         done(page, "C'est corrigé")
         assert "Yasmine-Page" in made.recipient.get(made.place).text
+        page.get_by_text("Corriger comment me joindre").click()
+        page.get_by_label("On peut laisser un message vocal").check()
+        page.get_by_label("Téléphone", exact=True).fill("demain")
+        page.get_by_role("button", name="Enregistrer", exact=True).click()
+        expect(page.get_by_role("alert")).to_be_visible()
+        expect(page.get_by_label("Téléphone", exact=True)).to_have_value("demain")
+        expect(page.get_by_label("On peut laisser un message vocal")).to_be_checked()
         page.get_by_role("button", name="Cacher cette ligne 1").click()
         done(page, "Cette ligne est cachée")
         assert WORDS not in made.recipient.get(made.place).text
@@ -239,9 +246,19 @@ def test_her_counsellor_prints_her_card_with_her(cast: Cast, stack: Stack, open_
         account = next(one for one in stack.demo["counsellors"] if one["organisation_id"] == ours)
         desk = open_desk(account)
         desk.sign_in()
-        desk.page.goto(f"{stack.base_url}/cartes/{made.id}")
+        made.ask("identity", "notes")
+        desk.page.goto(f"{stack.base_url}/relais/{made.id}")
+        agreed = desk.page.get_by_role("region", name="Son accord")
+        for line in ("Demandé, par son lien.", "Donné, de vive voix, "):
+            expect(agreed.get_by_text(line)).to_be_visible()
+        desk.page.get_by_role("link", name="La carte de la personne").click()
+        desk.page.get_by_label("Carte discrète").check()
+        desk.page.get_by_label("Que montre la carte").select_option("none")
         desk.page.get_by_role("button", name="Faire la carte et l'imprimer").click()
         expect(desk.page.get_by_role("alert")).to_contain_text("Il manque le code")
+        # A card that she wanted quiet does not turn into one that talks.
+        expect(desk.page.get_by_label("Carte discrète")).to_be_checked()
+        expect(desk.page.get_by_label("Que montre la carte")).to_have_value("none")
         for name in ("Soleil", "Lune", "Clé", "Vélo"):
             desk.page.get_by_role("button", name=name).click()
         with desk.page.expect_download() as taken:
