@@ -20,7 +20,8 @@ LISTED: Final = "s.status in ('active', 'temporarily_closed', 'inactive') and s.
 """What lists show: a retired service answers on its own id alone, a draft nowhere."""
 
 CHANGED: Final = """greatest(s.updated_at, s.created_at, p.updated_at, (
-    select h.at from history h where h.resource_id = s.id order by h.id desc limit 1))"""
+    select h.at from history h where h.resource_id = s.id order by h.id desc limit 1), (
+    select max(m.at) from remark m where m.service_id = s.id and m.kind = 'confirmed'))"""
 """When a service's document changed here: what its source says of it may be older than its arrival."""
 
 OWN_TEXT: Final = r"""regexp_replace(normalize(lower(concat_ws(' ', o.name, r.facts ->> 'name',
@@ -214,7 +215,9 @@ def _conditions(query: _Query, asked: Asked) -> list[str]:
         moment = query.bind(asked.modified_after, "timestamptz")
         found.append(
             f"(s.updated_at >= {moment} or s.created_at >= {moment} or p.updated_at >= {moment}"
-            f" or s.id in (select h.resource_id from history h where h.at >= {moment}))"
+            f" or s.id in (select h.resource_id from history h where h.at >= {moment})"
+            # A confirmation is a new `assured_date`.
+            f" or s.id in (select m.service_id from remark m where m.at >= {moment} and m.kind = 'confirmed'))"
         )
     return found
 

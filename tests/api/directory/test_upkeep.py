@@ -1,6 +1,6 @@
 """Kept right together: confirmed, reported and answered, reviewed; tips; needs that find no place."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -62,6 +62,24 @@ async def test_a_confirmation_shows_on_card_and_order_at_once_and_counts_once_a_
     assert await owner.version(stale) == '"1"'
     await owner.change(stale, name="Autre", assured_at="2024-05-05")
     assert (await owner.found())[stale]["freshness"]["score"] == 1.0
+
+
+async def test_who_follows_by_hsds_hears_of_a_confirmation(world: World) -> None:
+    partner = world.caller(READ)
+
+    async def hsds(path: str, **params: str) -> Any:
+        headers = {"Authorization": f"Bearer {world.gateway.sign('directory', partner.actor)}"}
+        return (await world.client.get(f"/hsds/services{path}", params=params, headers=headers)).json()
+
+    id_ = await world.caller().publish(assured_at="2024-01-01")
+    before = await hsds(f"/{id_}")
+    since = (datetime.fromisoformat(before["last_modified"]) + timedelta(microseconds=1)).isoformat()
+    assert id_ not in {one["id"] for one in (await hsds("", modified_after=since))["contents"]}
+    async with world.later(hours=1):
+        await partner.told("POST", f"/services/{id_}/confirmations")
+    (told,) = [one for one in (await hsds("", modified_after=since))["contents"] if one["id"] == id_]
+    assert told["assured_date"] > before["assured_date"]
+    assert told["last_modified"] > before["last_modified"]
 
 
 async def test_only_what_is_there_is_confirmed_and_in_the_name_of_somebody(world: World) -> None:
