@@ -83,11 +83,11 @@ CARDS_AT_ONCE = 500
 
 
 async def renew_cards(connection: Connection) -> int:
-    """Make every card anew where they are of another version; answer of how many services."""
+    """Make every card anew where they are of another version, and where services are given; answer of how many."""
     there = await connection.fetchval("select version from loaded where name = 'cards'")
     if there == cards.VERSION:
         return 0
-    ids = [row["id"] for row in await connection.fetch("select id from service where status <> 'retired' order by id")]
+    ids = [row["id"] for row in await connection.fetch("select id from service order by id")]
     for start in range(0, len(ids), CARDS_AT_ONCE):
         async with connection.transaction():
             await writing.rebuild(connection, ids[start : start + CARDS_AT_ONCE])
