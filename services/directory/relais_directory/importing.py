@@ -305,19 +305,18 @@ class _Batch:
 
     async def _drop_places_of_others(self) -> None:
         """Refuse services whose id at a place is another service's: each is of one alone."""
-        told: dict[UUID, UUID] = {}
-        twice = {}
-        for id_, (_made, judged) in self._services.items():
-            for number, place in enumerate(judged.record.locations):
-                if place.at_id and told.setdefault(place.at_id, id_) != id_:
-                    twice[id_] = number
-        others = await store.places_of_others(self._connection, told) if told else set()
-        for id_, (_made, judged) in self._services.items():
-            for number, place in enumerate(judged.record.locations):
-                if place.at_id in others:
-                    twice[id_] = number
-        for id_, number in twice.items():
-            made, judged = self._services.pop(id_)
+        told = [
+            (id_, number, place.at_id)
+            for id_, (_made, judged) in self._services.items()
+            for number, place in enumerate(judged.record.locations)
+            if place.at_id
+        ]
+        first: dict[UUID, UUID] = {}
+        for id_, _number, at in told:
+            first.setdefault(at, id_)
+        others = await store.places_of_others(self._connection, first) if first else set()
+        for id_, number in {id_: number for id_, number, at in told if first[at] != id_ or at in others}.items():
+            made, _judged = self._services.pop(id_)
             remark = Remark(
                 made.row.line, made.name, f"locations.{number}.at_id", "Another service's at its place.", made.row.sheet
             )
