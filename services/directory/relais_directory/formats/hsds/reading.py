@@ -1,14 +1,14 @@
 """A service, or organisation, as HSDS tells it becomes a canonical record; every fault keeps its HSDS path."""
 
-import json
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 from uuid import UUID, uuid5
 
 from relais_directory.data import audiences, audiences_of, themes, themes_of
 from relais_directory.domain.words import plain
 from relais_directory.formats import naming
+from relais_directory.formats.hsds import values
 from relais_directory.formats.hsds.foreign import NOT_A_NEED, WHEELCHAIR_WORDS, themes_named
 from relais_directory.formats.hsds.nodes import Made, Node
 from relais_directory.formats.hsds.terms import (
@@ -28,7 +28,7 @@ from relais_directory.formats.hsds.terms import (
     shape_of,
     unit_id,
 )
-from relais_directory.formats.schedules import clock, opening_hours
+from relais_directory.formats.schedules import opening_hours
 from relais_directory.records import (
     AccessibilityRecord,
     AddressRecord,
@@ -59,17 +59,6 @@ LINKS: Final = frozenset(
 )  # fmt: skip
 """Members that say again on what a part hangs."""
 
-NUMBERS: Final = frozenset(
-    {
-        "latitude", "longitude", "extension", "timezone", "count", "interval", "amount", "minimum_age", "maximum_age",
-        "year_incorporated", "available", "maximum",
-    }
-)  # fmt: skip
-"""Members that hold a number; a number anywhere else (a postcode, an identifier) is a text."""
-
-DATES: Final = frozenset({"assured_date", "valid_from", "valid_to", "dtstart", "until"})
-"""Members that hold a day; many write a moment there."""
-
 _CODE: Final = re.compile(r"[a-z]{2}:[0-9A-Z]{2,6}")
 
 
@@ -84,7 +73,7 @@ def record(
         country: ISO code of the country of addresses that name none.
     """
     made = Made(ServiceRecord)
-    reading = _Reading(_uuid(document.get("id")), made.remarks, country)
+    reading = _Reading(values.uuid_of(document.get("id")), made.remarks, country)
     reading.service(document, organisation, made)
     return made
 
@@ -114,7 +103,7 @@ class _Reading:
 
     def service(self, given: Mapping[str, Any], organisation: Mapping[str, Any] | None, made: Made) -> None:
         """Fill a record from a service."""
-        own, _foreign = _parted(given.get("attributes"))
+        own, _foreign = values.parted(given.get("attributes"))
         self._ours = any(code == "modes" for code, _value in own)
         by_hand = {
             "status", "fees", "organization", "organization_id", "service_at_locations", "service_areas", "capacities",
@@ -122,7 +111,7 @@ class _Reading:
         }  # fmt: skip
         self._fill(made, given, "", by_hand)
         made.pop("id", None)
-        if (id_ := _told(given.get("id"))) is not None:
+        if (id_ := values.told(given.get("id"))) is not None:
             made["record_id"] = str(id_)
             if self._root:
                 made["id"] = str(self._root)
@@ -145,8 +134,8 @@ class _Reading:
 
     def organisation(self, given: Mapping[str, Any], at: str) -> Node:
         """Answer an organisation, and where it stood."""
-        id_ = _told(given.get("id"))
-        self._root = _uuid(id_)
+        id_ = values.told(given.get("id"))
+        self._root = values.uuid_of(id_)
         node = Node(at, OrganisationProfile)
         self._fill(node, given, "", {"locations", "services"})
         node.pop("id", None)
@@ -154,12 +143,12 @@ class _Reading:
             node["record_id"] = str(id_)
         if self._root:
             node["id"] = str(self._root)
-        if _list(given.get("locations")):
+        if values.list_of(given.get("locations")):
             self._remark(join(at, "locations"), "Places of an organisation are told by its services.")
         return node
 
     def _status(self, given: Mapping[str, Any], made: Made) -> None:
-        told = _told(given.get("status"))
+        told = values.told(given.get("status"))
         if told is None:
             self._remark("status", "No status: taken as active.")
             return
@@ -169,7 +158,7 @@ class _Reading:
 
     def _fees(self, given: Mapping[str, Any], made: Made) -> None:
         """Keep the older member `fees` where it says more than `fees_description`."""
-        older, newer = _told(given.get("fees")), made.get("fees")
+        older, newer = values.told(given.get("fees")), made.get("fees")
         if older is not None and newer is None:
             made["fees"] = older
             made.names["fees"] = "fees"
@@ -177,9 +166,9 @@ class _Reading:
             made["fees"] = f"{newer}\n{older}"
 
     def _assurance(self, given: Mapping[str, Any], made: Made) -> None:
-        if (assurer := _told(given.get("assurer_email"))) is not None and "assured_by" not in made:
+        if (assurer := values.told(given.get("assurer_email"))) is not None and "assured_by" not in made:
             made["assured_by"] = assurer
-        changed = _told(given.get("last_modified"))
+        changed = values.told(given.get("last_modified"))
         if changed is not None and not self._ours:
             made["updated_at"] = self._moment(changed, "last_modified")
 
@@ -197,11 +186,16 @@ class _Reading:
     def _areas(self, given: Mapping[str, Any], made: Made) -> None:
         codes: list[str] = []
         others: list[Any] = []
-        told = [(f"service_areas.{number}", area) for number, area in enumerate(_list(given.get("service_areas")))]
-        for place, entry in enumerate(_list(given.get("service_at_locations"))):
+        told = [
+            (f"service_areas.{number}", area) for number, area in enumerate(values.list_of(given.get("service_areas")))
+        ]
+        for place, entry in enumerate(values.list_of(given.get("service_at_locations"))):
             if isinstance(entry, Mapping):
                 below = f"service_at_locations.{place}.service_areas"
-                told += [(f"{below}.{number}", area) for number, area in enumerate(_list(entry.get("service_areas")))]
+                told += [
+                    (f"{below}.{number}", area)
+                    for number, area in enumerate(values.list_of(entry.get("service_areas")))
+                ]
         for at, area in told:
             code = str(area.get("uri") or "") if isinstance(area, Mapping) else ""
             if _CODE.fullmatch(code):
@@ -214,7 +208,7 @@ class _Reading:
             made["other_areas"] = others
 
     def _capacity(self, given: Any, made: Made) -> None:  # noqa: ANN401 - whatever stood there
-        told = _list(given)
+        told = values.list_of(given)
         if not told:
             return
         if len(told) > 1:
@@ -226,7 +220,7 @@ class _Reading:
         capacity.pop("id", None)
         unit = told[0].get("unit")
         if isinstance(unit, Mapping):
-            if _uuid(unit.get("id")) != unit_id(None) and (name := _told(unit.get("name"))) is not None:
+            if values.uuid_of(unit.get("id")) != unit_id(None) and (name := values.told(unit.get("name"))) is not None:
                 capacity["unit"] = name
         elif unit is not None:
             capacity["unit"] = unit
@@ -264,16 +258,16 @@ class _Reading:
         """Keep of a place where nobody goes what belongs to the service: its numbers, people, hours and address."""
         for outer, given in ((at, entry), (f"{at}.location", location)):
             for theirs, kind in (("phones", PhoneRecord), ("contacts", ContactRecord), ("schedules", ScheduleRecord)):
-                parts = self._many(kind, _list(given.get(theirs)), f"{outer}.{theirs}", f"{at}.{theirs}")
+                parts = self._many(kind, values.list_of(given.get(theirs)), f"{outer}.{theirs}", f"{at}.{theirs}")
                 if parts and isinstance(made.setdefault(theirs, []), list):
-                    made[theirs] = _together(made[theirs], parts)
-        link = _told(location.get("url"))
+                    made[theirs] = values.together(made[theirs], parts)
+        link = values.told(location.get("url"))
         if link is not None and link != made.get("website"):
             url = Node(f"{at}.location", UrlRecord)
             url["url"] = link
             if isinstance(made.setdefault("additional_urls", []), list):
                 made["additional_urls"].append(url)
-        if _list(location.get("addresses")):
+        if values.list_of(location.get("addresses")):
             self._remark(f"{at}.location.addresses", "An address where nobody goes: not taken.")
 
     def _place(self, entry: Mapping[str, Any], service: Mapping[str, Any], at: str, number: int) -> Node:
@@ -283,34 +277,36 @@ class _Reading:
         if not isinstance(given, Mapping):
             node.names["address"] = below
             return node
-        own, _foreign = _parted(given.get("attributes"))
+        own, _foreign = values.parted(given.get("attributes"))
         told = dict(own)
         self._fill(node, given, made, {"location_type", "addresses", "accessibility", "schedules"})
-        id_ = _told(given.get("id"))
-        if _uuid(id_) is None and id_ is not None and "record_id" not in node:
+        id_ = values.told(given.get("id"))
+        if values.uuid_of(id_) is None and id_ is not None and "record_id" not in node:
             node["record_id"] = str(id_)
-        elif self._root and _uuid(id_) == location_id(self._root, node, number):
+        elif self._root and values.uuid_of(id_) == location_id(self._root, node, number):
             node.pop("id", None)
-        elif (given_id := _uuid(id_)) is not None:
+        elif (given_id := values.uuid_of(id_)) is not None:
             node["id"] = str(given_id)
-        at_id = _uuid(entry.get("id"))
+        at_id = values.uuid_of(entry.get("id"))
         if at_id and self._root:
-            whole = _uuid(node.get("id")) or location_id(self._root, node, number)
+            whole = values.uuid_of(node.get("id")) or location_id(self._root, node, number)
             if at_id != service_at_location_id(self._root, whole):
                 node["at_id"] = str(at_id)
         self._addresses(given, node, below, made)
         self._accessibility(given, node, below, made)
         self._pair(entry, node, at, made)
-        hours = self._many(ScheduleRecord, _list(given.get("schedules")), f"{below}.schedules", f"{made}.schedules")
+        hours = self._many(
+            ScheduleRecord, values.list_of(given.get("schedules")), f"{below}.schedules", f"{made}.schedules"
+        )
         if not self._ours:
-            pairs = _list(entry.get("schedules"))
-            hours = _together(self._many(ScheduleRecord, pairs, f"{at}.schedules", f"{made}.at.schedules"), hours)
+            pairs = values.list_of(entry.get("schedules"))
+            hours = values.together(self._many(ScheduleRecord, pairs, f"{at}.schedules", f"{made}.at.schedules"), hours)
             if "opening_hours" not in told:
                 self._hours(
                     node,
                     (f"{at}.schedules", pairs),
-                    ("schedules", _list(service.get("schedules"))),
-                    (f"{below}.schedules", _list(given.get("schedules"))),
+                    ("schedules", values.list_of(service.get("schedules"))),
+                    (f"{below}.schedules", values.list_of(given.get("schedules"))),
                 )
         if hours:
             node["schedules"] = hours
@@ -322,10 +318,10 @@ class _Reading:
         for name in entry.keys() - known:
             self._unknown(join(at, name), name)
         for theirs, kind in (("phones", PhoneRecord), ("contacts", ContactRecord)):
-            parts = self._many(kind, _list(entry.get(theirs)), f"{at}.{theirs}", f"{made}.at.{theirs}")
+            parts = self._many(kind, values.list_of(entry.get(theirs)), f"{at}.{theirs}", f"{made}.at.{theirs}")
             if parts and isinstance(node.setdefault(theirs, []), list):
-                node[theirs] = _together(parts, node[theirs])
-        about, more = node.get("description"), _told(entry.get("description"))
+                node[theirs] = values.together(parts, node[theirs])
+        about, more = node.get("description"), values.told(entry.get("description"))
         if more is not None and about is None:
             node["description"] = more
             node.names["description"] = f"{at}.description"
@@ -369,8 +365,8 @@ class _Reading:
 
     def _accessibility(self, given: Mapping[str, Any], node: Node, at: str, made: str) -> None:
         kept: list[Any] = []
-        for number, entry in enumerate(_list(given.get("accessibility"))):
-            own, _foreign = _parted(entry.get("attributes") if isinstance(entry, Mapping) else None)
+        for number, entry in enumerate(values.list_of(given.get("accessibility"))):
+            own, _foreign = values.parted(entry.get("attributes") if isinstance(entry, Mapping) else None)
             if wheelchair := [value for code, value in own if code == "wheelchair"]:
                 node["wheelchair"] = wheelchair[0]
                 node.names["wheelchair"] = f"{at}.accessibility.{number}.attributes"
@@ -401,8 +397,8 @@ class _Reading:
         known = {THEMES: ("themes", themes()), AUDIENCES: ("audiences", audiences())}
         found: dict[str, list[str]] = {}
         kept: list[Any] = []
-        for number, attribute in enumerate(_list(given.get("attributes"))):
-            taxonomy, code, _value = _of_ours(attribute)
+        for number, attribute in enumerate(values.list_of(given.get("attributes"))):
+            taxonomy, code, _value = values.of_ours(attribute)
             if taxonomy in known and code in known[taxonomy][1]:
                 found.setdefault(known[taxonomy][0], []).append(code)
             elif taxonomy != OWN:
@@ -421,7 +417,7 @@ class _Reading:
         """Say in our words what a document of another house says in its own."""
         found: list[str] = list(made.get("themes", ()))
         whom: list[str] = list(made.get("audiences", ()))
-        for attribute in _list(made.get("attributes")):
+        for attribute in values.list_of(made.get("attributes")):
             term = attribute.get("taxonomy_term") if isinstance(attribute, Mapping) else None
             if isinstance(term, Mapping):
                 code, name = str(term.get("code") or ""), str(term.get("name") or "")
@@ -430,14 +426,14 @@ class _Reading:
                 found += themes_of([code]) if "--" in code else ()
                 whom += audiences_of([code])
                 found += () if NOT_A_NEED.search(kind) else themes_named(name)
-        for word in _list(made.get("keywords")):
+        for word in values.list_of(made.get("keywords")):
             found += themes_named(str(word))
         if found:
             made["themes"] = list(dict.fromkeys(found))
             made.names["themes"] = "attributes"
         if whom:
             made["audiences"] = list(dict.fromkeys(whom))
-        amounts = [one.get("amount") for one in _list(made.get("cost_options")) if isinstance(one, Mapping)]
+        amounts = [one.get("amount") for one in values.list_of(made.get("cost_options")) if isinstance(one, Mapping)]
         if amounts and None not in amounts and "free" not in made:
             made["free"] = all(str(amount) in {"0", "0.0", "0.00"} for amount in amounts)
             made.names["free"] = "cost_options"
@@ -454,14 +450,14 @@ class _Reading:
             by_hand: Members that the caller reads.
         """
         shape = shape_of(node.kind)
-        own, _foreign = _parted(given.get("attributes"))
+        own, _foreign = values.parted(given.get("attributes"))
         stand_ins = [value for code, value in own if code == "not_told"]
         for name, value in given.items():
-            told = _told(value)
+            told = values.told(value)
             if told is None or name in by_hand or name in stand_ins:
                 continue
             if name in shape.scalars:
-                node[shape.scalars[name]] = _scalar(name, told)
+                node[shape.scalars[name]] = values.scalar(name, told)
             elif name in shape.parts:
                 ours, kind, many = shape.parts[name]
                 at, path = join(node.at, name), join(made, ours)
@@ -481,7 +477,7 @@ class _Reading:
             self._remark(at, "Not a member that this directory knows: left out.")
 
     def _id(self, node: Node, told: Any, made: str) -> None:  # noqa: ANN401 - whatever stood there
-        id_ = _uuid(told)
+        id_ = values.uuid_of(told)
         if node.kind in {Taxonomy, TaxonomyTerm}:
             node["id"] = str(id_ or uuid5(NAMESPACE, f"{node.kind.__name__}|{told}"))
         elif id_ is None:
@@ -496,10 +492,10 @@ class _Reading:
         for code, value in own:
             kind = kinds.get(code)
             if kind in {MANY, OBJECTS}:
-                node.setdefault(code, []).append(_parsed(value) if kind == OBJECTS else value)
+                node.setdefault(code, []).append(values.parsed(value) if kind == OBJECTS else value)
             elif kind is not None:
-                node[code] = _parsed(value) if kind == OBJECT else value
-            elif code == "as_told" and isinstance(told := _parsed(value), Mapping):
+                node[code] = values.parsed(value) if kind == OBJECT else value
+            elif code == "as_told" and isinstance(told := values.parsed(value), Mapping):
                 theirs = str(told.get("field"))
                 node[shape_of(node.kind).scalars.get(theirs, theirs)] = told.get("value")
                 continue
@@ -521,7 +517,7 @@ class _Reading:
             return
         kept: list[Any] = []
         for number, attribute in enumerate(given):
-            if _of_ours(attribute)[0] != OWN:
+            if values.of_ours(attribute)[0] != OWN:
                 at = join(node.at, f"attributes.{number}")
                 part = self._attribute(attribute, at, join(made, f"attributes.{len(kept)}"))
                 kept += [part] if part is not None else []
@@ -537,7 +533,7 @@ class _Reading:
             term.setdefault("name", term.get("code") or node.get("label") or node.get("value"))
             term.setdefault("description", term["name"])
             for name in ("parent_id", "taxonomy_id"):
-                if name in term and _uuid(term[name]) is None:
+                if name in term and values.uuid_of(term[name]) is None:
                     kind = TaxonomyTerm if name == "parent_id" else Taxonomy
                     term[name] = str(uuid5(NAMESPACE, f"{kind.__name__}|{term[name]}"))
             if "id" not in term:
@@ -575,89 +571,3 @@ class _Reading:
 
     def _remark(self, at: str, what: str) -> None:
         self._remarks.append((at, what))
-
-
-def _parted(given: Any) -> tuple[list[tuple[str, Any]], list[Any]]:  # noqa: ANN401 - whatever stood there
-    """Answer the attributes of our taxonomy `relais` as code and value, and the others."""
-    own, others = [], []
-    for attribute in _list(given):
-        taxonomy, code, value = _of_ours(attribute)
-        if taxonomy == OWN:
-            own.append((code, value))
-        else:
-            others.append(attribute)
-    return own, others
-
-
-def _of_ours(attribute: Any) -> tuple[str, str, Any]:  # noqa: ANN401 - whatever stood there
-    """Answer the taxonomy of ours that an attribute is of (empty: none), its code, and its value."""
-    term = attribute.get("taxonomy_term") if isinstance(attribute, Mapping) else None
-    if not isinstance(term, Mapping):
-        return "", "", None
-    detail = term.get("taxonomy_detail")
-    taxonomy = term.get("taxonomy") or (detail.get("name") if isinstance(detail, Mapping) else None)
-    if not isinstance(taxonomy, str) or taxonomy not in {THEMES, AUDIENCES, OWN}:
-        return "", "", None
-    return taxonomy, str(term.get("code")), attribute.get("value")
-
-
-def _parsed(value: Any) -> Any:  # noqa: ANN401 - JSON of any shape
-    """Answer what a JSON text says; the text itself, for the judgement to refuse, where it is none."""
-    try:
-        return json.loads(value)
-    except (TypeError, ValueError, RecursionError):
-        return value
-
-
-def _together(first: list[Any], second: list[Any]) -> list[Any]:
-    """Answer two lists of parts as one, each part once: publishers repeat a place's phone for the service there."""
-    kept: list[Any] = []
-    for part in (*first, *second):
-        id_ = part.get("id") if isinstance(part, Mapping) else None
-        if part not in kept and not (id_ and any(isinstance(one, Mapping) and one.get("id") == id_ for one in kept)):
-            kept.append(part)
-    return kept
-
-
-def _told(value: Any) -> Any:  # noqa: ANN401 - JSON of any shape
-    """Answer a value without blanks around it; None where it is empty."""
-    if isinstance(value, str):
-        value = value.strip()
-    return None if value in ("", None, [], {}) else value
-
-
-def _scalar(name: str, value: Any) -> Any:  # noqa: ANN401 - JSON of any shape
-    """Answer a plain member in the spelling of the record; what cannot be read stays, for the judgement to refuse."""
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        return value if name in NUMBERS else str(value)
-    if not isinstance(value, str):
-        return value
-    if name in DATES and value[10:11] in {"T", " "}:
-        return value[:10]
-    return _SPELT[name](value) or value if name in _SPELT else value
-
-
-def _time(text: str) -> str | None:
-    return text if re.fullmatch(r"\d{2}:\d{2}.*", text) else clock(text)
-
-
-_SPELT: Final[Mapping[str, Callable[[str], str | None]]] = {
-    "opens_at": _time,
-    "closes_at": _time,
-    "freq": str.upper,
-    "wkst": str.upper,
-    "byday": str.upper,
-    "country": naming.country,
-}
-"""How members that others spell in many ways are read; None where they cannot be."""
-
-
-def _list(value: Any) -> list[Any]:  # noqa: ANN401 - JSON of any shape
-    return value if isinstance(value, list) else []
-
-
-def _uuid(value: Any) -> UUID | None:  # noqa: ANN401 - JSON of any shape
-    try:
-        return value if isinstance(value, UUID) else UUID(value)
-    except (ValueError, TypeError, AttributeError):
-        return None
