@@ -392,15 +392,12 @@ def _score(query: _Query, asked: Asked) -> str:
     if asked.where is None:
         del weights["near"]
     else:
-        reach = query.bind(max(asked.where.radius_m, LEAST_M), "float8")
+        reach = query.bind(asked.where.radius_m, "float8")
         # What comes to the person is neither near nor far.
         terms["near"] = f"coalesce(1 - least(1, f.chord / {reach}), 0.5)"
     whole = sum(weights.values())
     return " + ".join(f"{weight / whole:.6f} * ({terms[name]})" for name, weight in weights.items())
 
-
-LEAST_M: Final = 1.0
-"""Nobody stands nearer than a metre: nearness is a part of the radius, which may be next to nothing."""
 
 WEIGHTS: Final = {"words": 0.45, "near": 0.30, "fresh": 0.10, "capacity": 0.10, "receives": 0.05}
 """What relevance is made of; what a search does not ask for leaves its weight to the others."""

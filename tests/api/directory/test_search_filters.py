@@ -204,15 +204,6 @@ async def test_nothing_lies_outside_the_radius_and_distances_are_geodesic(
         assert inside <= names(items)
 
 
-async def test_a_radius_of_next_to_nothing_finds_what_stands_there(
-    reader: httpx.AsyncClient, records: list[Record]
-) -> None:
-    at = next(one for one in records if one["modes"] == ["on_site"] and not one["locations"][0].get("confidential"))
-    near = f"{at['locations'][0]['latitude']},{at['locations'][0]['longitude']}"
-    found = await page(reader, near=near, radius_km=1e-320, q=at["name"], limit=100)
-    assert at["record_id"] in names(found["items"])
-
-
 # ── a small directory of a test's own ──────────────────────────────────────────────────────────────────────────────
 
 
