@@ -24,7 +24,7 @@ from relais_gateway.domain.routing import Operation, RouteTable, operations
 from relais_gateway.exchange import Exchange, Header, UpstreamDown
 from relais_gateway.limiting import Limiting
 from relais_gateway.live import LOOK_EVERY_S, Live, State
-from relais_gateway.onward import NEVER_BACK, Answer, CallerLeft, Onward, TooLarge
+from relais_gateway.onward import NEVER_BACK, Answer, CallerLeft, Onward, TooLarge, too_large
 from relais_gateway.outer import Outer
 from relais_gateway.signing import CACHE, Claims, unknown
 from relais_gateway.upstream import CircuitOpen, Upstream
@@ -225,6 +225,7 @@ class Door:
                 scope = _unspoken(scope)
                 if operation.public != HEALTH:
                     told.entry = self.limiting.own(_peer(scope))
+            _small(scope)
             await self._app(scope, receive, told)
         except Refusal as refusal:
             if told.begun:
@@ -386,6 +387,17 @@ class Door:
                 pass
             exchange.abort()
             return
+
+
+def _small(scope: Scope) -> None:
+    """See that a body does not say that it is too large: what the framework answers to that is no problem document.
+
+    Raises:
+        TooLarge: It says so.
+    """
+    for name, value in scope["headers"]:
+        if name == b"content-length" and int(value) > BODY_LIMIT:
+            raise too_large(BODY_LIMIT)
 
 
 def _down(service: str, fault: UpstreamDown) -> Unavailable:

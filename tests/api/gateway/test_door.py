@@ -12,6 +12,7 @@ from fastapi import Request
 from opentelemetry.instrumentation.utils import suppress_instrumentation
 
 from relais_gateway.web.session import door as inside
+from relais_shared.problems import MEDIA_TYPE
 
 pytestmark = pytest.mark.anyio
 
@@ -193,9 +194,13 @@ async def test_a_large_answer_streams_and_a_large_body_is_refused(door: Door) ->
         for _ in range(40):
             yield b"x" * (1 << 16)
 
-    for content in (b"x" * (2 << 20), blocks()):
-        refused = await door.ask("POST", "/v1/directory/echo", content=content, headers=headers)
-        assert (refused.status_code, refused.json()["type"]) == (413, "/problems/body-too-large")
+    operator = {**await door.bearer(1), "Content-Type": "application/json"}
+    form = {"Content-Type": "application/x-www-form-urlencoded"}
+    for path, told in (("/v1/directory/echo", headers), ("/v1/decisions", operator), ("/oauth2/token", form)):
+        for content in (b"x" * (2 << 20), blocks()):
+            refused = await door.ask("POST", path, content=content, headers=told)
+            assert (refused.status_code, refused.headers["content-type"]) == (413, MEDIA_TYPE), path
+            assert refused.json()["type"] == "/problems/body-too-large"
 
 
 async def test_two_ways_to_say_where_a_body_ends_are_refused(door: Door) -> None:
