@@ -42,8 +42,10 @@ HEADERS_LIMIT: Final = 100
 NO_BODY: Final = frozenset({204, 304})
 """Answers that never have a body (RFC 9110, section 6.4.1)."""
 
-FRAMING: Final = frozenset({b"content-length: ", b"transfer-encoding: ", b"connection: "})
-"""How the lines begin that say where an answer ends."""
+FRAMING: Final = frozenset({b"content-length: ", b"transfer-encoding: ", b"connection: ", b"content-type: "})
+"""How the lines begin that say where an answer ends, or that it never does."""
+STREAM: Final = b"text/event-stream"
+"""An answer that goes on for as long as its reader may read it; whoever reads it asks again when it breaks."""
 
 LONG_TARGET: Final = Problem("address-too-long", 414, "The address is longer than allowed.")
 LARGE_HEAD: Final = Problem("headers-too-large", 431, "The headers are more or larger than allowed.")
@@ -61,6 +63,8 @@ class Cycle(RequestResponseCycle):
 
     _head: bytes | None = None
     """What is written of it in this turn of the loop, at the latest."""
+    endless = False
+    """The answer has begun and never comes to an end by itself."""
 
     async def send(self, message: Any) -> None:  # noqa: ANN401 - ASGI's own
         """Take the next part of the answer."""
@@ -94,6 +98,8 @@ class Cycle(RequestResponseCycle):
                 self.expected_content_length, self.chunked_encoding = 0, True
             elif begin == b"connection: " and b"close" in [one.strip() for one in value.lower().split(b",")]:
                 self.keep_alive, says_close = False, True
+            elif begin == b"content-type: ":
+                self.endless = value.startswith(STREAM)
         if HEADER_VALUE_RE.search(b"".join(values)):
             raise RuntimeError("This is no value of a header.")
         if not self.keep_alive and not says_close:
@@ -260,6 +266,12 @@ class DeadlineProtocol(HttpToolsProtocol):
             self._start_asgi_task(*self.pipeline.pop())
         elif not self._deadline.runs:
             self._within(self.timeout_keep_alive)
+
+    def shutdown(self) -> None:
+        """Stop when what is under way has been answered; a stream would keep us until we are cut off."""
+        super().shutdown()
+        if isinstance(self.cycle, Cycle) and self.cycle.endless:
+            self.transport.close()
 
     def pause_writing(self) -> None:
         """Begin to wait for a client that is slow to read."""

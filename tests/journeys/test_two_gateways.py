@@ -6,6 +6,8 @@
 import json
 import os
 import re
+import signal
+import socket
 import subprocess
 import sys
 import time
@@ -14,6 +16,8 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
+from uuid import uuid4
 
 import httpx
 import pytest
@@ -32,25 +36,26 @@ BURST = 60
 
 
 @contextmanager
-def a_second_gateway(stack: Stack) -> Iterator[str]:
-    """Run another process of the gateway with the first one's settings, on ports of its own; answer where."""
+def another_gateway(stack: Stack) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
+    """Run another process of the gateway with the first one's settings, on ports of its own; answer where, and it."""
     port, otlp_port = free_ports(2)
-    (first,) = stack.pids_of("gateway")
+    first = stack.pids_of("gateway")[0]
     lines = Path(f"/proc/{first}/environ").read_bytes().split(b"\0")
     environment = dict(line.decode().split("=", 1) for line in lines if b"=" in line)
     environment |= {"RELAIS_GATEWAY_PORT": str(port), "RELAIS_GATEWAY_OTLP_PORT": str(otlp_port)}
-    with (stack.home / "second.out").open("wb") as output:
+    said_in = stack.home / f"gateway-{port}.out"
+    with said_in.open("wb") as output:
         command = [sys.executable, "-m", "relais_gateway", "serve"]
         process = children.start(command, env=environment, stdout=output, stderr=output)
     url = f"http://127.0.0.1:{port}"
     try:
         until = time.monotonic() + UP_WITHIN_S
         while not _ready(url):
-            said = (stack.home / "second.out").read_text()
+            said = said_in.read_text()
             assert process.poll() is None, said
             assert time.monotonic() < until, said
             time.sleep(0.05)
-        yield url
+        yield url, process
     finally:
         process.terminate()
         process.wait(timeout=60)
@@ -65,7 +70,7 @@ def _ready(url: str) -> bool:
 
 @pytest.fixture(name="both", scope="module")
 def _both(stack: Stack) -> Iterator[list[str]]:
-    with a_second_gateway(stack) as second:
+    with another_gateway(stack) as (second, _):
         yield [stack.base_url, second]
 
 
@@ -146,3 +151,37 @@ def _left(answer: httpx.Response) -> int:
     found = re.search(r";r=(\d+)", answer.headers["ratelimit"])
     assert found, answer.headers
     return int(found[1])
+
+
+def test_a_gateway_that_ends_answers_what_it_has_begun_and_holds_no_stream(stack: Stack) -> None:
+    client = stack.clients("directory:read", "referral:send")[0]
+    token, body = stack.token(client), b'{"recipient": 7}'
+    head = f"POST /v1/referrals HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\nIdempotency-Key: {uuid4()}\r\n"
+    head += f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\nExpect: 100-continue\r\n\r\n"
+    following = f"GET /v1/events/stream HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\n\r\n"
+    with another_gateway(stack) as (url, process):
+        place = (urlsplit(url).hostname, urlsplit(url).port)
+        with (
+            socket.create_connection(place, timeout=60) as begun,
+            socket.create_connection(place, timeout=60) as stream,
+        ):
+            stream.sendall(following.encode())
+            assert stream.recv(65536).startswith(b"HTTP/1.1 200 ")
+            begun.sendall(head.encode())
+            # Now the service waits for its body.
+            assert begun.recv(65536).startswith(b"HTTP/1.1 100 ")
+            process.terminate()
+            # Whoever follows is let go at once, while the other is still waited for.
+            assert _rest(stream) is not None
+            assert process.poll() is None
+            begun.sendall(body)
+            answer = _rest(begun)
+            assert answer.startswith(b"HTTP/1.1 422 ")
+            assert b"connection: close" in answer
+            assert b'"/recipient"' in answer
+        assert process.wait(timeout=60) == -signal.SIGTERM  # uvicorn gives the signal on when all is done.
+
+
+def _rest(connection: socket.socket) -> bytes:
+    """Answer everything that comes until the other side closes."""
+    return b"".join(iter(lambda: connection.recv(65536), b""))

@@ -32,6 +32,7 @@ from relais_shared import problems, telemetry
 from relais_shared.auth import ANONYMOUS, Actor, Keyring
 from relais_shared.clock import utc_now
 from relais_shared.problems import COMMON, Problem
+from relais_shared.protocol import STREAM
 from relais_shared.refusals import MalformedRequest, NotFound, Refusal, ScopeMissing, Unavailable
 from relais_shared.service import BODY_LIMIT
 from relais_shared.telemetry import get_logger, tracer, traceresponse
@@ -53,9 +54,6 @@ ON_BEHALF_OF: Final = b"relais-on-behalf-of"
 """By it a partner's system names the human that it acts for; it goes on inside the assertion alone."""
 LONGEST_REFERENCE: Final = 100
 """Characters of that name: room for any system's own id of a user."""
-
-STREAM: Final = b"text/event-stream"
-"""An answer that goes on for as long as its reader may read it."""
 
 TABLE_EVERY_S: Final = 30.0
 """How often a service's OpenAPI document is read again."""
