@@ -7,7 +7,9 @@ from uuid import UUID
 
 from relais_referral.domain import deadlines, retention
 from relais_referral.domain.consent import Consent, Purpose, Status
+from relais_referral.domain.events import OF_SENDER
 from relais_referral.domain.handshake import (
+    EVENTS,
     UNDO_WITHIN,
     WAITING,
     Action,
@@ -306,23 +308,34 @@ def disclosure_view(row: Disclosure) -> DisclosureView:
     return DisclosureView.model_validate(row, from_attributes=True)
 
 
-def event_views(rows: list[EventRow], reader: UUID | None, *, plain: bool) -> list[EventView]:
-    """Represent the events; a sender that may sanction reads its own and when the neutral state changed.
+_ENDED_BEFORE = frozenset({"consent.withdrawn", "consent.narrowed"})
+"""What a sender that may sanction stopped itself: that it was written tells whether it had been stopped before."""
 
-    Nobody reads here that a case conference is about it: who takes part is for those to know whom she agreed to.
+
+def event_views(
+    rows: list[EventRow], reader: UUID | None, parties: frozenset[Party], *, plain: bool
+) -> list[EventView]:
+    """Represent the events, as the feed tells them to the same side, with what stays inside.
+
+    A recipient reads what happened from the proposal on; a sender that may sanction its own and when the neutral state
+    changed. Nobody reads here that a case conference is about it: who takes part is for those to know whom she agreed
+    to.
     """
     rows = [row for row in rows if not row.type.startswith("conference.")]
     if not plain:
         found = [EventView.model_validate(row, from_attributes=True) for row in rows]
         return [one.model_copy(update={"number": number}) for number, one in enumerate(found, start=1)]
     # Its own withdrawal reads the same whether somebody had withdrawn that consent before or not.
-    own = [row for row in rows if row.organisation_id == reader and row.type != "consent.withdrawn"]
+    own = [row for row in rows if row.organisation_id == reader and row.type not in _ENDED_BEFORE]
     found = [EventView(number=0, at=row.at, type=row.type) for row in own]
     state = "draft"
     for row in rows:
         after = row.data.get("state")
         if after and shown_state(State(after), neutral=True) != state and row.organisation_id != reader:
             found.append(EventView(number=0, at=row.at, type=f"referral.{shown_state(State(after), neutral=True)}"))
+    if parties == {Party.RECIPIENT}:
+        began = next((at for at, row in enumerate(rows) if row.type == EVENTS[Action.PROPOSE]), len(rows))
+        rows = [row for row in rows[began:] if row.type not in OF_SENDER]
         state = shown_state(State(after), neutral=True) if after else state
     found.sort(key=lambda event: event.at)
     return [event.model_copy(update={"number": number}) for number, event in enumerate(found, start=1)]

@@ -159,8 +159,16 @@ async def test_a_redirection_takes_her_words_along_and_asks_her_anew(world: Worl
     old = (await handover.sender.get(handover.place)).json()
     assert old["redirected_to"] == new.json()["id"]
     assert "redirect" not in old["allowed_actions"]
-    # What took its place is nothing for the structure that said no.
+    # What took its place is nothing for the structure that said no: neither which, nor that there is one.
     assert new.json()["id"] not in (await handover.recipient.get(handover.place)).text
+    told = [
+        (await side.get(f"{handover.place}/events")).json()["items"] for side in (handover.sender, handover.recipient)
+    ]
+    by_sender, by_recipient = ([one["type"] for one in items] for items in told)
+    assert "referral.redirected" in by_sender
+    # Nor what she was asked and answered before it was proposed.
+    assert "consent.given" in by_sender
+    assert by_recipient == ["referral.proposed", "referral.declined"]
     to.id = new.json()["id"]
     await to.agree(article_9_basis="explicit")
     assert (await to.walk("propose")).json()["state"] == "proposed"

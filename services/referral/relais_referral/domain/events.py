@@ -55,7 +55,7 @@ TEST: Final = "webhook.test"
 TYPES: Final = tuple(sorted(OF_REFERRALS | OF_DIRECTORY | {DISABLED}))
 """Every type that can be asked for."""
 
-_OF_SENDER: Final = frozenset({"referral.redirected"})
+OF_SENDER: Final = frozenset({"referral.redirected"})
 """Where she goes instead is not for the recipient that declined."""
 
 
@@ -105,7 +105,7 @@ def told(chain: Iterable[Happened], *, sender_id: UUID, may_sanction: bool) -> I
         type_ = PUBLIC.get(event.type)
         after = shown_state(State(event.state), neutral=True) if event.state else view
         for_sender = type_ if not may_sanction else _neutral(event, type_, sender_id, view, after)
-        for_recipient = type_ if proposed and event.type not in _OF_SENDER else None
+        for_recipient = type_ if proposed and event.type not in OF_SENDER else None
         view = after
         if type_ is None:
             continue

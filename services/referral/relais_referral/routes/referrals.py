@@ -334,4 +334,4 @@ async def list_events(response: Response, referral_id: UUID, actor: Either, tx: 
     referral, parties = await store.lock_referral(tx, referral_id, Caller(actor), reading=True)
     rows = list(await store.events(tx, referral_id))
     plain = views.neutral(referral, parties)
-    return EventPage(items=views.event_views(rows, actor.organisation_id, plain=plain))
+    return EventPage(items=views.event_views(rows, actor.organisation_id, parties, plain=plain))
