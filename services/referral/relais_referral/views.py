@@ -86,6 +86,15 @@ def neutral(referral: Referral, parties: frozenset[Party]) -> bool:
 
 
 def version(referral: Referral, parties: frozenset[Party]) -> int:
+def past_term(referral: Referral, parties: frozenset[Party], now: datetime) -> bool:
+    """Say whether what a sender that may sanction wrote has gone for it.
+
+    It goes at one term, however it ended: of a closed one others read it longer, and longer it is kept.
+    """
+    ended = shown_state(State(referral.state), neutral=True) == "ended"
+    return neutral(referral, parties) and ended and referral.noticed_at + retention.ENDED_FOR <= now
+
+
     """Answer the version that these parties read in the ETag."""
     return referral.neutral_version if neutral(referral, parties) else referral.version
 
@@ -95,9 +104,6 @@ def parts_for(referral: Referral, parties: frozenset[Party], consent: Consent | 
     covering = consent if consent and consent.active(now) else None
     opened = covering.opens(referral.recipient_id, referral.service_id, at=now) if covering else frozenset[Category]()
     feedback = covering is not None and Purpose.FEEDBACK in covering.purposes
-    # What such a sender wrote goes for it at one term, however it ended: a closed one's stays longer for others.
-    ended = shown_state(State(referral.state), neutral=True) == "ended"
-    gone = neutral(referral, parties) and ended and referral.noticed_at + retention.ENDED_FOR <= now
     return frozenset[Part]().union(
         *(
             visible(
@@ -106,7 +112,7 @@ def parts_for(referral: Referral, parties: frozenset[Party], consent: Consent | 
                 opened,
                 feedback=feedback,
                 may_sanction=referral.sender_may_sanction,
-                erased=referral.erased_at is not None or gone,
+                erased=referral.erased_at is not None or past_term(referral, parties, now),
             )
             for party in parties
         )
@@ -175,12 +181,14 @@ def referral_view(  # noqa: PLR0913 - what a representation is made of
     if Part.MARKS in parts:
         shown |= _marks(referral, parties, now)
     if Part.OUTLINE in parts or Part.IDENTITY in parts:
-        area = {"municipality": referral.municipality, "postcode": referral.postcode}
+        # What is shredded is without these too (rewrapping.shred).
+        gone = past_term(referral, parties, now)
+        area = {"municipality": referral.municipality, "postcode": None if gone else referral.postcode}
         hers = {name: pieces[name] for name in ("identity", "contact") if name in pieces}
-        shown["person"] = PersonView(area=area, languages=referral.languages, **hers)
+        shown["person"] = PersonView(area=area, languages=[] if gone else referral.languages, **hers)
     if Part.PARTIES in parts:
         shown |= _sides(referral, veiled=veiled)
-    shown |= _counsellors(referral, parties, parts)
+    shown |= _counsellors(referral, parties, parts, now)
     if Part.STEPS in parts:
         shown["confirmations"] = referral.confirmations
     if Part.REASON in parts and "decline" not in pieces and referral.decline_reason:
@@ -192,11 +200,13 @@ def referral_view(  # noqa: PLR0913 - what a representation is made of
     return ReferralView(**shown)
 
 
-def _counsellors(referral: Referral, parties: frozenset[Party], parts: frozenset[Part]) -> dict[str, Any]:
+def _counsellors(
+    referral: Referral, parties: frozenset[Party], parts: frozenset[Part], now: datetime
+) -> dict[str, Any]:
     """Answer the named colleagues that a reader knows: its own from the start, the other side's as it opens."""
     found: dict[str, Any] = {}
     if Part.COUNSELLORS in parts or Party.SENDER in parties:
-        found["counsellor"] = referral.sender_counsellor
+        found["counsellor"] = {} if past_term(referral, parties, now) else referral.sender_counsellor
     if Part.COUNSELLORS in parts or (Part.OUTLINE in parts and Party.RECIPIENT in parties):
         found["recipient_counsellor"] = referral.recipient_counsellor
     return found

@@ -4,14 +4,17 @@ import json
 import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx
 import pytest
 from api.referral.her import PICTURES, card, opened
 from api.referral.test_conference import operations as of_conference
+from api.referral.test_keeping import Time
 from api.referral.world import (
     BODIES,
+    PHONE,
     RECIPIENT,
     SANCTIONING,
     SEND,
@@ -285,6 +288,9 @@ async def probed(world: World, handover: Watched) -> dict[str, str]:
                 said[f"{when}: {name}={value}"] = _bare(str(listed), handover)
 
     await all_read("at first")
+    for part in ("needs", "contact"):
+        stopped = await ana.post(f"/v1/consents/{handover.consent_id}/withdraw", json={"data_categories": [part]})
+        said[f"a part: {part}"] = _said(stopped, handover)
     for name in [*tries, *LAST]:
         body = WRITES.get(name, BODIES.get(name.rpartition("/")[2]))
         sent: dict[str, Any] = {"content": body} if isinstance(body, bytes) else {"json": body}
@@ -354,6 +360,53 @@ async def test_every_ending_reads_the_same(world: World, ends: dict[str, End]) -
         assert word not in told
     read = "\n".join(text for what, text in found[first].items() if what.startswith("at first"))
     assert not re.search(r"declined|handed_over|(?<!until )withdrawn|received", read)
+
+
+class _Ticking(Time):
+    """A clock that never tells the same instant twice."""
+
+    def __call__(self) -> datetime:
+        self.now += timedelta(milliseconds=1)
+        return self.now
+
+
+async def test_every_ending_reads_the_same_once_its_term_is_over(fresh: World) -> None:
+    """What has ended is shredded after its term, what is closed is kept longer: it can try, and learns neither."""
+    time = _Ticking(fresh, datetime.now(UTC))
+    fresh.app.state.clock = time
+    ends = {name: LATE[name] for name in ("withdrew", "gave back", "closed")}
+    handovers = {name: await ended(fresh, end) for name, end in ends.items()}
+    time.now += timedelta(days=31)
+    await time.round()
+    found = {name: await probed(fresh, handover) for name, handover in handovers.items()}
+    first, *others = found
+    assert "6000" not in found[first]["at first: GET /v1/referrals/{referral_id}"]
+    for other in others:
+        telling = {what: _apart(text, found[other][what]) for what, text in found[first].items()}
+        assert {what: apart for what, apart in telling.items() if apart is not None} == {}, other
+
+
+async def test_what_she_stops_in_part_is_nothing_to_it(world: World) -> None:
+    """Neither the narrower agreement nor her word that she was alone is told; what it stops then is what stands."""
+    handover = await ended(world, _accepted)
+    consents = f"{handover.place}/consents"
+
+    async def seen() -> list[Any]:
+        read = await handover.sender.get(handover.place)
+        events = (await handover.sender.get(f"{handover.place}/events")).json()["items"]
+        given = await handover.sender.get("/fhir/Consent", params={"data": f"Task/{handover.id}"})
+        return [read.headers["etag"], read.text, (await handover.sender.get(consents)).text, events, given.text]
+
+    before = await seen()
+    stopped = await handover.hers.post(
+        f"/v1/person/consents/{handover.consent_id}/withdraw", json={"data_categories": ["contact"]}
+    )
+    assert stopped.status_code == 200, stopped.text
+    assert PHONE not in (await handover.recipient.get(handover.place)).text
+    assert await seen() == before
+    whole = await handover.sender.post(f"/v1/consents/{handover.consent_id}/withdraw", json={})
+    assert whole.json()["status"] == "withdrawn"
+    assert (await handover.recipient.get(handover.place)).json()["state"] == "withdrawn"
 
 
 async def test_nothing_that_its_scope_opens_is_left_out(world: World) -> None:

@@ -112,7 +112,7 @@ async def make_access(  # noqa: PLR0913 - the link, by whom, for which hand-over
         IllegalAction: The recipient does not read who she is yet.
     """
     referral, parties, consent = await locked(tx, asked, id_)
-    if referral.erased_at is not None:
+    if referral.erased_at is not None or views.past_term(referral, parties, asked.now):
         raise NotFound(store.UNKNOWN)
     _judge_maker(referral, parties, consent, asked)
     sanctioning = _sanctioning(referral, parties)

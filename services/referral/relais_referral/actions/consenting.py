@@ -176,26 +176,78 @@ async def withdraw_consent(tx: AsyncSession, asked: Asked, consent_id: UUID, bod
         # Whoever takes part in a conference alone is told what everybody is told: not even that there is one.
         raise NotFound(UNKNOWN) from None
     record, state = await _one(tx, id_, consent_id)
-    plain = views.neutral(referral, parties)
-    purposes = [name for name in record.purposes if name not in set(body.purposes)]
-    categories = [name for name in record.data_categories if name not in set(body.data_categories)]
-    part = bool(body.purposes or body.data_categories) and Purpose.REFERRAL in purposes and bool(categories)
-    if part and state.status == Status.GIVEN:
-        if purposes == record.purposes and categories == record.data_categories:
-            return views.consent_view(record, state, asked.now, plain=plain)
-        record = _copy(record, purposes, categories, asked)
-        state = await put_in_force(tx, record, asked)
-        event(tx, referral, asked, "consent.narrowed", consent_id=str(record.id))
-        await ask_about_copy(tx, referral, asked, "consent.narrowed")
-        moved(referral, asked, by=Party.SENDER if Party.SENDER in parties else None)
-        return views.consent_view(record, state, asked.now, plain=plain)
-    if part:
-        return views.consent_view(record, state, asked.now, plain=plain)
-    # A sender that may sanction shall not learn from the answer that she had stopped it before.
-    if state.status in {Status.GIVEN, Status.REQUESTED} or (plain and state.status == Status.WITHDRAWN):
+    if views.neutral(referral, parties):
+        return await _withdraw_unseen(tx, asked, referral, record, body)
+    if state.status not in {Status.GIVEN, Status.REQUESTED}:
+        return views.consent_view(record, state, asked.now)
+    purposes, categories = _left(record, body)
+    if not _is_part(body, purposes, categories):
         await take(tx, asked, id_, Action.WITHDRAW, body, None)
-    told = Status.WITHDRAWN if state.status == Status.WITHDRAWN else None
-    return views.consent_view(record, state, asked.now, plain=plain, told=told)
+    elif state.status == Status.GIVEN and (purposes, categories) != (record.purposes, record.data_categories):
+        record, state = await _narrow(tx, asked, referral, record, purposes, categories)
+        moved(referral, asked, by=Party.SENDER if Party.SENDER in parties else None)
+    return views.consent_view(record, state, asked.now)
+
+
+async def _withdraw_unseen(
+    tx: AsyncSession, asked: Asked, referral: Referral, record: ConsentRecord, body: Withdrawal
+) -> ConsentView:
+    """Stop the sharing, or a part of it, through a sender that may sanction.
+
+    It reads neither how an agreement stands nor what took its place: so it stops what stands now, whichever it names,
+    and what was stopped before is answered and written as if it were stopped by this.
+    """
+    every = {one.id: (one, state) for one, state in await store.consents(tx, referral.id, lock=True)}
+    last, state = every[record.id]
+    while state.superseded_by is not None and state.superseded_by in every:
+        last, state = every[state.superseded_by]
+    purposes, categories = _left(last, body)
+    if not _is_part(body, purposes, categories):
+        await take(tx, asked, referral.id, Action.WITHDRAW, body, None)
+        return views.consent_view(record, state, asked.now, plain=True, told=Status.WITHDRAWN)
+    if (purposes, categories) == (last.purposes, last.data_categories):
+        return views.consent_view(last, state, asked.now, plain=True)
+    if state.status == Status.GIVEN:
+        last, state = await _narrow(tx, asked, referral, last, purposes, categories)
+    else:
+        narrower = _copy(last, purposes, categories, asked)
+        tx.add(narrower)
+        await tx.flush()  # Its state refers to it.
+        state.superseded_by = narrower.id
+        last, state = narrower, _state(narrower, Status(state.status), asked)
+        tx.add(state)
+        event(tx, referral, asked, "consent.withdrawn", consent_id=str(narrower.id))
+    moved(referral, asked, by=Party.SENDER)
+    return views.consent_view(last, state, asked.now, plain=True)
+
+
+def _left(record: ConsentRecord, body: Withdrawal) -> tuple[list[str], list[str]]:
+    """Answer the purposes and the categories that a withdrawal leaves."""
+    return (
+        [name for name in record.purposes if name not in set(body.purposes)],
+        [name for name in record.data_categories if name not in set(body.data_categories)],
+    )
+
+
+def _is_part(body: Withdrawal, purposes: list[str], categories: list[str]) -> bool:
+    """Answer whether a withdrawal leaves something that can be handed over under."""
+    return bool(body.purposes or body.data_categories) and Purpose.REFERRAL in purposes and bool(categories)
+
+
+async def _narrow(  # noqa: PLR0913 - of which agreement, what is left
+    tx: AsyncSession,
+    asked: Asked,
+    referral: Referral,
+    record: ConsentRecord,
+    purposes: list[str],
+    categories: list[str],
+) -> tuple[ConsentRecord, ConsentState]:
+    """Put what is left of an agreement in its place; the recipient answers what becomes of its own copy."""
+    record = _copy(record, purposes, categories, asked)
+    state = await put_in_force(tx, record, asked)
+    event(tx, referral, asked, "consent.narrowed", consent_id=str(record.id))
+    await ask_about_copy(tx, referral, asked, "consent.narrowed")
+    return record, state
 
 
 async def _withdraw_from_conference(
@@ -259,9 +311,21 @@ async def receipt_of(tx: AsyncSession, asked: Asked, consent_id: UUID) -> Consen
     id_ = await store.referral_of_consent(tx, consent_id)
     try:
         if conference_id is not None:
+    if plain:
+        # What she narrowed or confirmed since is as little its to read as that she withdrew.
+        others = {
+            row.data["consent_id"]
+            for row in await store.events(tx, id_)
+            if row.type in _OF_HER_OWN and row.organisation_id != asked.actor.organisation_id
+        }
+        rows = [(record, state) for record, state in rows if str(record.id) not in others]
             place = await store_conference.find(tx, conference_id, asked.caller, lock="reading")
             referral, parties = place.referral, place.parties
         else:
+_OF_HER_OWN: Final = frozenset({"consent.narrowed", "consent.confirmed"})
+"""What puts a record of another's making in the place of the one that a sender wrote down."""
+
+
             referral, parties = await store.lock_referral(tx, id_, asked.caller, reading=True)
     except NotFound:
         raise NotFound(UNKNOWN) from None

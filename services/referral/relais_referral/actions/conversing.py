@@ -216,7 +216,8 @@ async def remove_document(tx: AsyncSession, asked: Asked, id_: UUID, document_id
     """
     referral, parties, _ = await locked(tx, asked, id_)
     row = await tx.get(Document, document_id)
-    if row is None or row.referral_id != id_ or Party(row.party) not in parties:
+    gone = views.past_term(referral, parties, asked.now)
+    if row is None or row.referral_id != id_ or Party(row.party) not in parties or gone:
         raise NotFound(NO_DOCUMENT)
     await tx.delete(row)
     event(tx, referral, asked, "document.removed", document_id=str(document_id))

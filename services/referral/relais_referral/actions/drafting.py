@@ -7,8 +7,9 @@ from uuid import UUID, uuid4
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from relais_referral import store
+from relais_referral import store, views
 from relais_referral.actions.common import (
+    ERASED,
     NO_NUMBER,
     Asked,
     Shown,
@@ -29,7 +30,7 @@ from relais_referral.domain.refusals import AgreementMissing
 from relais_referral.models import OrganisationCopy, Referral
 from relais_referral.schemas import Draft, DraftChange, Identity, Redirection, To
 from relais_shared import texts
-from relais_shared.refusals import Fault, InvalidInput
+from relais_shared.refusals import Fault, InvalidInput, NotFound
 from relais_shared.registry import Organisation, known
 
 SHORT_CODE_SIGNS: Final = "23456789ABCDEFGHJKLMNPQRSTUVWXYZ"
@@ -311,7 +312,7 @@ async def keep_external_ids(tx: AsyncSession, asked: Asked, id_: UUID, ids: Mapp
     """Keep one side's own references, sealed; the other side never reads them.
 
     Raises:
-        NotFound: Absent, or not the caller's to know of.
+        NotFound: Absent, erased, or not the caller's to know of.
         PersonalDataDetected: A reference is a national number.
     """
     referral, parties, _ = await locked(tx, asked, id_)
@@ -320,4 +321,6 @@ async def keep_external_ids(tx: AsyncSession, asked: Asked, id_: UUID, ids: Mapp
     for party in parties:
         name = f"external_ids.{party}"
         await store.seal(tx, id_, name, seal.close(name, dict(ids)) if ids else None)
+    if views.past_term(referral, parties, asked.now):
+        raise NotFound(ERASED)
     return await show(tx, referral, parties, asked)

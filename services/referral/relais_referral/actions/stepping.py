@@ -29,6 +29,7 @@ from relais_referral.domain.handshake import (
     ENDED,
     UNDOABLE,
     Action,
+    WAITING,
     Party,
     State,
     Transition,
@@ -132,8 +133,9 @@ async def _stepped(  # noqa: PLR0913 - as `take`
     slip = referral.undo
     if action is Action.UNDO:
         await _take_back(tx, referral)
-    await _bring(tx, referral, taken, body, seal_of(referral, asked) if body is not None else None, asked)
-    if action is Action.PROPOSE:
+    await _bring(tx, referral, taken, body, seal_of(referral, asked) if _sealed_of(body) else None, asked)
+    if action is Action.PROPOSE or (action is Action.REOPEN and taken.target in WAITING):
+        # What is taken up again is waited for anew: nobody is late from the first minute.
         recipient = await known(tx, OrganisationCopy, referral.recipient_id)
         days = recipient.answer_within_days if recipient else DAYS_OF_A_GUEST
         referral.due_at = deadlines.answer_due(asked.now, urgency=referral.urgency, working_days=days)
