@@ -412,6 +412,24 @@ async def test_what_the_worker_does_is_dated_after_what_came_before_it(
             time.now += timedelta(minutes=1)
         await begin(tx, caller)
 
+async def test_a_sender_that_is_marked_later_reads_no_more_of_what_it_had_begun(fresh: World, time: Time) -> None:
+    handover = fresh.between(SENDER, RECIPIENT)
+    await handover.open()
+    await handover.agree(given_at=time.now.isoformat())
+    await handover.walk("propose", "r.decline")
+    full = await handover.sender.get(handover.place)
+    assert full.json()["state"] == "declined"
+    assert (await handover.sender.get("/v1/tasks")).json()["items"]
+    await fresh.tell_registry(2, **{SENDER.name: {"may_sanction": True}})
+    assert (await time.round())["heed_marking"] == 1
+    plain = await handover.sender.get(handover.place)
+    assert plain.json()["state"] == "ended"
+    assert "decline" not in plain.json()
+    assert plain.headers["etag"] != full.headers["etag"]
+    assert (await handover.sender.get("/v1/tasks")).json()["items"] == []
+    assert "heed_marking" not in await time.round()
+
+
     monkeypatch.setattr(store, "begin", begins)
     assert await keeping.tell_overdue(fresh.app.state.database, fresh.app.state.sealer, time) == 1
     events = (await handover.recipient.get(f"{handover.place}/events")).json()["items"]

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import and_, delete, exists, or_, select
+from sqlalchemy import and_, delete, exists, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
@@ -18,7 +18,16 @@ from relais_referral.actions.stepping import ask_about_copy, leave_conference
 from relais_referral.domain import retention
 from relais_referral.domain.consent import WARNED_BEFORE, Status
 from relais_referral.domain.handshake import ENDED, WAITING, Party, State
-from relais_referral.models import ConsentState, EventRow, GuestSession, Idempotency, PersonSession, Referral
+from relais_referral.models import (
+    ConsentState,
+    EventRow,
+    GuestSession,
+    Idempotency,
+    OrganisationCopy,
+    PersonSession,
+    Referral,
+    Task,
+)
 from relais_referral.rewrapping import BATCH, WORKER
 from relais_referral.sealing import Sealer
 from relais_shared.clock import Clock
@@ -151,6 +160,34 @@ async def end_pauses(database: Database, sealer: Sealer, clock: Clock) -> int:
 
 
 async def ask_about_idle(database: Database, sealer: Sealer, clock: Clock) -> int:
+async def heed_marking(database: Database, sealer: Sealer, clock: Clock) -> int:
+    """Let a sender that was marked `may_sanction` since read no more of what it had begun than of what it begins."""
+
+    async def narrow(tx: AsyncSession, asked: Asked, referral: Referral) -> bool:
+        referral.sender_may_sanction = True
+        # No version that it knew its fuller view by may stand for the one that it has now.
+        referral.version += 1
+        referral.neutral_version = referral.version
+        await tx.execute(
+            update(Task)
+            .where(
+                col(Task.referral_id) == referral.id,
+                col(Task.party) == str(Party.SENDER),
+                col(Task.done_at).is_(None),
+                col(Task.dropped_at).is_(None),
+            )
+            .values(dropped_at=asked.now)
+        )
+        return True
+
+    marked = select(col(OrganisationCopy.id)).where(col(OrganisationCopy.facts)["may_sanction"].as_boolean())
+    which = ~col(Referral.sender_may_sanction) & col(Referral.sender_id).in_(marked)
+    done = 0
+    while count := await _each(database, sealer, clock, which, narrow):
+        done += count
+    return done
+
+
     """Ask the sender of what nobody touched for a year whether it goes on."""
 
     async def ask(tx: AsyncSession, asked: Asked, referral: Referral) -> bool:
@@ -259,6 +296,7 @@ Job = Callable[[Database, Sealer, Clock], Awaitable[int]]
 
 JOBS: Final[tuple[Job, ...]] = (
     expire_consents,
+    heed_marking,
     warn_of_expiry,
     tell_overdue,
     end_pauses,
