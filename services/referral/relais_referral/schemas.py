@@ -239,6 +239,13 @@ class DraftChange(Input):
     constraints: Short | None = None
     urgency: Literal["today", "days", "none"] | None = None
 
+    @model_validator(mode="after")
+    def _stays(self) -> Self:
+        kept = ("counsellor", "person", "needs", "urgency")
+        if found := [name for name in kept if name in self.model_fields_set and getattr(self, name) is None]:
+            raise ValueError(f"A draft is never without {' and '.join(found)}: leave out what does not change.")
+        return self
+
 
 class Propose(Input):
     """Proposing: the draft's counsellor, unless another is named."""

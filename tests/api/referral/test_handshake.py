@@ -279,6 +279,10 @@ async def test_a_directory_that_does_not_answer_stores_nothing(fresh: World) -> 
 NISS = "91.05.04-123.54"
 
 
+def _person(**changes: Any) -> dict[str, Any]:
+    return {**a_draft(RECIPIENT)["person"], **changes}
+
+
 @pytest.mark.parametrize(
     ("changes", "pointer"),
     [
@@ -291,6 +295,11 @@ NISS = "91.05.04-123.54"
         ({"notes": f"dossier {NISS}"}, "/notes"),
         ({"situation": {"dossier": NISS}}, "/situation/dossier"),
         ({"situation": {NISS: "dossier"}}, "/situation"),
+        ({"situation": {"dossier": int(NISS.replace(".", "").replace("-", ""))}}, "/situation/dossier"),
+        ({"external_ids": {"own": NISS}}, "/external_ids/own"),
+        ({"counsellor": {"name": f"Ana {NISS}"}}, "/counsellor/name"),
+        ({"person": _person(identity={"called": f"Mme {NISS}"})}, "/person/identity/called"),
+        ({"person": _person(contact={"safety": {"times": f"dire {NISS}"}})}, "/person/contact/safety/times"),
     ],
 )
 async def test_a_text_that_tells_more_than_it_may_is_refused(
@@ -339,6 +348,10 @@ async def test_a_name_given_later_may_not_stand_in_an_earlier_text(handover: Han
     answer = await handover.sender.patch(handover.place, headers=if_match(draft), json={"person": named})
     assert problem(answer) == (422, "personal-data-detected")
     assert [error["pointer"] for error in answer.json()["errors"]] == ["/needs/0/words"]
+    # What a draft is never without cannot be taken away, so that the other is judged alone.
+    for change in ({"person": named, "needs": None}, {"person": None}, {"urgency": None}, {"counsellor": None}):
+        answer = await handover.sender.patch(handover.place, headers=if_match(draft), json=change)
+        assert problem(answer) == (422, "invalid-input")
 
 
 @pytest.mark.parametrize(
@@ -346,11 +359,13 @@ async def test_a_name_given_later_may_not_stand_in_an_earlier_text(handover: Han
     [
         (("propose",), "decline", {"words": f"voir {NISS}"}, "/words"),
         (("propose", "r.accept"), "plan_meeting", {"place": f"voir {NISS}"}, "/place"),
+        (("propose", "r.accept"), "plan_meeting", {"attendees": [{"name": NISS, "role": "elle"}]}, "/attendees/0/name"),
+        (("propose",), "accept", {"counsellor": {"name": "Ben", "function": NISS}}, "/counsellor/function"),
         (PATHS["handed_over"], "close", {"words": f"voir {NISS}"}, "/words"),
     ],
 )
 async def test_a_national_number_is_refused_in_every_step(
-    handover: Handover, path: tuple[str, ...], action: str, changes: dict[str, str], pointer: str
+    handover: Handover, path: tuple[str, ...], action: str, changes: dict[str, Any], pointer: str
 ) -> None:
     await handover.open()
     await handover.agree()

@@ -220,6 +220,27 @@ def refuse_numbers(written: Mapping[str, str | None]) -> None:
     refuse_texts([Fault(place, NO_NUMBER) for place, text in written.items() if texts.national_number(text or "")])
 
 
+NO_TEXTS: Final = frozenset({"phone", "email"})
+"""What has a shape of its own."""
+
+
+def texts_of(value: object, place: str = "") -> dict[str, str]:
+    """Answer every text that stands in a value, by pointer; numbers too, which somebody may have typed as such."""
+    if isinstance(value, str):
+        return {place: value}
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return {place: str(value)}
+    inside: Iterable[tuple[object, object]] = ()
+    if isinstance(value, Mapping):
+        inside = ((name, one) for name, one in value.items() if name not in NO_TEXTS)
+    elif isinstance(value, list):
+        inside = enumerate(value)
+    found: dict[str, str] = {}
+    for name, one in inside:
+        found |= texts_of(one, f"{place}/{name}")
+    return found
+
+
 def refuse_texts(found: list[Fault]) -> None:
     """Refuse texts that tell more than they may, where any was found."""
     if found:

@@ -22,6 +22,7 @@ from relais_referral.actions.common import (
     refuse_numbers,
     seal_of,
     stands,
+    texts_of,
 )
 from relais_referral.actions.stepping import end_conference, leave_conference
 from relais_referral.directory import NamedService, Theme
@@ -199,6 +200,7 @@ async def open_conference(tx: AsyncSession, asked: Asked, referral_id: UUID, cou
 
 
 def _join(part: ConferencePart, counsellor: Counsellor, asked: Asked) -> None:
+    refuse_numbers(texts_of(counsellor.model_dump(), "/counsellor"))
     part.counsellor, part.joined_at = plain(counsellor), asked.now
     part.account_id, part.team_id = asked.actor.user_id, next(iter(asked.actor.teams), None)
 
@@ -567,7 +569,7 @@ async def plan_meeting(tx: AsyncSession, asked: Asked, id_: UUID, meeting: Confe
         IllegalAction: The caller does not take part.
         PersonalDataDetected: A national number.
     """
-    refuse_numbers({"/place": meeting.place, "/agreed": meeting.agreed})
+    refuse_numbers(texts_of(meeting.model_dump()))
     seat = await _seat(tx, asked, id_, lock="writing", act=Act.PLAN_MEETING)
     name = _meeting(id_)
     before = (await open_pieces(tx, seat.referral, [name], asked)).get(name)

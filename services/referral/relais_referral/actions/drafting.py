@@ -22,6 +22,7 @@ from relais_referral.actions.common import (
     refuse_texts,
     seal_of,
     show,
+    texts_of,
 )
 from relais_referral.directory import NamedService, Theme
 from relais_referral.domain import chain
@@ -216,6 +217,10 @@ def _theme_faults(needs: Iterable[Any], themes: Mapping[str, Theme]) -> list[Fau
     ]
 
 
+_READ_LATER: Final = ("notes", "situation", "external_ids")
+"""What may hold her name: it is read after acceptance, or by nobody else."""
+
+
 def judge_texts(identity: Identity, written: Draft | DraftChange) -> None:
     """Refuse what tells who she is where it is read before acceptance, and a national number anywhere.
 
@@ -228,18 +233,17 @@ def judge_texts(identity: Identity, written: Draft | DraftChange) -> None:
     for name in ("resources", "constraints"):
         early |= {f"/{name}/{place}": text for place, text in enumerate(getattr(written, name) or [])}
     early |= {f"/concerned/{place}/relation": one.relation for place, one in enumerate(written.concerned or [])}
-    late: dict[str, object] = {"/notes": written.notes}
-    late |= {f"/situation/{key}": value for key, value in (written.situation or {}).items()}
+    late = texts_of({name: getattr(written, name, None) for name in _READ_LATER})
+    if written.person is not None:
+        late |= texts_of(written.person.model_dump(include={"identity", "contact"}), "/person")
+    if written.counsellor is not None:
+        late |= texts_of(written.counsellor.model_dump(), "/counsellor")
     found = [
         Fault(pointer, f"This is read before anybody takes over and holds {what}: leave it out.")
         for pointer, text in early.items()
         if text and (what := texts.telling(text, names))
     ]
-    found += [
-        Fault(pointer, NO_NUMBER)
-        for pointer, text in late.items()
-        if isinstance(text, str) and texts.national_number(text)
-    ]
+    found += [Fault(pointer, NO_NUMBER) for pointer, text in late.items() if texts.national_number(text)]
     if any(texts.national_number(key) for key in written.situation or {}):
         # The key itself is not repeated: it is what may not be here.
         found.append(Fault("/situation", NO_NUMBER))
@@ -317,10 +321,12 @@ async def keep_external_ids(tx: AsyncSession, asked: Asked, id_: UUID, ids: Mapp
     """
     referral, parties, _ = await locked(tx, asked, id_)
     refuse_texts([Fault(f"/{name}", NO_NUMBER) for name, text in ids.items() if texts.national_number(text)])
+    if views.past_term(referral, parties, asked.now):
+        raise NotFound(ERASED)
     seal = seal_of(referral, asked)
     for party in parties:
         name = f"external_ids.{party}"
-        await store.seal(tx, id_, name, seal.close(name, dict(ids)) if ids else None)
-    if views.past_term(referral, parties, asked.now):
-        raise NotFound(ERASED)
+        if (await open_pieces(tx, referral, [name], asked)).get(name, {}) != ids:
+            await store.seal(tx, id_, name, seal.close(name, dict(ids)) if ids else None)
+            moved(referral, asked, by=party)
     return await show(tx, referral, parties, asked)

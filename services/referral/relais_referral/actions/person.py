@@ -22,6 +22,7 @@ from relais_referral.actions.common import (
     read,
     refuse_numbers,
     seal_of,
+    texts_of,
 )
 from relais_referral.directory import NamedService
 from relais_referral.domain.access import Level
@@ -591,14 +592,14 @@ async def correct(tx: AsyncSession, asked: Asked, session: Session, id_: UUID, b
     referral = await _changed(tx, asked, session, id_)
     seal = seal_of(referral, asked)
     if body.identity is not None:
-        refuse_numbers({f"/identity/{name}": text for name, text in _texts(body.identity.model_dump(mode="json"))})
+        refuse_numbers(texts_of(body.identity.model_dump(), "/identity"))
         if State(referral.state) in WAITING | {State.DRAFT}:
             written = await open_pieces(tx, referral, DraftChange.model_fields.keys(), asked)
             # A line that she hid is not read: hiding it is how she gives a name that somebody wrote there.
             written["needs"] = [{**one, "words": None} if _hidden(one) else one for one in written["needs"]]
             drafting.judge_texts(body.identity, DraftChange.model_validate(written))
     if body.contact is not None:
-        refuse_numbers({f"/contact/{name}": text for name, text in _texts(body.contact.model_dump(mode="json"))})
+        refuse_numbers(texts_of(body.contact.model_dump(), "/contact"))
     before = await open_pieces(tx, referral, ("identity", "contact"), asked)
     after = {name: plain(part) for name in ("identity", "contact") if (part := getattr(body, name)) is not None}
     if any(before.get(name) != value for name, value in after.items()):
@@ -606,17 +607,6 @@ async def correct(tx: AsyncSession, asked: Asked, session: Session, id_: UUID, b
             await store.seal(tx, id_, name, seal.close(name, value))
         _tell(tx, referral, asked, "person.corrected")
     return (await read(tx, asked, id_)).view
-
-
-def _texts(value: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Answer every text of a part with its place in it; a telephone number has its own shape and is none."""
-    found = []
-    for name, one in value.items():
-        if isinstance(one, Mapping):
-            found += [(f"{name}/{below}", text) for below, text in _texts(one)]
-        elif isinstance(one, str) and name != "phone":
-            found.append((name, one))
-    return found
 
 
 async def _changed(tx: AsyncSession, asked: Asked, session: Session, id_: UUID) -> Referral:

@@ -22,6 +22,7 @@ from relais_referral.actions.common import (
     seal_of,
     show,
     stands,
+    texts_of,
 )
 from relais_referral.domain import deadlines
 from relais_referral.domain.consent import Consent, Status
@@ -344,13 +345,14 @@ async def ask_about_copy(tx: AsyncSession, referral: Referral, asked: Asked, rea
         open_task(tx, referral, asked, Party.RECIPIENT, "local_copy", reason)
 
 
-def _judge(body: Body) -> None:
-    """Refuse a national number in the texts of a step."""
-    written: dict[str, str | None] = {}
-    if isinstance(body, Decline | Closing):
-        written = {"/words": body.words}
-    if isinstance(body, Meeting):
-        written = {"/place": body.place, "/agreed": body.agreed}
-    if isinstance(body, Acceptance):
-        written = {f"/meeting_options/{at}/place": one.place for at, one in enumerate(body.meeting_options)}
-    refuse_numbers(written)
+def judge(body: Body, asked: Asked) -> None:
+    """Refuse a national number in the texts of a step, and a pause that would end before it began.
+
+    Raises:
+        PersonalDataDetected: Names every text at fault.
+        InvalidInput: The day is past.
+    """
+    if body is not None:
+        refuse_numbers(texts_of(body.model_dump()))
+    if isinstance(body, Pause) and body.until is not None and body.until < deadlines.day_of(asked.now):
+        raise InvalidInput("This pause cannot be.", [Fault("/until", "This day is past.")])
