@@ -77,6 +77,7 @@ def standing(referral: Referral, consent: Consent | None, now: datetime) -> Stan
         slip=last if last and last.stands(now) else None,
         paused=referral.paused_at is not None,
         redirected=referral.redirected_to is not None,
+        erased=referral.erased_at is not None,
     )
 
 

@@ -24,6 +24,9 @@ from api.referral.world import (
     WORDS,
     Handover,
     World,
+    a_consent,
+    if_match,
+    key,
     problem,
 )
 from hypothesis import given
@@ -197,6 +200,37 @@ async def test_what_she_refuses_goes_at_once_and_a_question_without_answer_after
 
 
 async def test_a_draft_that_is_thrown_away_before_she_agreed_goes_at_once(fresh: World, time: Time) -> None:
+async def test_what_was_erased_is_handed_over_no_more(fresh: World, time: Time) -> None:
+    """Neither taken up again nor sent elsewhere: there would be nobody in it."""
+    declined, closed, waiting = (fresh.between(SENDER, RECIPIENT) for _ in range(3))
+    for one, state in ((declined, "declined"), (closed, "closed"), (waiting, "proposed")):
+        await filled(one, time)
+        await one.agree(given_at=time.now.isoformat())
+        await one.walk(*PATHS[state])
+    for days in (30, 335, 31):
+        time.now += days * DAY
+        await time.round()
+    assert [await left(fresh, one) for one in (declined, closed, waiting)] == [{}] * 3
+    to = {"organisation_id": str(RECIPIENT.id), "service_id": str(RECIPIENT.service_id)}
+    for one, client, action, more in (
+        (declined, declined.recipient, "reopen", {}),
+        (declined, declined.sender, "redirect", {"recipient": to}),
+        (closed, closed.recipient, "reopen", {}),
+        (waiting, waiting.recipient, "accept", {"counsellor": {"name": "Ben Noel"}}),
+    ):
+        read = await client.get(one.place)
+        assert action not in read.json()["allowed_actions"]
+        answer = await client.post(f"{one.place}/{action}", headers={**if_match(read), **key()}, json=more)
+        assert problem(answer) == (409, "transition-not-allowed")
+    agreed = await waiting.sender.post(
+        f"{waiting.place}/consents", headers=key(), json=a_consent(given_at=time.now.isoformat())
+    )
+    assert problem(agreed) == (404, "not-found")
+    # Stopping is always possible.
+    assert (await waiting.walk("cancel")).json()["state"] == "cancelled"
+    assert (await closed.walk("withdraw")).json()["state"] == "withdrawn"
+
+
     handover = fresh.between(SENDER, RECIPIENT)
     await filled(handover, time)
     await handover.walk("cancel")

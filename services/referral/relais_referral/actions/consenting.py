@@ -8,6 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from relais_referral import store, store_conference, views
 from relais_referral.actions.common import (
+    ERASED,
     Asked,
     decided,
     event,
@@ -56,8 +57,7 @@ async def record_consent(tx: AsyncSession, asked: Asked, id_: UUID, given: Conse
         RecipientNotBound, SensitiveBasisMissing: The recipient or the theme needs more.
     """
     referral, parties, _ = await locked(tx, asked, id_)
-    # Whoever may still cancel it may still ask her.
-    decided(referral, None, asked, Action.CANCEL, parties & {Party.SENDER})
+    _judge_asking(referral, parties, asked)
     text = await judge_terms(tx, referral, given, asked, _purpose_faults(referral, given))
     judge_time(given, asked)
     facts = given.model_dump(mode="json", exclude={*COLUMNS, "notice_version"})
@@ -76,7 +76,7 @@ async def request_consent(tx: AsyncSession, asked: Asked, id_: UUID, wanted: Con
         As `record_consent`.
     """
     referral, parties, _ = await locked(tx, asked, id_)
-    decided(referral, None, asked, Action.CANCEL, parties & {Party.SENDER})
+    _judge_asking(referral, parties, asked)
     text = await judge_terms(tx, referral, wanted, asked, _purpose_faults(referral, wanted))
     facts = wanted.model_dump(mode="json", exclude={*COLUMNS, "notice_version"}) | {"notice": text, **BY_LINK}
     record = await _new_record(tx, referral, wanted, facts, asked)
@@ -84,6 +84,18 @@ async def request_consent(tx: AsyncSession, asked: Asked, id_: UUID, wanted: Con
     moved(referral, asked, by=Party.SENDER)
     event(tx, referral, asked, "consent.requested", consent_id=str(record.id))
     return views.consent_view(record, state, asked.now)
+
+
+def _judge_asking(referral: Referral, parties: frozenset[Party], asked: Asked) -> None:
+    """Refuse to ask her where nobody is handed over any more: whoever may still cancel it may still ask.
+
+    Raises:
+        IllegalAction: The referral has ended.
+        NotFound: What was written in it has been erased.
+    """
+    decided(referral, None, asked, Action.CANCEL, parties & {Party.SENDER})
+    if referral.erased_at is not None:
+        raise NotFound(ERASED)
 
 
 async def answer_request(

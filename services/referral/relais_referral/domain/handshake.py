@@ -88,6 +88,9 @@ HANDED_OVER: Final = "referral.handed_over"
 SANCTIONING_SENDER: Final = frozenset({Action.PROPOSE, Action.CANCEL, Action.WITHDRAW})
 """All that a sender does that can sanction the people it accompanies."""
 
+STOPPING: Final = frozenset({Action.CANCEL, Action.WITHDRAW})
+"""All that is done with a referral once what was written in it has gone: nobody is handed over without it."""
+
 WAITING: Final = frozenset({State.PROPOSED, State.RECEIVED})
 """The recipient has not answered yet: here a referral can be overdue."""
 
@@ -197,6 +200,7 @@ class Standing:
         slip: The last step, where it can still be taken back now.
         paused: The mark stands.
         redirected: A new referral took its place.
+        erased: What was written in it has gone.
     """
 
     state: State
@@ -207,6 +211,7 @@ class Standing:
     slip: Slip | None = None
     paused: bool = False
     redirected: bool = False
+    erased: bool = False
 
     @property
     def rules(self) -> Mapping[tuple[State, Action], Rule]:
@@ -289,6 +294,8 @@ def needed_confirmations(standing: Standing) -> frozenset[Party]:
 
 def _in_place(standing: Standing, action: Action) -> bool:
     """Answer whether a mark that the action needs stands, or one that it sets does not yet."""
+    if standing.erased and action not in STOPPING:
+        return False
     if action is Action.UNDO:
         return standing.slip is not None
     if action is Action.REOPEN:
