@@ -1,7 +1,9 @@
 """What every FHIR R4 route does: its media type, its errors as OperationOutcome, its pages as Bundles."""
 
+from collections import Counter
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any, Final
+from urllib.parse import parse_qsl
 
 import orjson
 from fastapi import Request, Response
@@ -9,7 +11,7 @@ from fastapi.exceptions import RequestValidationError
 
 from relais_shared import problems
 from relais_shared.problems import INVALID_INPUT, Problem, pointer
-from relais_shared.refusals import Refusal, reason
+from relais_shared.refusals import Fault, InvalidInput, Refusal, how_many, reason
 from relais_shared.service import GuardedRoute, Router
 
 MEDIA_TYPE: Final = "application/fhir+json"
@@ -101,6 +103,19 @@ def answers(resource: str) -> dict[int | str, Any]:
         404: {"description": "`OperationOutcome`: absent, or not yours to know of.", "content": content},
         422: {"description": "`OperationOutcome`: a parameter cannot be taken.", "content": content},
     }
+
+
+def once_each(request: Request) -> None:
+    """Refuse a search parameter that stands twice: both would have to hold, and one would be lost.
+
+    Raises:
+        InvalidInput: Names every one that does.
+    """
+    given = Counter(
+        name for name, _ in parse_qsl(request.scope["query_string"].decode("latin-1"), keep_blank_values=True)
+    )
+    if found := [Fault(f"?{name}", "Give it once.") for name, times in given.items() if times > 1]:
+        raise InvalidInput(how_many(len(found)), found)
 
 
 def searched(base: str, resources: Sequence[Mapping[str, Any]], *, own: str, following: str | None) -> dict[str, Any]:

@@ -89,8 +89,8 @@ def task(view: ReferralView, base: str) -> Json:
         {
             "resourceType": "Task",
             "id": str(view.id),
-            "meta": {"lastUpdated": view.updated_at},
-            "contained": _contained(view),
+            "meta": {"lastUpdated": view.updated_at, **_rehearsed(view)},
+            "contained": _contained(view, base),
             "identifier": [
                 {"system": f"{base}/short_code", "value": view.short_code} if view.short_code else None,
                 *({"system": f"{base}/external_ids/{name}", "value": value} for name, value in external.items()),
@@ -126,8 +126,8 @@ def service_request(view: ReferralView, base: str) -> Json:
         {
             "resourceType": "ServiceRequest",
             "id": str(view.id),
-            "meta": {"lastUpdated": view.updated_at},
-            "contained": _contained(view),
+            "meta": {"lastUpdated": view.updated_at, **_rehearsed(view)},
+            "contained": _contained(view, base),
             "status": status,
             "intent": "order",
             "priority": PRIORITY.get(view.urgency or ""),
@@ -156,8 +156,9 @@ def consent(given: ConsentView, referral: ReferralView, base: str) -> Json:
         {
             "resourceType": "Consent",
             "id": str(given.id),
-            # A sender that may sanction reads what it recorded: it was given then.
-            "status": CONSENT[given.status or "given"],
+            "meta": _rehearsed(referral),
+            # A sender that may sanction reads what it recorded: that it was given then, or asked for.
+            "status": CONSENT[given.status or ("given" if given.given_at else "requested")],
             "scope": {"coding": [{"system": f"{TERMINOLOGY}/consentscope", "code": "patient-privacy"}]},
             "category": [{"coding": [{"system": f"{TERMINOLOGY}/v3-ActCode", "code": "IDSCL"}]}],
             "patient": _her(referral, base),
@@ -198,7 +199,13 @@ def _words(no: Mapping[str, Any]) -> str | None:
     return ": ".join(said) or None
 
 
-def _contained(view: ReferralView) -> Sequence[Json]:
+def _rehearsed(view: ReferralView) -> Json:
+    """Answer the mark of a rehearsal, as the health side marks what is tried out."""
+    mark = {"system": f"{TERMINOLOGY}/v3-ActReason", "code": "HTEST", "display": "test health data"}
+    return {"security": [mark]} if view.practice else {}
+
+
+def _contained(view: ReferralView, base: str) -> Sequence[Json]:
     """Answer her as the reader sees her; nothing where he sees nothing."""
     person = view.person
     if person is None:
@@ -209,13 +216,18 @@ def _contained(view: ReferralView) -> Sequence[Json]:
         "given": [identity.get("given_name")],
         "text": identity.get("called"),
     }
-    reach = [("phone", contact.get("phone")), ("email", contact.get("email"))]
+    safety = [_answer(name, value) for name, value in (contact.get("safety") or {}).items()]
+    # What may be done with the number goes wherever the number goes.
+    safely = [{"url": f"{base}/fhir/StructureDefinition/contact-safety", "extension": safety}] if safety else []
+    reach = [("phone", contact.get("phone"), safely), ("email", contact.get("email"), [])]
     return [
         {
             "resourceType": "Patient",
             "id": PERSON,
             "name": [name],
-            "telecom": [{"system": system, "value": value} for system, value in reach if value],
+            "telecom": [
+                {"extension": more, "system": system, "value": value} for system, value, more in reach if value
+            ],
             "birthDate": identity.get("birth_date"),
             "address": [{"text": contact.get("address"), "postalCode": area.get("postcode")}],
             "communication": [
@@ -224,6 +236,10 @@ def _contained(view: ReferralView) -> Sequence[Json]:
             ],
         }
     ]
+
+
+def _answer(name: str, value: object) -> Json:
+    return {"url": name, ("valueBoolean" if isinstance(value, bool) else "valueString"): value}
 
 
 def _her(view: ReferralView, base: str) -> Json:

@@ -441,6 +441,7 @@ async def disclosures(tx: AsyncSession, referral_id: UUID, *, reader: UUID | Non
 class Filters:
     """The filters of the list; what is absent does not narrow."""
 
+    id: UUID | None = None
     role: Party | None = None
     states: Sequence[str] = ()
     themes: Sequence[str] = ()
@@ -499,6 +500,8 @@ async def page(
     sanctions = own is not None and own.may_sanction
     changed = col(Referral.noticed_at) if sanctions else col(Referral.updated_at)
     query = select(Referral).where(mine)
+    if filters.id is not None:
+        query = query.where(col(Referral.id) == filters.id)
     if filters.states:
         query = query.where(_in_states(filters.states, neutral))
     if filters.themes:

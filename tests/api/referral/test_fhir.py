@@ -6,21 +6,28 @@ from uuid import uuid4
 
 import httpx
 import pytest
+from api.referral.her import asked_by_link
 from api.referral.world import (
     HERS,
     OUTSIDER,
     PATHS,
+    PHONE,
+    PRACTISING,
     RECEIVE,
     RECIPIENT,
     SANCTIONING,
+    SEND,
     SENDER,
     Handover,
+    Structure,
     World,
 )
 from fhir.resources.R4B import get_fhir_model_class
 
 from relais_referral import facade
 from relais_referral.domain.handshake import State
+from relais_shared.auth import Actor
+from relais_shared.client import Client
 
 pytestmark = pytest.mark.anyio
 
@@ -150,3 +157,59 @@ async def test_a_sender_that_may_sanction_reads_no_more_in_fhir(world: World) ->
     assert {one["status"] for one in said} == {"completed"}
     assert {one["businessStatus"]["coding"][0]["code"] for one in said} == {"ended"}
     assert all("statusReason" not in one for one in said)
+
+
+async def test_every_parameter_of_a_search_holds(handover: Handover) -> None:
+    """All are combined, an id too; what could not be combined is refused, and never left out in silence."""
+    await handover.proposed()
+    later = (datetime.now(UTC) + timedelta(days=1)).isoformat()
+
+    async def found(client: Client, **params: Any) -> int:
+        page = resource(await client.get("/fhir/Task", params={"_id": handover.id, **params}), "Bundle")
+        return len(page.get("entry", ()))
+
+    assert await found(handover.sender) == 1
+    assert await found(handover.sender, requester="me", status="requested") == 1
+    assert await found(handover.sender, owner="me") == 0
+    assert await found(handover.sender, requester="me", owner="me") == 0
+    assert await found(handover.recipient, requester="me") == 0
+    assert await found(handover.recipient, _lastUpdated=f"ge{later}") == 0
+    assert await found(handover.sender, _id=str(uuid4())) == 0
+    for twice in ("_lastUpdated=lt2026-01-01&_lastUpdated=ge2026-01-01", "status=draft&status=requested"):
+        refused = resource(await handover.sender.get(f"/fhir/Task?{twice}"), "OperationOutcome", 422)
+        assert f"?{twice.partition('=')[0]}" in str(refused)
+
+
+async def test_what_may_be_done_with_her_number_goes_where_it_goes(handover: Handover) -> None:
+    identity = {"called": "Mme B."}
+    contact = {"phone": PHONE, "safety": {"voicemail": True, "times": "le matin"}}
+    area = {"municipality": "be:52011"}
+    await handover.proposed(person={"identity": identity, "contact": contact, "area": area, "languages": ["fr"]})
+    await handover.walk("r.accept")
+    task = resource(await handover.recipient.get(f"/fhir/Task/{handover.id}"), "Task")
+    [phone] = task["contained"][0]["telecom"]
+    assert phone["value"] == PHONE
+    [safety] = phone["extension"]
+    answers = {one["url"]: one.get("valueBoolean", one.get("valueString")) for one in safety["extension"]}
+    assert answers == {
+        "shared_phone": False, "voicemail": True, "sms": False, "may_say_who": False, "times": "le matin",
+    }  # fmt: skip
+
+
+async def test_a_rehearsal_is_marked_as_what_is_tried_out(world: World) -> None:
+    handover = await world.between(PRACTISING, PRACTISING).proposed()
+    for path in operations(handover.id, handover.consent_id)[:3]:
+        found = resource(await handover.sender.get(path), path.split("/")[2])
+        assert [one["code"] for one in found["meta"]["security"]] == ["HTEST"]
+    real = await world.between(SENDER, RECIPIENT).proposed()
+    assert "HTEST" not in (await real.sender.get(f"/fhir/Task/{real.id}")).text
+
+
+@pytest.mark.parametrize("sender", [SENDER, SANCTIONING], ids=["any", "may sanction"])
+async def test_what_she_is_only_asked_for_is_not_active(world: World, sender: Structure) -> None:
+    handover = world.between(sender, RECIPIENT)
+    await handover.open()
+    actor = Actor("client", "client:its", sender.id, sender.name, frozenset({SEND}))
+    request = await asked_by_link(world, handover, actor)
+    found = resource(await handover.sender.get(f"/fhir/Consent/{request}"), "Consent")
+    assert found["status"] == "proposed"

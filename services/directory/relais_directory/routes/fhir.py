@@ -52,6 +52,7 @@ async def search_healthcare_services(
 
     For searching near somebody, take `/v1/directory/search`.
     """
+    fhir.once_each(request)
     codec = CursorCodec(request.app.state.settings.secret_bytes(), "fhir")
     place = codec.decode(query.cursor) if query.cursor else None
     rows = await store.changes(connection, (place[0], UUID(place[1])) if place else None, query.count + 1)

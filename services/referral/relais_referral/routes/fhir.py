@@ -71,22 +71,22 @@ async def search_tasks(
 
     Poll with `_lastUpdated=ge…` of what you saw last, and read each task for what it holds.
     """
+    fhir.once_each(request)
     states = query.states()
     caller = Caller(actor)
     pages = Pages.of(request, "fhir")
     role = {"requester": Party.SENDER, "owner": Party.RECIPIENT}
-    roles = [party for name, party in role.items() if getattr(query, name)]
+    roles = {party for name, party in role.items() if getattr(query, name)}
+    filters = store.Filters(
+        id=query.id,
+        role=next(iter(roles)) if len(roles) == 1 else None,
+        states=states or [],
+        updated_since=query.last_updated,
+    )
     await store.begin(tx, caller)
-    base, items, after = _base(request), [], None
-    if query.id is not None:
-        referral, parties = await store.find_referral(tx, query.id, caller)
-        found = [(referral, parties)]
-    else:
-        filters = store.Filters(
-            role=roles[0] if len(roles) == 1 else None, states=states or [], updated_since=query.last_updated
-        )
-        rows, after = await store.page(tx, actor, filters, before=pages.position(query.cursor), limit=query.count)
-        found = [(row, store.parties_of(row, caller)) for row in rows]
+    base, items = _base(request), []
+    rows, after = await store.page(tx, actor, filters, before=pages.position(query.cursor), limit=query.count)
+    found = [(row, parties) for row in rows if (parties := store.parties_of(row, caller)) >= roles]
     consents = await store.given(tx, [referral for referral, _ in found])
     for referral, parties in found:
         consent = consents.get(referral.id)
@@ -133,6 +133,7 @@ async def search_consents(
     request: Request, actor: Either, query: Annotated[ConsentQuery, Query()], tx: WriteTx, now: Now
 ) -> Response:
     """Search the agreements of a referral, the newest first."""
+    fhir.once_each(request)
     try:
         referral_id = UUID(query.data.removeprefix("Task/"))
     except ValueError:
