@@ -17,7 +17,7 @@ from relais_referral.domain.visibility import Category
 from relais_referral.papers import words
 from relais_referral.papers.calendar import Entry, calendar
 from relais_referral.papers.card import card, drawing
-from relais_referral.papers.paper import LANGUAGES, Paper, Section, as_html, as_pdf, language_of
+from relais_referral.papers.paper import LANGUAGES, MARKS, Paper, Section, as_html, as_pdf, language_of
 from relais_referral.papers.receipt import (
     CONTEXT,
     PURPOSES,
@@ -250,3 +250,11 @@ def test_a_meeting_moves_under_its_own_name() -> None:
     [before], [after] = (Calendar.from_ical(calendar([each])).walk("VEVENT") for each in (one, moved))
     assert before["uid"] == after["uid"]
     assert int(after["sequence"]) > int(before["sequence"])
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_a_meeting_of_a_rehearsal_says_so_in_every_calendar(language: str) -> None:
+    real = Entry("r1", "", NOW, "visit", 3, NOW, language=language)
+    made = calendar([real, replace(real, practice=True)])
+    said = [str(event["summary"]) for event in Calendar.from_ical(made).walk("VEVENT")]
+    assert said[1] == f"{MARKS[language]} · {said[0]}"

@@ -605,6 +605,7 @@ async def meeting_file(tx: AsyncSession, asked: Asked, id_: UUID) -> bytes:
         mode=meeting.mode,
         sequence=kept["sequence"],
         stamped_at=datetime.fromisoformat(kept["changed_at"]),
+        practice=seat.referral.practice,
     )
     return calendar([entry])
 

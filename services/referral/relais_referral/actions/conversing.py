@@ -258,6 +258,7 @@ async def entries(tx: AsyncSession, asked: Asked, id_: UUID) -> list[Entry]:
             mode=view.meeting["mode"],
             sequence=referral.version,
             stamped_at=referral.updated_at,
+            practice=referral.practice,
         )
     ]
 

@@ -7,6 +7,8 @@ from typing import Final
 
 from icalendar import Calendar, Event
 
+from relais_referral.papers.paper import MARKS
+
 LASTS: Final = timedelta(minutes=45)
 """A first meeting usually takes so long; nobody is asked for its end."""
 
@@ -33,6 +35,7 @@ class Entry:
         place: Only where it is the structure's own; never hers.
         cancelled: It does not take place.
         language: One of `MODES`.
+        practice: Of a rehearsal: nobody is expected anywhere.
     """
 
     referral_id: str
@@ -44,6 +47,7 @@ class Entry:
     place: str = ""
     cancelled: bool = False
     language: str = "fr"
+    practice: bool = False
 
 
 def calendar(entries: Iterable[Entry]) -> bytes:
@@ -67,7 +71,8 @@ def _event(entry: Entry) -> Event:
     event.add("dtend", entry.starts_at + LASTS)
     event.add("sequence", entry.sequence)
     called = MODES[entry.language][entry.mode]
-    event.add("summary", f"{called} (relais {entry.short_code})" if entry.short_code else called)
+    mark = f"{MARKS[entry.language]} · " if entry.practice else ""
+    event.add("summary", mark + (f"{called} (relais {entry.short_code})" if entry.short_code else called))
     event.add("status", "CANCELLED" if entry.cancelled else "CONFIRMED")
     # Others may see the calendar: the entry says that the time is taken, and no more.
     event.add("class", "PRIVATE")
