@@ -40,6 +40,7 @@ from relais_referral.domain.retention import Age, goes_at, is_idle
 pytestmark = pytest.mark.anyio
 
 SECOND = timedelta(seconds=1)
+HOUR = timedelta(hours=1)
 DAY = timedelta(days=1)
 BEGAN = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
 
@@ -199,7 +200,6 @@ async def test_what_she_refuses_goes_at_once_and_a_question_without_answer_after
     assert (await left(fresh, handover)).keys() <= {"session"}
 
 
-async def test_a_draft_that_is_thrown_away_before_she_agreed_goes_at_once(fresh: World, time: Time) -> None:
 async def test_what_was_erased_is_handed_over_no_more(fresh: World, time: Time) -> None:
     """Neither taken up again nor sent elsewhere: there would be nobody in it."""
     declined, closed, waiting = (fresh.between(SENDER, RECIPIENT) for _ in range(3))
@@ -231,6 +231,7 @@ async def test_what_was_erased_is_handed_over_no_more(fresh: World, time: Time) 
     assert (await closed.walk("withdraw")).json()["state"] == "withdrawn"
 
 
+async def test_a_draft_that_is_thrown_away_before_she_agreed_goes_at_once(fresh: World, time: Time) -> None:
     handover = fresh.between(SENDER, RECIPIENT)
     await filled(handover, time)
     await handover.walk("cancel")
@@ -376,9 +377,10 @@ async def test_a_pause_ends_on_its_day(fresh: World, time: Time) -> None:
     await handover.walk("propose")
     until = (BEGAN + 3 * DAY).date().isoformat()
     assert (await handover.step(handover.sender, "pause", until=until)).status_code == 200
-    time.now = BEGAN + 3 * DAY
+    # BEGAN is at ten in the morning in Brussels: its clocks show midnight fourteen hours later.
+    time.now = BEGAN + 3 * DAY + 14 * HOUR - SECOND
     assert "end_pauses" not in await time.round()
-    time.now += DAY
+    time.now += SECOND
     assert (await time.round())["end_pauses"] == 1
     assert "paused" not in (await handover.sender.get(handover.place)).json()
 
@@ -408,6 +410,24 @@ async def test_a_sender_that_may_sanction_reads_its_own_words_as_long_however_it
     answer = await handover.sender.get(handover.place)
     assert GIVEN not in answer.text
     assert answer.json()["state"] == "ended"
+
+
+async def test_a_sender_that_is_marked_later_reads_no_more_of_what_it_had_begun(fresh: World, time: Time) -> None:
+    handover = fresh.between(SENDER, RECIPIENT)
+    await handover.open()
+    await handover.agree(given_at=time.now.isoformat())
+    await handover.walk("propose", "r.decline")
+    full = await handover.sender.get(handover.place)
+    assert full.json()["state"] == "declined"
+    assert (await handover.sender.get("/v1/tasks")).json()["items"]
+    await fresh.tell_registry(2, **{SENDER.name: {"may_sanction": True}})
+    assert (await time.round())["heed_marking"] == 1
+    plain = await handover.sender.get(handover.place)
+    assert plain.json()["state"] == "ended"
+    assert "decline" not in plain.json()
+    assert plain.headers["etag"] != full.headers["etag"]
+    assert (await handover.sender.get("/v1/tasks")).json()["items"] == []
+    assert "heed_marking" not in await time.round()
 
 
 async def test_a_job_that_fails_keeps_none_of_the_others_from_their_work(
@@ -445,24 +465,6 @@ async def test_what_the_worker_does_is_dated_after_what_came_before_it(
             assert sent.status_code == 201, sent.text
             time.now += timedelta(minutes=1)
         await begin(tx, caller)
-
-async def test_a_sender_that_is_marked_later_reads_no_more_of_what_it_had_begun(fresh: World, time: Time) -> None:
-    handover = fresh.between(SENDER, RECIPIENT)
-    await handover.open()
-    await handover.agree(given_at=time.now.isoformat())
-    await handover.walk("propose", "r.decline")
-    full = await handover.sender.get(handover.place)
-    assert full.json()["state"] == "declined"
-    assert (await handover.sender.get("/v1/tasks")).json()["items"]
-    await fresh.tell_registry(2, **{SENDER.name: {"may_sanction": True}})
-    assert (await time.round())["heed_marking"] == 1
-    plain = await handover.sender.get(handover.place)
-    assert plain.json()["state"] == "ended"
-    assert "decline" not in plain.json()
-    assert plain.headers["etag"] != full.headers["etag"]
-    assert (await handover.sender.get("/v1/tasks")).json()["items"] == []
-    assert "heed_marking" not in await time.round()
-
 
     monkeypatch.setattr(store, "begin", begins)
     assert await keeping.tell_overdue(fresh.app.state.database, fresh.app.state.sealer, time) == 1

@@ -217,6 +217,22 @@ async def test_overdue_obeys_the_pause(handover: Handover, clock: Clock) -> None
     assert await listed() == set()
 
 
+async def test_what_is_taken_up_again_is_waited_for_anew(handover: Handover, clock: Clock) -> None:
+    await handover.proposed()
+    await handover.walk("r.decline")
+    clock.now += timedelta(days=20)
+    again = await handover.walk("r.reopen")
+    assert (again.json()["state"], again.json()["overdue"]) == ("received", False)
+    assert datetime.fromisoformat(again.json()["due_at"]) > clock.now
+
+
+async def test_a_pause_does_not_end_before_it_begins(handover: Handover, clock: Clock) -> None:
+    await handover.proposed()
+    for days, status in ((-2, 422), (0, 200)):
+        until = (clock.now + timedelta(days=days)).date().isoformat()
+        assert (await handover.step(handover.sender, "pause", until=until)).status_code == status
+
+
 async def test_an_answer_is_due_in_working_days(handover: Handover, clock: Clock) -> None:
     clock.now = datetime(2026, 11, 27, 9, 0, tzinfo=UTC)  # a Friday
     await handover.open()
@@ -429,3 +445,12 @@ async def test_a_client_without_the_senders_scope_counts_only_what_it_receives(w
     counts = (await world.as_(RECIPIENT, "referral:receive").get("/v1/referrals/counts")).json()
     assert counts["sender"] == {}
     assert (await world.as_(SENDER, SEND).get("/v1/referrals/counts")).json()["recipient"] == {}
+
+
+async def test_the_day_is_that_of_those_who_work(handover: Handover, clock: Clock) -> None:
+    """Half an hour after midnight in Brussels the day of UTC is still yesterday."""
+    await handover.proposed()
+    await handover.walk("r.accept")
+    clock.now = datetime(clock.now.year + 1, 7, 13, 22, 30, tzinfo=UTC)
+    met = await handover.walk("r.confirm_handover")
+    assert met.json()["confirmations"]["recipient"]["on"] == f"{clock.now.year}-07-14"

@@ -17,6 +17,7 @@ from relais_referral.actions.sequencing import forget_events
 from relais_referral.actions.stepping import ask_about_copy, leave_conference
 from relais_referral.domain import retention
 from relais_referral.domain.consent import WARNED_BEFORE, Status
+from relais_referral.domain.deadlines import day_of
 from relais_referral.domain.handshake import ENDED, WAITING, Party, State
 from relais_referral.models import (
     ConsentState,
@@ -155,11 +156,10 @@ async def end_pauses(database: Database, sealer: Sealer, clock: Clock) -> int:
         return True
 
     now = clock()
-    which = and_(col(Referral.paused_at).is_not(None), col(Referral.paused_until) < now.date())
+    which = and_(col(Referral.paused_at).is_not(None), col(Referral.paused_until) < day_of(now))
     return await _each(database, sealer, clock, which, end)
 
 
-async def ask_about_idle(database: Database, sealer: Sealer, clock: Clock) -> int:
 async def heed_marking(database: Database, sealer: Sealer, clock: Clock) -> int:
     """Let a sender that was marked `may_sanction` since read no more of what it had begun than of what it begins."""
 
@@ -188,6 +188,7 @@ async def heed_marking(database: Database, sealer: Sealer, clock: Clock) -> int:
     return done
 
 
+async def ask_about_idle(database: Database, sealer: Sealer, clock: Clock) -> int:
     """Ask the sender of what nobody touched for a year whether it goes on."""
 
     async def ask(tx: AsyncSession, asked: Asked, referral: Referral) -> bool:
@@ -295,8 +296,8 @@ async def sign_days(database: Database, sealer: Sealer, clock: Clock) -> int:
 Job = Callable[[Database, Sealer, Clock], Awaitable[int]]
 
 JOBS: Final[tuple[Job, ...]] = (
-    expire_consents,
     heed_marking,
+    expire_consents,
     warn_of_expiry,
     tell_overdue,
     end_pauses,

@@ -27,7 +27,7 @@ from relais_referral.actions.common import (
 from relais_referral.directory import NamedService
 from relais_referral.domain.access import Level
 from relais_referral.domain.consent import Consent, Status, held_back
-from relais_referral.domain.deadlines import ZONE
+from relais_referral.domain.deadlines import day_of
 from relais_referral.domain.handshake import ENDED, WAITING, Action, Party, State, allowed_actions
 from relais_referral.domain.refusals import IllegalAction
 from relais_referral.domain.retention import TAKEN_BACK
@@ -348,7 +348,7 @@ async def _readings(tx: AsyncSession, referral: Referral) -> list[Reading]:
     guests = {f"guest:{guest.id}": guest for guest in await store_guests.of_referral(tx, referral.id)}
     lines: dict[tuple[Any, UUID | None], list[Disclosure]] = {}
     for row in await store.disclosures(tx, referral.id):
-        lines.setdefault((row.at.astimezone(ZONE).date(), row.organisation_id), []).append(row)
+        lines.setdefault((day_of(row.at), row.organisation_id), []).append(row)
     found = []
     for (day, organisation_id), rows in lines.items():
         organisation = await _name(tx, referral, organisation_id)
@@ -549,11 +549,13 @@ async def pause(tx: AsyncSession, asked: Asked, id_: UUID, body: Pause) -> None:
 
     Raises:
         NotFound, IllegalAction: As every step.
+        InvalidInput: The day is past.
     """
     referral, _parties, _ = await locked(tx, asked, id_)
     if referral.paused_at is None:
         await stepping.step(tx, asked, id_, Action.PAUSE, body, None)
     elif referral.paused_until != body.until:
+        stepping.judge(body, asked)
         referral.paused_until = body.until
         moved(referral, asked, by=Party.PERSON)
         event(tx, referral, asked, "referral.paused", state=referral.state)

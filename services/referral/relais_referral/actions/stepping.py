@@ -29,8 +29,8 @@ from relais_referral.domain.consent import Consent, Status
 from relais_referral.domain.handshake import (
     ENDED,
     UNDOABLE,
-    Action,
     WAITING,
+    Action,
     Party,
     State,
     Transition,
@@ -127,7 +127,7 @@ async def _stepped(  # noqa: PLR0913 - as `take`
     """Take one step; answer also the consent that holds after it, its state locked."""
     referral, parties, consent = await locked(tx, asked, id_, version)
     taken = decided(referral, consent, asked, action, parties)
-    _judge(body)
+    judge(body, asked)
     if action is Action.ACCEPT and body is None:
         body = _as_phoned(referral)
     before = shown_state(State(referral.state), neutral=True)
@@ -188,7 +188,7 @@ async def _bring(  # noqa: PLR0913 - what a step brings, and where it goes
     if isinstance(body, Closing):
         referral.outcome = body.outcome
     if isinstance(body, Confirmation):
-        day = (body.on or asked.now.date()).isoformat()
+        day = (body.on or deadlines.day_of(asked.now)).isoformat()
         referral.confirmations = {**referral.confirmations, str(taken.by): {"on": day, "mode": body.mode}}
     for part, value in _sealed_of(body).items():
         if seal is not None:

@@ -1,6 +1,6 @@
 """When an answer is usual: working days, never a deadline for the person (design 5)."""
 
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Final
 from zoneinfo import ZoneInfo
 
@@ -8,9 +8,14 @@ TODAY_WITHIN: Final = timedelta(hours=1)
 """`today` unanswered for an hour goes to the desk, with alternatives."""
 
 ZONE: Final = ZoneInfo("Europe/Brussels")
-"""Working days are counted where the counsellors work."""
+"""Days are counted where the counsellors work."""
 
 _SATURDAY: Final = 5
+
+
+def day_of(at: datetime) -> date:
+    """Answer the day of an instant on the clocks of those who work: theirs begins before the day of UTC does."""
+    return at.astimezone(ZONE).date()
 
 
 def answer_due(proposed_at: datetime, *, urgency: str, working_days: int) -> datetime:
