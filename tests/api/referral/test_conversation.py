@@ -98,6 +98,19 @@ async def test_what_has_ended_is_read_and_written_by_the_recipient_no_more(hando
         assert problem(await write(client, handover, "Encore ?"))[0] == 409
 
 
+async def test_every_answer_to_a_change_carries_the_version_that_it_left(handover: Handover) -> None:
+    await handover.proposed("identity", "documents")
+    await handover.walk("r.accept")
+    ben, seen = handover.recipient, (await handover.recipient.get(handover.place)).headers["etag"]
+    said = await write(ben, handover, "Entendu.")
+    added = await add(ben, handover)
+    removed = await ben.delete(f"{handover.place}/documents/{added.json()['id']}")
+    given = await ben.post(f"{handover.place}/assign", json={"team_id": "equipe"})
+    told = [answer.headers["etag"] for answer in (said, added, removed, given)]
+    assert len({seen, *told}) == 5
+    assert (await ben.get(handover.place)).headers["etag"] == told[-1]
+
+
 async def test_a_draft_has_no_thread(handover: Handover) -> None:
     await handover.open()
     assert problem(await write(handover.sender, handover, "Bonjour"))[0] == 409

@@ -275,6 +275,10 @@ async def test_each_side_keeps_its_own_references(handover: Handover) -> None:
     kept = await handover.recipient.put(f"{handover.place}/external_ids", json={"own": "R-9"})
     assert kept.json()["external_ids"] == {"own": "R-9"}
     assert "DOSSIER-4711" not in kept.text
+    # Another representation has another version; the same once more has the same.
+    assert kept.headers["etag"] != before.headers["etag"]
+    again = await handover.recipient.put(f"{handover.place}/external_ids", json={"own": "R-9"})
+    assert again.headers["etag"] == kept.headers["etag"]
     assert "R-9" not in (await handover.sender.get(handover.place)).text
     refused = await handover.sender.put(f"{handover.place}/external_ids", json={"own": "85.07.30-033 28"})
     assert problem(refused) == (422, "personal-data-detected")

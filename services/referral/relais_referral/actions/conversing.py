@@ -341,8 +341,10 @@ def task_view(task: Task, referral: Referral, basis: str | None = None) -> TaskV
     )
 
 
-async def assign(tx: AsyncSession, asked: Asked, id_: UUID, to: Assignment) -> None:
+async def assign(tx: AsyncSession, asked: Asked, id_: UUID, to: Assignment) -> int:
     """Give a referral to a colleague, a team, or back to the desk, inside the caller's own organisation.
+
+    Answers the new version: whoever gave it away may know of it no more.
 
     Raises:
         NotFound: Absent, or not the caller's to know of.
@@ -354,6 +356,7 @@ async def assign(tx: AsyncSession, asked: Asked, id_: UUID, to: Assignment) -> N
         referral.recipient_account_id, referral.recipient_team_id = to.account_id, to.team_id
     event(tx, referral, asked, "referral.assigned")
     moved(referral, asked, by=min(parties, key=list(Party).index))
+    return views.version(referral, parties)
 
 
 def _organisation(referral: Referral, party: Party) -> UUID | None:

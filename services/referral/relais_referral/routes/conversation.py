@@ -8,7 +8,7 @@ from fastapi import Query, Request, Response
 from relais_referral.actions import conversing
 from relais_referral.papers.calendar import calendar
 from relais_referral.routes import files
-from relais_referral.routes.dependencies import READING, WRITING, Either, Pages, asked, keep_nothing
+from relais_referral.routes.dependencies import READING, WRITING, Either, Pages, asked, keep_nothing, versioned
 from relais_referral.schemas import (
     DocumentPage,
     DocumentView,
@@ -42,7 +42,10 @@ async def write_message(
 ) -> MessageView:
     """Write to the other side; before acceptance nothing that tells who she is."""
     keep_nothing(response)
-    return await conversing.write_message(tx, asked(request, actor, now), referral_id, body.words)
+    who = asked(request, actor, now)
+    written = await conversing.write_message(tx, who, referral_id, body.words)
+    await versioned(response, tx, who, referral_id)
+    return written
 
 
 @router.get("/referrals/{referral_id}/documents", response_model=DocumentPage, responses=READING)
@@ -66,7 +69,10 @@ async def add_document(
 ) -> DocumentView:
     """Add a small document: its bytes as the body, its name in `Content-Disposition`."""
     keep_nothing(response)
-    return await conversing.add_document(tx, asked(request, actor, now), referral_id, *(await files.brought(request)))
+    who = asked(request, actor, now)
+    added = await conversing.add_document(tx, who, referral_id, *(await files.brought(request)))
+    await versioned(response, tx, who, referral_id)
+    return added
 
 
 @router.get("/referrals/{referral_id}/documents/{document_id}", response_class=Response, responses=READING)
@@ -80,10 +86,12 @@ async def read_document(
 
 @router.delete("/referrals/{referral_id}/documents/{document_id}", status_code=204, responses=WRITING)
 async def remove_document(
-    request: Request, referral_id: UUID, document_id: UUID, actor: Either, tx: WriteTx, now: Now
+    request: Request, response: Response, referral_id: UUID, document_id: UUID, actor: Either, tx: WriteTx, now: Now
 ) -> None:
     """Remove a document that your side added."""
-    await conversing.remove_document(tx, asked(request, actor, now), referral_id, document_id)
+    who = asked(request, actor, now)
+    await conversing.remove_document(tx, who, referral_id, document_id)
+    await versioned(response, tx, who, referral_id)
 
 
 @router.get(

@@ -8,7 +8,7 @@ from uuid import UUID
 from fastapi import Depends, Request, Response
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from relais_referral import store
+from relais_referral import store, views
 from relais_referral.actions import common, stepping
 from relais_referral.actions.common import Asked, Shown
 from relais_referral.directory import Directory, NamedService
@@ -128,6 +128,12 @@ def told(response: Response, shown: Shown) -> ReferralView:
     response.headers["ETag"] = etag(shown.version)
     keep_nothing(response)
     return shown.view
+
+
+async def versioned(response: Response, tx: AsyncSession, who: Asked, referral_id: UUID) -> None:
+    """Say in the answer to a change which version it left, where that is not a representation itself."""
+    referral, parties = await store.lock_referral(tx, referral_id, who.caller, reading=True)
+    response.headers["ETag"] = etag(views.version(referral, parties))
 
 
 def keep_nothing(response: Response) -> None:

@@ -15,7 +15,7 @@ from relais_referral.domain.handshake import Action
 from relais_referral.notices import undertaking
 from relais_referral.problems import TABLE
 from relais_referral.routes import files
-from relais_referral.routes.dependencies import WRITING, MaySend, Step, TheService, asked, told
+from relais_referral.routes.dependencies import WRITING, MaySend, Step, TheService, asked, told, versioned
 from relais_referral.routes.person import Door, Private
 from relais_referral.schemas import (
     Acceptance,
@@ -140,14 +140,22 @@ _STEPS: Any = {"response_model": ReferralView, "response_model_exclude_unset": T
 
 @door.post("/referrals/{referral_id}/guest", status_code=201, response_model=Invitation, responses=INVITING)
 async def invite_guest(
-    request: Request, referral_id: UUID, actor: MaySend, service: TheService, tx: WriteTx, now: Now
+    request: Request,
+    response: Response,
+    referral_id: UUID,
+    actor: MaySend,
+    service: TheService,
+    tx: WriteTx,
+    now: Now,
 ) -> Invitation:
     """Invite the service of a hand-over that takes guests; an earlier invitation ends at once.
 
     Send the link to the address that is answered, and say the code on the telephone: never both the same way.
     """
-    public_url = request.app.state.settings.public_url
-    return await guesting.invite(tx, asked(request, actor, now), referral_id, service, _keys(request), public_url)
+    public_url, who = request.app.state.settings.public_url, asked(request, actor, now)
+    made = await guesting.invite(tx, who, referral_id, service, _keys(request), public_url)
+    await versioned(response, tx, who, referral_id)
+    return made
 
 
 @door.get("/guest/undertaking/{version}/{language}", response_model=NoticeView, **_OPEN)
@@ -279,9 +287,13 @@ async def list_messages_as_guest(visit: OfGuest, guest: AsGuest, tx: WriteTx) ->
 
 
 @router.post("/messages", status_code=201, response_model=MessageView, **_SESSION)
-async def write_message_as_guest(body: NewMessage, visit: OfGuest, guest: AsGuest, tx: WriteTx) -> MessageView:
+async def write_message_as_guest(
+    response: Response, body: NewMessage, visit: OfGuest, guest: AsGuest, tx: WriteTx
+) -> MessageView:
     """Write to the sender."""
-    return await conversing.write_message(tx, guest, visit.referral_id, body.words)
+    written = await conversing.write_message(tx, guest, visit.referral_id, body.words)
+    await versioned(response, tx, guest, visit.referral_id)
+    return written
 
 
 @router.get("/documents", response_model=DocumentPage, **_SESSION)
@@ -297,9 +309,13 @@ async def list_documents_as_guest(visit: OfGuest, guest: AsGuest, tx: WriteTx) -
     responses=_SESSION["responses"],
     openapi_extra={**_SESSION["openapi_extra"], **files.A_DOCUMENT},
 )
-async def add_document_as_guest(request: Request, visit: OfGuest, guest: AsGuest, tx: WriteTx) -> DocumentView:
+async def add_document_as_guest(
+    request: Request, response: Response, visit: OfGuest, guest: AsGuest, tx: WriteTx
+) -> DocumentView:
     """Add a small document: its bytes as the body, its name in `Content-Disposition`."""
-    return await conversing.add_document(tx, guest, visit.referral_id, *(await files.brought(request)))
+    added = await conversing.add_document(tx, guest, visit.referral_id, *(await files.brought(request)))
+    await versioned(response, tx, guest, visit.referral_id)
+    return added
 
 
 @router.get("/documents/{document_id}", response_class=Response, **_SESSION)

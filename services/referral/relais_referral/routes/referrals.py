@@ -48,7 +48,7 @@ from relais_referral.store import Caller
 from relais_shared import idempotency, problems
 from relais_shared.clock import Now
 from relais_shared.db import ReadTx, WriteTx
-from relais_shared.http import IfMatch
+from relais_shared.http import IfMatch, etag
 from relais_shared.idempotency import Replay, RequiredKey, recall, remember
 from relais_shared.refusals import (
     InvalidInput,
@@ -257,10 +257,10 @@ async def keep_external_ids(
 
 @router.post("/{referral_id}/assign", status_code=204, responses=WRITING)
 async def assign_referral(
-    request: Request, referral_id: UUID, to: Assignment, actor: Either, tx: WriteTx, now: Now
+    request: Request, response: Response, referral_id: UUID, to: Assignment, actor: Either, tx: WriteTx, now: Now
 ) -> None:
     """Give a referral to a colleague, a team, or back to the desk, inside your own organisation."""
-    await conversing.assign(tx, asked(request, actor, now), referral_id, to)
+    response.headers["ETag"] = etag(await conversing.assign(tx, asked(request, actor, now), referral_id, to))
 
 
 @router.get("/{referral_id}/alternatives", response_model=AlternativePage, responses=ALTERNATIVES)
