@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from relais_referral.domain.consent import CLOCKS_DIFFER_BY, RECORDED_WITHIN, Consent, Purpose, Status, given_in_time
 from relais_referral.domain.visibility import Category
+from relais_referral.notices import _shipped, notice, undertaking
 
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
 TO, SERVICE, OTHER = UUID(int=1), UUID(int=2), UUID(int=3)
@@ -60,3 +61,13 @@ def test_it_ends_at_its_instant(moved: timedelta) -> None:
 )
 def test_it_is_recorded_within_a_day_unless_written(ago: timedelta, *, written: bool, taken: bool) -> None:
     assert given_in_time(NOON - ago, NOON, written=written) is taken
+
+
+def test_what_is_asked_for_and_not_there_is_not_kept() -> None:
+    """Anybody may ask for a text: only what we ship stays in memory."""
+    assert notice("2026-1", "fr-BE") is notice("2026-1", "fr") is not None
+    assert undertaking("2026-1", "nl") is not None
+    held = _shipped.cache_info().currsize
+    assert [notice(f"20{n}", "fr") or undertaking("2026-1", f"x{n}") for n in range(50)] == [None] * 50
+    assert _shipped.cache_info().currsize == held
+    assert notice("../__init__", "py") is None
