@@ -27,7 +27,7 @@ class ConferenceConsent(ConsentInput):
 
     model_config = shown(
         organisation_id="5b0c7a4e-0000-4000-8000-000000000001",
-        purposes=["referral"],
+        purposes=["case_conference"],
         data_categories=["identity", "needs"],
         method="in_person_oral",
         language="fr",
@@ -49,7 +49,7 @@ class ConferenceRequest(ConsentRequest):
 
     model_config = shown(
         organisation_id="5b0c7a4e-0000-4000-8000-000000000001",
-        purposes=["referral"],
+        purposes=["case_conference"],
         data_categories=["needs"],
         language="fr",
         notice_version="2026-1",

@@ -24,6 +24,10 @@ USUAL_TYPES = tuple(one for one in TYPES if one not in OF_DIRECTORY)
 """What an endpoint is sent unless it chooses: the directory's changes are many, and must be asked for."""
 
 
+LONGEST_URL = 2_000
+"""Characters: more than any server takes."""
+
+
 class EventItem(BaseModel):
     """An event: what happened to what, and where to read more; nothing of hers."""
 
@@ -50,7 +54,7 @@ class EventFeed(BaseModel):
 class EndpointInput(Input):
     """A new endpoint."""
 
-    url: str = Field(description="https, a public host, port 443 or 8443.")
+    url: str = Field(max_length=LONGEST_URL, description="https, a public host, port 443 or 8443.")
     types: list[EventType] | None = Field(
         default=None,
         min_length=1,
@@ -63,7 +67,7 @@ class EndpointInput(Input):
 class EndpointChange(Input):
     """What changes of an endpoint; what is absent stays."""
 
-    url: str | None = None
+    url: str | None = Field(default=None, max_length=LONGEST_URL)
     types: list[EventType] | None = Field(default=None, min_length=1)
     description: Line | None = None
     enabled: bool | None = Field(

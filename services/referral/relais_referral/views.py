@@ -86,7 +86,6 @@ def neutral(referral: Referral, parties: frozenset[Party]) -> bool:
     return referral.sender_may_sanction and parties == {Party.SENDER} and referral.state != State.DRAFT
 
 
-def version(referral: Referral, parties: frozenset[Party]) -> int:
 def past_term(referral: Referral, parties: frozenset[Party], now: datetime) -> bool:
     """Say whether what a sender that may sanction wrote has gone for it.
 
@@ -96,6 +95,7 @@ def past_term(referral: Referral, parties: frozenset[Party], now: datetime) -> b
     return neutral(referral, parties) and ended and referral.noticed_at + retention.ENDED_FOR <= now
 
 
+def version(referral: Referral, parties: frozenset[Party]) -> int:
     """Answer the version that these parties read in the ETag."""
     return referral.neutral_version if neutral(referral, parties) else referral.version
 
@@ -333,6 +333,9 @@ def event_views(
     to.
     """
     rows = [row for row in rows if not row.type.startswith("conference.")]
+    if parties == {Party.RECIPIENT}:
+        began = next((at for at, row in enumerate(rows) if row.type == EVENTS[Action.PROPOSE]), len(rows))
+        rows = [row for row in rows[began:] if row.type not in OF_SENDER]
     if not plain:
         found = [EventView.model_validate(row, from_attributes=True) for row in rows]
         return [one.model_copy(update={"number": number}) for number, one in enumerate(found, start=1)]
@@ -344,9 +347,6 @@ def event_views(
         after = row.data.get("state")
         if after and shown_state(State(after), neutral=True) != state and row.organisation_id != reader:
             found.append(EventView(number=0, at=row.at, type=f"referral.{shown_state(State(after), neutral=True)}"))
-    if parties == {Party.RECIPIENT}:
-        began = next((at for at, row in enumerate(rows) if row.type == EVENTS[Action.PROPOSE]), len(rows))
-        rows = [row for row in rows[began:] if row.type not in OF_SENDER]
         state = shown_state(State(after), neutral=True) if after else state
     found.sort(key=lambda event: event.at)
     return [event.model_copy(update={"number": number}) for number, event in enumerate(found, start=1)]

@@ -216,3 +216,13 @@ async def test_a_recipient_that_may_not_read_documents_adds_none(world: World) -
 def test_no_bytes_pass_for_what_they_do_not_begin_as(content: bytes, kind: str) -> None:
     if fault(kind, content) is None:
         assert content.startswith(KINDS[kind])
+
+
+@pytest.mark.parametrize("name", ["a%0Ab", "%00", "utf-7''%2B2AA-"])
+async def test_a_name_that_is_no_line_of_text_is_refused(handover: Handover, name: str) -> None:
+    await handover.open()
+    charset, _, text = name.rpartition("''")
+    given = f"attachment; filename*={charset or 'utf-8'}''{text}"
+    headers = {"Content-Type": "application/pdf", "Content-Disposition": given}
+    answer = await handover.sender.post(f"{handover.place}/documents", headers=headers, content=PDF)
+    assert problem(answer) == (422, "invalid-input")

@@ -272,13 +272,14 @@ def _card(name: str, *, distance_m: int = 1_000, available: int | None = None) -
 async def test_each_side_keeps_its_own_references(handover: Handover) -> None:
     await handover.proposed(external_ids={"case-tool": "DOSSIER-4711"})
     assert (await handover.sender.get(handover.place)).json()["external_ids"] == {"case-tool": "DOSSIER-4711"}
+    before = await handover.recipient.get(handover.place)
     kept = await handover.recipient.put(f"{handover.place}/external_ids", json={"own": "R-9"})
     assert kept.json()["external_ids"] == {"own": "R-9"}
-    assert "DOSSIER-4711" not in kept.text
     # Another representation has another version; the same once more has the same.
     assert kept.headers["etag"] != before.headers["etag"]
     again = await handover.recipient.put(f"{handover.place}/external_ids", json={"own": "R-9"})
     assert again.headers["etag"] == kept.headers["etag"]
+    assert "DOSSIER-4711" not in kept.text
     assert "R-9" not in (await handover.sender.get(handover.place)).text
     refused = await handover.sender.put(f"{handover.place}/external_ids", json={"own": "85.07.30-033 28"})
     assert problem(refused) == (422, "personal-data-detected")
@@ -429,6 +430,9 @@ async def test_the_recipient_answers_what_becomes_of_its_copy(handover: Handover
     assert problem(await handover.recipient.post(done, json={"local_copy": "kept"}))[0] == 422
     answered = await handover.recipient.post(done, json={"local_copy": "kept", "basis": "archives, loi sociale"})
     assert answered.json()["answer"]["local_copy"] == "kept"
+    # What was said first stands, and is what a repeat is answered.
+    for again in ({"local_copy": "erased"}, {"local_copy": "kept", "basis": "autre"}):
+        assert (await handover.recipient.post(done, json=again)).json() == answered.json()
     [kept] = (await handover.recipient.get(f"{handover.place}/tasks")).json()["items"]
     assert "done_at" in kept
 

@@ -300,6 +300,8 @@ async def test_she_answers_what_she_was_asked(world: World, handover: Handover) 
     answer = f"/v1/person/consents/{request}/answer"
     more = {"agreed": True, "data_categories": ["identity", "notes"]}
     assert problem(await she.post(answer, json=more)) == (422, "invalid-input")
+    past = {"agreed": True, "valid_until": "2026-01-01T00:00:00Z"}
+    assert problem(await she.post(answer, json=past)) == (422, "invalid-input")
     less = {"agreed": True, "data_categories": ["identity"]}
     first = ok(await she.post(answer, json=less))
     assert (first["status"], first["data_categories"], first["method"]) == ("given", ["identity"], "private_link")

@@ -113,7 +113,7 @@ async def answer_request(
     Raises:
         NotFound: Absent, or not hers.
         IllegalAction: It was answered already.
-        InvalidInput: More than was asked for.
+        InvalidInput: More than was asked for, or until an instant that is past.
     """
     referral, record, state = await _hers(tx, asked, consent_id)
     if state.status != Status.REQUESTED:
@@ -130,6 +130,8 @@ async def answer_request(
     purposes = set(answer.purposes if answer.purposes is not None else record.purposes)
     categories = set(answer.data_categories if answer.data_categories is not None else record.data_categories)
     _judge_less(record, purposes, categories)
+    if answer.valid_until is not None and answer.valid_until <= asked.now:
+        raise InvalidInput("This cannot be agreed to so.", [Fault("/valid_until", "This is past already.")])
     same = purposes == set(record.purposes) and categories == set(record.data_categories) and not assisted
     if same and answer.valid_until is None:
         await _supersede(tx, record, asked)
@@ -309,7 +311,19 @@ async def read_consents(tx: AsyncSession, asked: Asked, id_: UUID) -> list[Conse
     referral, parties = await store.lock_referral(tx, id_, asked.caller, reading=True)
     plain = views.neutral(referral, parties)
     rows = await store.consents(tx, id_, reading=True)
+    if plain:
+        # What she narrowed or confirmed since is as little its to read as that she withdrew.
+        others = {
+            row.data["consent_id"]
+            for row in await store.events(tx, id_)
+            if row.type in _OF_HER_OWN and row.organisation_id != asked.actor.organisation_id
+        }
+        rows = [(record, state) for record, state in rows if str(record.id) not in others]
     return [views.consent_view(record, state, asked.now, plain=plain) for record, state in rows]
+
+
+_OF_HER_OWN: Final = frozenset({"consent.narrowed", "consent.confirmed"})
+"""What puts a record of another's making in the place of the one that a sender wrote down."""
 
 
 async def receipt_of(tx: AsyncSession, asked: Asked, consent_id: UUID) -> ConsentFacts:
@@ -323,21 +337,9 @@ async def receipt_of(tx: AsyncSession, asked: Asked, consent_id: UUID) -> Consen
     id_ = await store.referral_of_consent(tx, consent_id)
     try:
         if conference_id is not None:
-    if plain:
-        # What she narrowed or confirmed since is as little its to read as that she withdrew.
-        others = {
-            row.data["consent_id"]
-            for row in await store.events(tx, id_)
-            if row.type in _OF_HER_OWN and row.organisation_id != asked.actor.organisation_id
-        }
-        rows = [(record, state) for record, state in rows if str(record.id) not in others]
             place = await store_conference.find(tx, conference_id, asked.caller, lock="reading")
             referral, parties = place.referral, place.parties
         else:
-_OF_HER_OWN: Final = frozenset({"consent.narrowed", "consent.confirmed"})
-"""What puts a record of another's making in the place of the one that a sender wrote down."""
-
-
             referral, parties = await store.lock_referral(tx, id_, asked.caller, reading=True)
     except NotFound:
         raise NotFound(UNKNOWN) from None

@@ -283,7 +283,7 @@ async def list_tasks(
 
 
 async def finish_task(tx: AsyncSession, asked: Asked, task_id: UUID, done: TaskDone) -> TaskView:
-    """Say that a task is done; what became of a local copy is told to her.
+    """Say that a task is done; what became of a local copy is told to her. What was said first stands.
 
     Raises:
         NotFound: Absent, or not the caller's to know of.
@@ -311,7 +311,7 @@ async def finish_task(tx: AsyncSession, asked: Asked, task_id: UUID, done: TaskD
             # A sentence about her perhaps: it is kept with what is hers, and goes with it.
             await store.seal(tx, referral.id, _basis(task), seal_of(referral, asked).close(_basis(task), done.basis))
         event(tx, referral, asked, "task.done", kind=task.kind)
-    return task_view(task, referral, done.basis)
+    return task_view(task, referral, (await bases_of(tx, asked, referral, [task])).get(task.id))
 
 
 def _basis(task: Task) -> str:

@@ -7,9 +7,12 @@ from typing import Annotated, Any, Final
 from uuid import UUID
 
 from fastapi import Depends, Query, Request, Response
+from pydantic import TypeAdapter
 
 from relais_referral.domain.documents import KINDS
 from relais_referral.papers.paper import Paper, as_html, as_pdf
+from relais_referral.schemas import Line
+from relais_shared.refusals import Fault, InvalidInput
 
 PAGE, PDF, JSON_LD, CALENDAR = "text/html", "application/pdf", "application/ld+json", "text/calendar"
 
@@ -81,9 +84,23 @@ def to_keep(document_id: UUID, media_type: str, content: bytes) -> Response:
     return Response(content, media_type=media_type, headers=headers)
 
 
+_TITLE: Final = TypeAdapter[str](Line)
+
+
 async def brought(request: Request) -> tuple[str, str, bytes]:
-    """Answer the title, media type and bytes of a document that is sent as a body."""
+    """Answer the title, media type and bytes of a document that is sent as a body.
+
+    Raises:
+        InvalidInput: Its name is none that can stand on a line.
+    """
     header = Header()
     header["content-type"] = request.headers.get("content-type", "")
     header["content-disposition"] = request.headers.get("content-disposition", "")
-    return (header.get_filename() or "document")[:200], header.get_content_type(), await request.body()
+    try:
+        title = _TITLE.validate_python((header.get_filename() or "document")[:200])
+        title.encode()  # What some charsets decode to is no text that can be kept.
+    except ValueError:
+        raise InvalidInput(
+            "This name cannot be taken.", [Fault("?title", "One line, no control characters.")]
+        ) from None
+    return title, header.get_content_type(), await request.body()

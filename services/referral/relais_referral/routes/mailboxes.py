@@ -5,7 +5,7 @@ from typing import Annotated, Any, Final
 
 from fastapi import Query, Request, Response
 from fastapi.responses import HTMLResponse
-from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, WithJsonSchema
 
 from relais_referral import store, store_mail
 from relais_referral.actions import mailing
@@ -26,8 +26,16 @@ door = Router(prefix="/v1/mailboxes", tags=["e-mail"])
 _OWN: Final[Any] = problems.responses(Unauthenticated, ScopeMissing, NotFound, InvalidInput, Unavailable)
 
 
+def _of_a_clock(at: time) -> time:
+    if at.tzinfo is not None:
+        raise ValueError("Leave out the offset: it is the time that the clocks of the place show.")
+    return at
+
+
 ClockTime = Annotated[
-    time, WithJsonSchema({"type": "string", "pattern": "^([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9])?$"})
+    time,
+    AfterValidator(_of_a_clock),
+    WithJsonSchema({"type": "string", "pattern": "^([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9])?$"}),
 ]
 """A time as the clocks of a place show it; JSON Schema's own `time` asks for an offset."""
 
