@@ -11,9 +11,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from relais_referral import store, views
 from relais_referral.domain.consent import Consent, Status
-from relais_referral.domain.handshake import Action, Party, Transition, decide
+from relais_referral.domain.handshake import Action, Party, State, Transition, decide
 from relais_referral.domain.refusals import IllegalAction, NotYourTurn, PersonalDataDetected
-from relais_referral.domain.visibility import Part
+from relais_referral.domain.visibility import Part, shown_state
 from relais_referral.models import ConsentRecord, ConsentState, Disclosure, Referral, Task
 from relais_referral.schemas import ReferralView
 from relais_referral.sealing import Seal, Sealer, Wrapped
@@ -271,7 +271,10 @@ def moved(referral: Referral, asked: Asked, *, noticed: bool = False, by: Party 
     referral.updated_at = asked.now
     if noticed or by is Party.SENDER:
         referral.neutral_version += 1
-        referral.noticed_at = asked.now
+        ending = noticed and referral.state_at == asked.now
+        if ending or shown_state(State(referral.state), neutral=True) != "ended":
+            # From the end on its instant stands: what such a sender wrote goes for it a term later, whatever it does.
+            referral.noticed_at = asked.now
 
 
 def stands(state: ConsentState, status: Status, now: datetime, **more: Any) -> None:  # noqa: ANN401 - JSON-able facts
