@@ -75,7 +75,8 @@ def visible(  # noqa: PLR0913 - the dimensions of the table, each by name
         return frozenset({Part.PARTIES}) if erased else frozenset(Part)
     if party is Party.RECIPIENT:
         return _for_recipient(state, consented, erased=erased)
-    own = _FRAME | (frozenset() if erased else hers)
+    # What must be heeded is hers too: erased, it goes with the rest.
+    own = (_FRAME - {Part.CONSTRAINTS}) | (frozenset() if erased else hers)
     if may_sanction:
         return own - {Part.COUNSELLORS, Part.STEPS} if state is not State.DRAFT else own
     more = frozenset() if erased else frozenset({Part.MEETING, Part.REASON, Part.MESSAGES, Part.MARKS})
