@@ -8,9 +8,10 @@ from uuid import UUID
 from fastapi import Depends, Header, Query, Request, Response
 
 from relais_referral import copying
-from relais_referral.actions import accessing, person
+from relais_referral.actions import accessing
 from relais_referral.actions.accessing import Keys, Session
 from relais_referral.actions.common import Asked
+from relais_referral.actions.person import agreeing, changing, deciding, reading, standing
 from relais_referral.domain import refusals
 from relais_referral.domain.visibility import Category
 from relais_referral.papers.calendar import calendar
@@ -266,37 +267,37 @@ async def open_assisted_session(request: Request, card: Card, actor: Either, now
 @router.get("/referrals", response_model=PathwayView, **_READ)
 async def read_pathway(session: Hers, her: AsHer, tx: WriteTx) -> PathwayView:
     """Read where everything stands: with whom, what is shared until when, and what waits for your answer."""
-    return await person.pathway(tx, her, session)
+    return await standing.pathway(tx, her, session)
 
 
 @router.get("/access", response_model=AccessView, **_READ)
 async def read_own_access(session: Hers, tx: WriteTx) -> AccessView:
     """See when your link was opened, and at which counters you were assisted."""
-    return await person.own_access(tx, session)
+    return await reading.own_access(tx, session)
 
 
 @router.post("/withdraw", response_model=PathwayView, **_CHANGE)
 async def withdraw_all(session: Hers, her: AsHer, tx: WriteTx) -> PathwayView:
     """Stop everything that this card shows, at once. Nobody asks why."""
-    await person.withdraw_all(tx, her, session)
+    await deciding.withdraw_all(tx, her, session)
     await tx.flush()
-    return await person.pathway(tx, her, session)
+    return await standing.pathway(tx, her, session)
 
 
 @router.post("/referrals/link", response_model=PathwayView, **_CHANGE)
 async def join_referrals(request: Request, card: Card, session: Hers, her: AsHer, tx: WriteTx) -> PathwayView:
     """Join the hand-overs of another card of yours to this one; nobody else can, and nobody is told."""
     async with apart(request) as counting:
-        joined = await person.join(counting, her, session, card, _keys(request))
+        joined = await deciding.join(counting, her, session, card, _keys(request))
     if not joined:
         raise NotFound(accessing.NOT_OPEN)
-    return await person.pathway(tx, her, session)
+    return await standing.pathway(tx, her, session)
 
 
 @router.get("/referrals/{referral_id}", response_model=WholeView, **_READ)
 async def read_whole(referral_id: UUID, session: Hers, her: AsHer, tx: WriteTx) -> WholeView:
     """Read a hand-over whole, with exactly what the other side reads now and after it takes over."""
-    return await person.whole(tx, her, session, referral_id)
+    return await reading.whole(tx, her, session, referral_id)
 
 
 @router.get("/referrals/{referral_id}/preview", response_model=PreviewPage, **_READ)
@@ -311,13 +312,13 @@ async def preview(
 ) -> PreviewPage:
     """See exactly what the other side would read."""
     chosen = frozenset(data_categories) if data_categories is not None else None
-    return PreviewPage(items=await person.previews(tx, her, session, referral_id, chosen))
+    return PreviewPage(items=await reading.previews(tx, her, session, referral_id, chosen))
 
 
 @router.get("/referrals/{referral_id}/readers", response_model=ReadingPage, **_READ)
 async def list_readings(referral_id: UUID, session: Hers, her: AsHer, tx: WriteTx) -> ReadingPage:
     """See who read what of yours: one line for each structure and day."""
-    return ReadingPage(items=await person.readings(tx, her, session, referral_id))
+    return ReadingPage(items=await reading.readings(tx, her, session, referral_id))
 
 
 @router.get(
@@ -336,8 +337,8 @@ async def list_places(
     """See where the service receives and the nearest stops; nothing of a confidential place, or on a discreet card."""
     # The directory is asked once the transaction is over: nothing waits for it with a lock in hand.
     async with apart(request) as tx:
-        service_id = await person.service_of(tx, her, session, referral_id)
-    return PlacesPage(items=person.places(await directory.service(service_id) if service_id else None))
+        service_id = await reading.service_of(tx, her, session, referral_id)
+    return PlacesPage(items=reading.places(await directory.service(service_id) if service_id else None))
 
 
 @router.get(
@@ -350,50 +351,50 @@ async def list_places(
 )
 async def read_own_meeting_as_calendar(referral_id: UUID, session: Hers, her: AsHer, tx: WriteTx) -> Response:
     """Fetch your meeting for a calendar (iCalendar): when, and neither where nor with whom."""
-    return files.dated(calendar(await person.calendar_entries(tx, her, session, referral_id)))
+    return files.dated(calendar(await reading.calendar_entries(tx, her, session, referral_id)))
 
 
 @router.get("/referrals/{referral_id}/documents/{document_id}", response_class=Response, **_READ)
 async def read_own_document(referral_id: UUID, document_id: UUID, session: Hers, her: AsHer, tx: WriteTx) -> Response:
     """Fetch a document to keep in a file; it is never shown in place."""
-    return files.to_keep(document_id, *(await person.read_document(tx, her, session, referral_id, document_id)))
+    return files.to_keep(document_id, *(await reading.read_document(tx, her, session, referral_id, document_id)))
 
 
 @router.patch("/referrals/{referral_id}", response_model=ReferralView, **_CHANGE)
 async def correct(referral_id: UUID, body: Correction, session: Hers, her: AsHer, tx: WriteTx) -> ReferralView:
     """Correct who you are and how you are reached; both sides are told that it changed."""
-    return await person.correct(tx, her, session, referral_id, body)
+    return await changing.correct(tx, her, session, referral_id, body)
 
 
 @router.post("/referrals/{referral_id}/needs", response_model=ReferralView, **_CHANGE)
 async def add_words(referral_id: UUID, body: AddedWords, session: Hers, her: AsHer, tx: WriteTx) -> ReferralView:
     """Add your own words to a need; neither your name nor a number, since they are read before anybody takes over."""
-    return await person.add_words(tx, her, session, referral_id, body)
+    return await changing.add_words(tx, her, session, referral_id, body)
 
 
 @router.put("/referrals/{referral_id}/hidden", response_model=ReferralView, **_CHANGE)
 async def hide_line(referral_id: UUID, body: HiddenLine, session: Hers, her: AsHer, tx: WriteTx) -> ReferralView:
     """Hide a line of the needs from the other side, or show it again with `hidden: false`."""
-    return await person.hide_line(tx, her, session, referral_id, body)
+    return await changing.hide_line(tx, her, session, referral_id, body)
 
 
 @router.post("/referrals/{referral_id}/messages", status_code=201, response_model=MessageView, **_CHANGE)
 async def write_own_message(referral_id: UUID, body: NewMessage, session: Hers, her: AsHer, tx: WriteTx) -> MessageView:
     """Write to both sides."""
-    return await person.write_message(tx, her, session, referral_id, body.words)
+    return await changing.write_message(tx, her, session, referral_id, body.words)
 
 
 @router.post("/referrals/{referral_id}/pause", response_model=HandoverView, **_CHANGE)
 async def pause(referral_id: UUID, session: Hers, her: AsHer, tx: WriteTx, body: Pause | None = None) -> HandoverView:
     """Let it rest, at your pace."""
-    await person.pause(tx, her, referral_id, body or Pause())
+    await deciding.pause(tx, her, referral_id, body or Pause())
     return await _now(tx, her, session, referral_id)
 
 
 @router.post("/referrals/{referral_id}/resume", response_model=HandoverView, **_CHANGE)
 async def resume(referral_id: UUID, session: Hers, her: AsHer, tx: WriteTx) -> HandoverView:
     """Go on."""
-    await person.resume(tx, her, referral_id)
+    await deciding.resume(tx, her, referral_id)
     return await _now(tx, her, session, referral_id)
 
 
@@ -402,40 +403,40 @@ async def confirm_own_handover(
     referral_id: UUID, session: Hers, her: AsHer, tx: WriteTx, body: Confirmation | None = None
 ) -> HandoverView:
     """Say that you were met."""
-    await person.confirm_handover(tx, her, referral_id, body or Confirmation())
+    await deciding.confirm_handover(tx, her, referral_id, body or Confirmation())
     return await _now(tx, her, session, referral_id)
 
 
 @router.post("/referrals/{referral_id}/withdraw", response_model=HandoverView, **_CHANGE)
 async def withdraw_own(referral_id: UUID, session: Hers, her: AsHer, tx: WriteTx) -> HandoverView:
     """Stop it, in every state: from now on the other side reads nothing of it here. Nobody asks why."""
-    await person.withdraw(tx, her, session, referral_id)
+    await deciding.withdraw(tx, her, session, referral_id)
     return await _now(tx, her, session, referral_id)
 
 
 @router.post("/referrals/{referral_id}/unlink", status_code=204, **_CHANGE)
 async def part_referral(referral_id: UUID, session: Hers, her: AsHer, tx: WriteTx) -> None:
     """Take a joined hand-over from this card again."""
-    await person.part(tx, her, session, referral_id)
+    await deciding.part(tx, her, session, referral_id)
 
 
 @router.post("/referrals/{referral_id}/erase", response_model=Erased, **_CHANGE)
 async def erase(referral_id: UUID, session: Hers, her: AsHer, tx: WriteTx) -> Erased:
     """Have it erased: nobody reads it from now on, and 72 hours later nothing can bring it back."""
-    return await person.erase(tx, her, session, referral_id)
+    return await deciding.erase(tx, her, session, referral_id)
 
 
 @router.post("/referrals/{referral_id}/restore", response_model=HandoverView, **_CHANGE)
 async def restore(referral_id: UUID, session: Hers, her: AsHer, tx: WriteTx) -> HandoverView:
     """Take an erasure back within 72 hours, in person at a counter; what was shared stays stopped."""
-    await person.restore(tx, her, session, referral_id)
+    await deciding.restore(tx, her, session, referral_id)
     return await _now(tx, her, session, referral_id)
 
 
 @router.post("/conferences/{conference_id}/attend", status_code=204, **_CHANGE)
 async def attend_conference(conference_id: UUID, body: Attendance, her: AsHer, tx: WriteTx) -> None:
     """Say that you take part in a case conference about you, or not any more."""
-    await person.attend_conference(tx, her, conference_id, body.attends)
+    await agreeing.attend_conference(tx, her, conference_id, body.attends)
 
 
 @router.post("/conferences/{conference_id}/messages", status_code=201, response_model=ConferenceMessageView, **_CHANGE)
@@ -443,31 +444,31 @@ async def write_own_in_conference(
     conference_id: UUID, body: NewMessage, session: Hers, her: AsHer, tx: WriteTx
 ) -> ConferenceMessageView:
     """Write to all who take part in a case conference about you."""
-    return await person.write_in_conference(tx, her, session, conference_id, body.words)
+    return await agreeing.write_in_conference(tx, her, session, conference_id, body.words)
 
 
 @router.post("/conferences/{conference_id}/end", status_code=204, **_CHANGE)
 async def end_own_conference(conference_id: UUID, session: Hers, her: AsHer, tx: WriteTx) -> None:
     """End a case conference about you, at once: from now on nobody but you reads anything of it here."""
-    await person.end_conference(tx, her, session, conference_id)
+    await agreeing.end_conference(tx, her, session, conference_id)
 
 
 @router.post("/conferences/{conference_id}/organisations/{organisation_id}/withdraw", status_code=204, **_CHANGE)
 async def send_away(conference_id: UUID, organisation_id: UUID, session: Hers, her: AsHer, tx: WriteTx) -> None:
     """Send one structure away from a case conference about you: from now on it reads nothing of it here."""
-    await person.send_away(tx, her, session, conference_id, organisation_id)
+    await agreeing.send_away(tx, her, session, conference_id, organisation_id)
 
 
 @router.post("/consents/{consent_id}/answer", response_model=ConsentView, **_CHANGE)
 async def answer_consent(consent_id: UUID, body: ConsentAnswer, session: Hers, her: AsHer, tx: WriteTx) -> ConsentView:
     """Say yes or no to what you were asked; you may agree to less, and refusing changes nothing in the help."""
-    return await person.answer(tx, her, session, consent_id, body)
+    return await agreeing.answer(tx, her, session, consent_id, body)
 
 
 @router.post("/consents/{consent_id}/confirm", response_model=ConsentView, **_CHANGE)
 async def confirm_consent(consent_id: UUID, session: Hers, her: AsHer, tx: WriteTx) -> ConsentView:
     """Confirm, now that you are alone, what you said while somebody stood by."""
-    return await person.confirm_alone(tx, her, session, consent_id)
+    return await agreeing.confirm_alone(tx, her, session, consent_id)
 
 
 @router.post("/consents/{consent_id}/withdraw", response_model=ConsentView, **_CHANGE)
@@ -475,19 +476,19 @@ async def withdraw_own_consent(
     consent_id: UUID, session: Hers, her: AsHer, tx: WriteTx, body: PartialWithdrawal | None = None
 ) -> ConsentView:
     """Stop the sharing, all or only what you name, from now on."""
-    return await person.withdraw_consent(tx, her, session, consent_id, body or PartialWithdrawal())
+    return await agreeing.withdraw_consent(tx, her, session, consent_id, body or PartialWithdrawal())
 
 
 @router.get("/copy", response_model=CopyView, **_READ)
 async def read_copy(session: Hers, her: AsHer, tx: WriteTx) -> CopyView:
     """Take a copy of everything that stands here of you."""
-    return await person.copy(tx, her, session)
+    return await reading.copy(tx, her, session)
 
 
 @router.get("/copy.pdf", response_class=Response, **_A_PAPER)
 async def print_copy(session: Hers, her: AsHer, tx: WriteTx) -> Response:
     """Take the same copy as a PDF that can be read aloud, in your language."""
-    return await files.printed(copying.paper(await person.copy(tx, her, session)), Form.PDF)
+    return await files.printed(copying.paper(await reading.copy(tx, her, session)), Form.PDF)
 
 
 @router.get("/consents/{consent_id}/receipt", response_class=Response, **_A_PAPER)
@@ -495,10 +496,10 @@ async def read_own_receipt(
     consent_id: UUID, session: Hers, her: AsHer, tx: WriteTx, form: WantedForm = None
 ) -> Response:
     """Take the receipt of what you agreed to, to print or as a PDF; discreet where your card is."""
-    facts = await person.receipt(tx, her, session, consent_id)
+    facts = await reading.receipt(tx, her, session, consent_id)
     return await files.printed(receipt_paper(facts, discreet=session.discreet), form)
 
 
 async def _now(tx: WriteTx, her: Asked, session: Session, referral_id: UUID) -> HandoverView:
     await tx.flush()
-    return await person.stands(tx, her, session, referral_id)
+    return await standing.stands(tx, her, session, referral_id)
