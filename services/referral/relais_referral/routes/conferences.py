@@ -9,8 +9,9 @@ from fastapi import Depends, Query, Request, Response
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from relais_referral import store
-from relais_referral.actions import common, conferring
+from relais_referral.actions import common
 from relais_referral.actions.common import Asked
+from relais_referral.actions.conferring import asking, showing, sitting, speaking
 from relais_referral.domain import refusals
 from relais_referral.models import Idempotency
 from relais_referral.problems import TABLE
@@ -113,8 +114,8 @@ async def open_conference(
         tx,
         who,
         key,
-        lambda id_: conferring.read(tx, who, id_),
-        lambda: conferring.open_conference(tx, who, referral_id, body.counsellor),
+        lambda id_: showing.read(tx, who, id_),
+        lambda: sitting.open_conference(tx, who, referral_id, body.counsellor),
     )
 
 
@@ -129,7 +130,7 @@ async def list_conferences(
 ) -> ConferencePage:
     """List the living case conferences in which you have a place; nothing of hers is opened."""
     keep_nothing(response)
-    return ConferencePage(items=await conferring.list_conferences(tx, asked(request, actor, now), limit))
+    return ConferencePage(items=await showing.list_conferences(tx, asked(request, actor, now), limit))
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,7 +161,7 @@ At = Annotated[_At, Depends(_at, scope="function")]
 )
 async def read_conference(actor: Either, at: At) -> ConferenceView:
     """Read a case conference as far as her agreement for your structure goes; the reading is recorded."""
-    return await conferring.read(at.tx, at.by(actor), at.id)
+    return await showing.read(at.tx, at.by(actor), at.id)
 
 
 @router.post(
@@ -177,8 +178,8 @@ async def record_conference_consent(given: ConferenceConsent, actor: Either, key
         at.tx,
         who,
         key,
-        lambda id_: conferring.read_consent(at.tx, who, at.id, id_),
-        lambda: conferring.record_consent(at.tx, who, at.id, given),
+        lambda id_: asking.read_consent(at.tx, who, at.id, id_),
+        lambda: asking.record_consent(at.tx, who, at.id, given),
     )
 
 
@@ -196,8 +197,8 @@ async def request_conference_consent(wanted: ConferenceRequest, actor: Either, k
         at.tx,
         who,
         key,
-        lambda id_: conferring.read_consent(at.tx, who, at.id, id_),
-        lambda: conferring.request_consent(at.tx, who, at.id, wanted),
+        lambda id_: asking.read_consent(at.tx, who, at.id, id_),
+        lambda: asking.request_consent(at.tx, who, at.id, wanted),
     )
 
 
@@ -209,19 +210,19 @@ async def request_conference_consent(wanted: ConferenceRequest, actor: Either, k
 )
 async def join_conference(body: Taken, actor: Either, at: At) -> ConferenceView:
     """Take part: a named colleague of yours sits at the table, and reads from now on."""
-    return await conferring.join(at.tx, at.by(actor), at.id, body.counsellor)
+    return await sitting.join(at.tx, at.by(actor), at.id, body.counsellor)
 
 
 @router.post("/conferences/{conference_id}/leave", status_code=204, responses=WRITING)
 async def leave_conference(actor: Either, at: At) -> None:
     """Leave: you read nothing of it from now on."""
-    await conferring.leave(at.tx, at.by(actor), at.id)
+    await sitting.leave(at.tx, at.by(actor), at.id)
 
 
 @router.post("/conferences/{conference_id}/end", status_code=204, responses=WRITING)
 async def end_conference(actor: Either, at: At) -> None:
     """End it, as a side of the hand-over: nobody but she reads anything of it from now on."""
-    await conferring.end(at.tx, at.by(actor), at.id)
+    await sitting.end(at.tx, at.by(actor), at.id)
 
 
 @router.post(
@@ -233,7 +234,7 @@ async def end_conference(actor: Either, at: At) -> None:
 )
 async def write_in_conference(body: NewMessage, actor: Either, at: At) -> ConferenceMessageView:
     """Write to all who take part, and to her."""
-    return await conferring.write(at.tx, at.by(actor), at.id, body.words)
+    return await speaking.write(at.tx, at.by(actor), at.id, body.words)
 
 
 @router.put(
@@ -244,7 +245,7 @@ async def write_in_conference(body: NewMessage, actor: Either, at: At) -> Confer
 )
 async def plan_conference_meeting(body: ConferenceMeeting, actor: Either, at: At) -> ConferenceView:
     """Say when the conference meets; what stood there before is replaced, without a reason."""
-    return await conferring.plan_meeting(at.tx, at.by(actor), at.id, body)
+    return await speaking.plan_meeting(at.tx, at.by(actor), at.id, body)
 
 
 @router.get(
@@ -255,7 +256,7 @@ async def plan_conference_meeting(body: ConferenceMeeting, actor: Either, at: At
 )
 async def read_conference_meeting(actor: Either, at: At) -> Response:
     """Take the meeting into a calendar (iCalendar): when and in which way, and nothing of her."""
-    content = await conferring.meeting_file(at.tx, at.by(actor), at.id)
+    content = await speaking.meeting_file(at.tx, at.by(actor), at.id)
     headers = {"Cache-Control": "no-store", "Content-Disposition": 'attachment; filename="relais.ics"'}
     return Response(content, media_type="text/calendar", headers=headers)
 
@@ -269,7 +270,7 @@ async def read_conference_meeting(actor: Either, at: At) -> Response:
 )
 async def decide_in_conference(body: NewDecision, actor: Either, at: At) -> DecisionView:
     """Write down what was decided, and by whom; she reads it."""
-    return await conferring.decide(at.tx, at.by(actor), at.id, body)
+    return await speaking.decide(at.tx, at.by(actor), at.id, body)
 
 
 @router.post(
@@ -304,7 +305,7 @@ async def draft_from_decision(
     if done is not None:
         shown = await common.read(tx, who, done.resource_id)
     else:
-        shown = await conferring.become_draft(tx, who, conference_id, decision_id, draft, service, themes)
+        shown = await speaking.become_draft(tx, who, conference_id, decision_id, draft, service, themes)
         remember(tx, Idempotency, key, who.organisation_id, now, done=Replay(201, shown.view.id))
     response.headers["Location"] = f"/v1/referrals/{shown.view.id}"
     return told(response, shown)

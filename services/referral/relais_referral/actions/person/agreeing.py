@@ -5,9 +5,10 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from relais_referral import store, views
-from relais_referral.actions import conferring, consenting
+from relais_referral.actions import consenting
 from relais_referral.actions.accessing import Session
 from relais_referral.actions.common import Asked, locked
+from relais_referral.actions.conferring import hers
 from relais_referral.actions.person.opening import method, whole_only
 from relais_referral.actions.person.standing import held
 from relais_referral.domain.consent import Status
@@ -94,7 +95,7 @@ async def attend_conference(tx: AsyncSession, asked: Asked, id_: UUID, attends: 
     Raises:
         NotFound, IllegalAction: Absent, not hers, or ended.
     """
-    await conferring.attend(tx, asked, id_, attends=attends)
+    await hers.attend(tx, asked, id_, attends=attends)
 
 
 async def write_in_conference(
@@ -107,7 +108,7 @@ async def write_in_conference(
         NotFound, IllegalAction, PersonalDataDetected: As everybody's messages there.
     """
     whole_only(session)
-    return await conferring.write_as_her(tx, asked, id_, words)
+    return await hers.write_as_her(tx, asked, id_, words)
 
 
 async def end_conference(tx: AsyncSession, asked: Asked, session: Session, id_: UUID) -> None:
@@ -116,7 +117,7 @@ async def end_conference(tx: AsyncSession, asked: Asked, session: Session, id_: 
     Raises:
         NotFound: Absent, or not hers.
     """
-    await conferring.end_as_her(tx, asked, id_, method(session))
+    await hers.end_as_her(tx, asked, id_, method(session))
 
 
 async def send_away(tx: AsyncSession, asked: Asked, session: Session, id_: UUID, organisation_id: UUID) -> None:
@@ -125,4 +126,4 @@ async def send_away(tx: AsyncSession, asked: Asked, session: Session, id_: UUID,
     Raises:
         NotFound: Absent, not hers, or never asked for.
     """
-    await conferring.send_away(tx, asked, id_, organisation_id, method(session))
+    await hers.send_away(tx, asked, id_, organisation_id, method(session))

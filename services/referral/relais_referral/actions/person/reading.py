@@ -8,9 +8,10 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from relais_referral import store, store_access, store_guests
-from relais_referral.actions import conferring, consenting, conversing, previewing
+from relais_referral.actions import consenting, conversing, previewing
 from relais_referral.actions.accessing import Session, access_view
 from relais_referral.actions.common import Asked, in_force, read
+from relais_referral.actions.conferring import hers
 from relais_referral.actions.person.opening import opened, whole_only
 from relais_referral.actions.person.standing import erased_of, standing_of
 from relais_referral.directory import NamedService
@@ -49,7 +50,7 @@ async def whole(tx: AsyncSession, asked: Asked, session: Session, id_: UUID) -> 
         consents=await consenting.read_consents(tx, asked, id_),
         messages=messages,
         documents=await conversing.list_documents(tx, asked, id_),
-        conferences=await conferring.for_her(tx, asked, id_),
+        conferences=await hers.for_her(tx, asked, id_),
         local_copies=await _local_copies(tx, asked, referral),
         previews=await _previews(tx, asked, session, referral, None, agreed_first=True),
     )

@@ -7,9 +7,9 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from relais_referral import store, store_access, views
-from relais_referral.actions import conferring
 from relais_referral.actions.accessing import Session
 from relais_referral.actions.common import Asked, in_force, open_pieces
+from relais_referral.actions.conferring import hers
 from relais_referral.domain.access import Level
 from relais_referral.domain.consent import Status, held_back
 from relais_referral.domain.handshake import Party, State, allowed_actions
@@ -57,7 +57,7 @@ async def standing_of(tx: AsyncSession, asked: Asked, session: Session, referral
         return HandoverView(id=referral.id, erased=erased_of(referral))
     rows = await store.consents(tx, referral.id)
     consent = in_force(referral, rows)
-    rows = [*rows, *await conferring.consents_for_her(tx, referral.id)]
+    rows = [*rows, *await hers.consents_for_her(tx, referral.id)]
     pieces = await open_pieces(tx, referral, ("meeting", "meeting_options"), asked)
     waits = _waits(referral, rows)
     shown: dict[str, Any] = {
