@@ -208,7 +208,7 @@ async def test_a_rehearsal_is_marked_as_what_is_tried_out(world: World) -> None:
 @pytest.mark.parametrize("sender", [SENDER, SANCTIONING], ids=["any", "may sanction"])
 async def test_what_she_is_only_asked_for_is_not_active(world: World, sender: Structure) -> None:
     handover = world.between(sender, RECIPIENT)
-    await handover.open()
+    await handover.proposed()
     actor = Actor("client", "client:its", sender.id, sender.name, frozenset({SEND}))
     request = await asked_by_link(world, handover, actor)
     found = resource(await handover.sender.get(f"/fhir/Consent/{request}"), "Consent")

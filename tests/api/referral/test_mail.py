@@ -213,6 +213,8 @@ async def test_she_chooses_herself_and_every_letter_can_end_it(desk: Desk) -> No
     lea = as_user(desk.world, desk.colleagues[0])
     assert (await lea.get("/v1/mailboxes/mine")).json()["mode"] == "at_once"
     assert problem(await desk.world.as_(RECIPIENT).get("/v1/mailboxes/mine")) == (404, "not-found")
+    offset = await lea.put("/v1/mailboxes/mine", json={"quiet_from": "19:00:00+02:00"})
+    assert problem(offset) == (422, "invalid-input")
     chosen = await lea.put("/v1/mailboxes/mine", json={"mode": "daily"})
     assert chosen.status_code == 200, chosen.text
 
