@@ -137,9 +137,9 @@ class DeliveryView(BaseModel):
     """One event for one endpoint."""
 
     event_id: UUID
-    type: str
+    type: str | None = Field(description="None of what was withheld: nor its subject, nor its sequence.")
     time: datetime
-    subject: str
+    subject: str | None
     sequence: int | None
     state: DeliveryState
     attempts: list[AttemptView] = Field(description="The last ones, the oldest first.")

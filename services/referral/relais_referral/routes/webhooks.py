@@ -233,12 +233,14 @@ async def rotate_webhook(
 
 
 def _delivery(request: Request, row: Delivery) -> DeliveryView:
+    # What the organisation was not to know when it was due, its log does not tell either.
+    known = row.state != DeliveryState.WITHHELD
     return DeliveryView(
         event_id=row.event_id,
-        type=row.type,
+        type=row.type if known else None,
         time=row.at,
-        subject=link(request.app.state.settings.public_url, row.type, row.subject_id),
-        sequence=row.sequence,
+        subject=link(request.app.state.settings.public_url, row.type, row.subject_id) if known else None,
+        sequence=row.sequence if known else None,
         state=DeliveryState(row.state),
         attempts=[AttemptView.model_validate(one) for one in row.tries],
         next_attempt_at=row.next_at,
