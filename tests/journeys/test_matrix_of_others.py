@@ -29,6 +29,7 @@ OF_EVERYBODY: Final = frozenset(
         "/hsds/taxonomies/{id}",
         "/hsds/taxonomy_terms/{id}",
         "/v1/directory/organisations/{organisation_id}",
+        "/v1/directory/places/{code}",
         "/v1/directory/services/{service_id}",
         "/v1/directory/services/{service_id}/conditions/check",
         "/v1/directory/services/{service_id}/confirmations",

@@ -190,6 +190,8 @@ class PlaceView(BaseModel):
     longitude: float
     country: str
     precision: str
+    province: str = Field(description="Province in Belgium, département in France.")
+    population: int = Field(description="Inhabitants of any recent year; 0 where unknown.")
 
 
 class PlacePage(BaseModel):

@@ -1,9 +1,9 @@
-"""What the referral app asks the directory: the service that a hand-over names, and the themes there are."""
+"""What the referral app asks the directory: the service that a hand-over names, themes, her municipality."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 from uuid import UUID
 
 from pydantic import BaseModel
@@ -15,6 +15,9 @@ from relais_shared.refusals import Unavailable
 
 NEAR_KM: Final = 15
 """How far another service may be: half an hour by bus around a town."""
+
+FEW: Final = 2_000
+"""Inhabitants below which a municipality is not told before somebody takes over (`docs/decisions/0029`)."""
 
 MOST_ALTERNATIVES: Final = 5
 """More would be a list to read while somebody waits."""
@@ -75,6 +78,19 @@ class Site(BaseModel):
     longitude: float | None = None
     precision: str | None = None
     nearest_stops: list[Stop] = []
+
+
+class Home(BaseModel):
+    """A municipality of the gazetteer."""
+
+    name: str
+    province: str
+    population: int
+
+    @property
+    def wide(self) -> str | None:
+        """The wider area that is told instead, where so few live that the municipality would tell who she is."""
+        return self.province if self.population < FEW else None
 
 
 class NamedService(BaseModel):
@@ -159,6 +175,15 @@ class Directory:
         """
         answer = await self._get(f"/v1/directory/services/{service_id}")
         return NamedService.model_validate_json(answer) if answer is not None else None
+
+    async def home(self, municipality: str) -> Home | None:
+        """Answer a municipality by its code, or nothing where the gazetteer has none such.
+
+        Raises:
+            Unavailable: The directory does not answer.
+        """
+        answer = await self._get(f"/v1/directory/places/{quote(municipality)}")
+        return Home.model_validate_json(answer) if answer is not None else None
 
     async def themes(self, now: datetime) -> dict[str, Theme]:
         """Answer the themes by slug.

@@ -229,7 +229,14 @@ def _contained(view: ReferralView, base: str) -> Sequence[Json]:
                 {"extension": more, "system": system, "value": value} for system, value, more in reach if value
             ],
             "birthDate": identity.get("birth_date"),
-            "address": [{"text": contact.get("address"), "postalCode": area.get("postcode")}],
+            "address": [
+                {
+                    "text": contact.get("address"),
+                    "city": area.get("name") if area.get("municipality") else None,
+                    "state": None if area.get("municipality") else area.get("name"),
+                    "postalCode": area.get("postcode"),
+                }
+            ],
             "communication": [
                 {"language": {"coding": [{"system": "urn:ietf:bcp:47", "code": code}]}}
                 for code in person.languages or ()

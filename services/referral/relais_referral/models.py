@@ -72,6 +72,8 @@ class Referral(Table, table=True):
     themes: list[str] = _words()
     languages: list[str] = _words()
     municipality: str
+    area_name: str | None = Field(default=None, description="The municipality's name; none where it is not known.")
+    wide_area: str | None = Field(default=None, description="The province's, where few live: told until acceptance.")
     postcode: str | None = None
     urgency: str
     sender_counsellor: dict[str, Any] = Field(sa_column=Column(JSONB, nullable=False))

@@ -131,6 +131,11 @@ class Area(Input):
         description="Country and official code, as `be:52011`."
     )
     postcode: Annotated[str, StringConstraints(pattern=r"^[0-9A-Za-z -]{3,10}$")] | None = None
+    name: Annotated[str, StringConstraints(max_length=200)] | None = Field(
+        default=None,
+        description="The municipality's, as the directory knows it: read alone; sent back, it says nothing.",
+        json_schema_extra={"readOnly": True},
+    )
 
 
 class Person(Input):

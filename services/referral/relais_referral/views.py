@@ -184,7 +184,7 @@ def referral_view(  # noqa: PLR0913 - what a representation is made of
     if Part.OUTLINE in parts or Part.IDENTITY in parts:
         # What is shredded is without these too (rewrapping.shred).
         gone = past_term(referral, parties, now)
-        area = {"municipality": referral.municipality, "postcode": None if gone else referral.postcode}
+        area = _area(referral, parties, gone=gone)
         hers = {name: pieces[name] for name in ("identity", "contact") if name in pieces}
         shown["person"] = PersonView(area=area, languages=[] if gone else referral.languages, **hers)
     if Part.PARTIES in parts:
@@ -199,6 +199,16 @@ def referral_view(  # noqa: PLR0913 - what a representation is made of
         shown["external_ids"] = own
     shown |= {name: piece for name, piece in pieces.items() if name in ReferralView.model_fields and name != "needs"}
     return ReferralView(**shown)
+
+
+def _area(referral: Referral, parties: frozenset[Party], *, gone: bool) -> dict[str, str | None]:
+    """Answer where she lives: until somebody takes over, the other side reads no postcode, and no small village."""
+    if parties == {Party.RECIPIENT} and State(referral.state) in WAITING:
+        if referral.wide_area:
+            return {"name": referral.wide_area}
+        return {"municipality": referral.municipality, "name": referral.area_name}
+    postcode = None if gone else referral.postcode
+    return {"municipality": referral.municipality, "name": referral.area_name, "postcode": postcode}
 
 
 def _counsellors(

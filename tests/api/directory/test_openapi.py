@@ -17,6 +17,7 @@ pytestmark = pytest.mark.anyio
 PATHS = {
     "get /v1/directory/search",
     "get /v1/directory/places",
+    "get /v1/directory/places/{code}",
     "get /v1/directory/outlines",
     "get /v1/directory/themes",
     "get /v1/directory/services/{service_id}",

@@ -205,6 +205,14 @@ async def test_places_are_found_while_typing(reader: httpx.AsyncClient, q: str, 
     assert {"code", "name", "kind", "municipality", "postcodes", "latitude", "longitude"} <= set(items[0])
 
 
+async def test_a_municipality_is_read_by_its_code(reader: httpx.AsyncClient) -> None:
+    found = (await reader.get("/v1/directory/places/be:52011")).json()
+    assert (found["name"], found["municipality"], found["province"]) == ("Charleroi", "Charleroi", "Hainaut")
+    assert found["population"] > 100_000
+    assert (await reader.get("/v1/directory/places/be:99999")).status_code == 404
+    assert (await reader.get("/v1/directory/places/charleroi")).status_code == 422
+
+
 async def test_themes_and_outlines_are_there(reader: httpx.AsyncClient) -> None:
     items = (await reader.get("/v1/directory/themes")).json()["items"]
     assert {"childcare", "mobility", "training", "support"} <= {item["slug"] for item in items}

@@ -61,7 +61,7 @@ async def test_one_hand_over_call_by_call(  # noqa: PLR0915 - one story, told in
     before = await ben.get(place)
     assert before.json()["needs"] == [{"theme": "childcare", "words": WORDS, "said_by": "person"}]
     assert before.json()["person"] == {
-        "area": {"municipality": "be:52011", "postcode": "6000"},
+        "area": {"municipality": "be:52011", "name": "Charleroi"},
         "languages": ["fr"],
     }
     assert before.json()["constraints"] == [PLACE]
@@ -73,6 +73,7 @@ async def test_one_hand_over_call_by_call(  # noqa: PLR0915 - one story, told in
     accepted = await ben.post(f"{place}/accept", headers=if_match(received), json={**BEN, "meeting_options": options})
     assert accepted.json()["state"] == "accepted", accepted.text
     assert accepted.json()["person"]["identity"]["given_name"] == GIVEN
+    assert accepted.json()["person"]["area"] == {"municipality": "be:52011", "name": "Charleroi", "postcode": "6000"}
     assert accepted.json()["person"]["contact"]["phone"] == PHONE
     assert accepted.json()["person"]["contact"]["reach"] == "phone"
     assert accepted.json()["person"]["contact"]["safety"] == {
@@ -104,6 +105,37 @@ async def test_one_hand_over_call_by_call(  # noqa: PLR0915 - one story, told in
     left = await ben.get(place)
     assert set(left.json()) == {"id", "state", "created_at", "updated_at", "allowed_actions"}
     assert left.json()["state"] == "withdrawn"
+
+
+async def test_a_village_is_told_once_somebody_takes_over(world: World, handover: Handover) -> None:
+    ana, ben = handover.sender, handover.recipient
+    village = {"municipality": "be:73028", "postcode": "3717"}
+    await handover.open(person=a_draft(RECIPIENT)["person"] | {"area": village})
+    await handover.agree()
+    [waiting, taken] = (await ana.get(f"{handover.place}/preview", params={"data_categories": ["needs"]})).json()[
+        "items"
+    ]
+    await handover.step(ana, "propose")
+    read = await ben.get(handover.place)
+    [listed] = [one for one in (await ben.get("/v1/referrals")).json()["items"] if one["id"] == handover.id]
+    for seen in (read.json(), listed, waiting["reads"]):
+        assert seen["person"]["area"] == {"name": "Limbourg"}
+    assert not [word for word in ("73028", "3717", "Herstappe") if word in read.text]
+    whole = village | {"name": "Herstappe"}
+    assert (await ana.get(handover.place)).json()["person"]["area"] == whole == taken["reads"]["person"]["area"]
+    accepted = await handover.step(ben, "accept", **BEN)
+    assert accepted.json()["person"]["area"] == whole
+    # A draft that names another place afterwards is told of by that.
+    later = world.between(SENDER, RECIPIENT)
+    await later.open()
+    moved = a_draft(RECIPIENT)["person"] | {"area": {"municipality": "be:99999"}}
+    draft = await ana.get(later.place)
+    changed = await ana.patch(later.place, headers=if_match(draft), json={"person": moved})
+    assert changed.json()["person"]["area"] == {"municipality": "be:99999", "name": None, "postcode": None}
+    # What was read can be sent back as it is.
+    person = changed.json()["person"]
+    again = await ana.patch(later.place, headers=if_match(changed), json={"person": person})
+    assert again.json()["person"] == person
 
 
 async def test_the_sender_learns_the_outcome_when_she_agreed(handover: Handover) -> None:

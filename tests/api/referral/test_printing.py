@@ -206,7 +206,7 @@ async def test_the_call_sheet_says_whom_to_call_and_what_she_agreed_to(world: Wo
     assert agreed.json()["recipient"]["name"] == "Guichet"
     await handover.walk("propose")
     said = await sheet(handover)
-    whom = ("Guichet", "Accueil Guichet", "071 00 00 08", "071 00 00 09", "Zoé Maes", "6000")
+    whom = ("Guichet", "Accueil Guichet", "071 00 00 08", "071 00 00 09", "Zoé Maes", "Charleroi")
     assert not [word for word in (*whom, GIVEN, FAMILY, WORDS, PLACE) if word not in said]
     assert not [word for word in (PHONE, NOTE) if word in said]
     look = (await handover.sender.get(f"{handover.place}/disclosures")).json()["items"][0]

@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
-from urllib.parse import parse_qs
+from urllib.parse import parse_qs, unquote
 from uuid import UUID, uuid4
 
 import httpx
@@ -83,6 +83,10 @@ STRUCTURES = (
     SENDER, RECIPIENT, OUTSIDER, SANCTIONING, UNBOUND, SENSITIVE,
     BY_PHONE, RETIRED, UNSIGNED, WITHOUT_ACCOUNT, PRACTISING, THIRD,
 )  # fmt: skip
+HOMES = {
+    "be:52011": {"name": "Charleroi", "province": "Hainaut", "population": 200_000},
+    "be:73028": {"name": "Herstappe", "province": "Limbourg", "population": 79},
+}
 THEMES = {"childcare": False, "mobility": False, "support--health": True}
 
 
@@ -121,7 +125,8 @@ class Directory:
             return 200, {"items": self.cards}
         if path == "/v1/directory/changes":
             return self._changes(parse_qs(query))
-        found = self.services.get(path.removeprefix("/v1/directory/services/"))
+        kind, _, id_ = path.removeprefix("/v1/directory/").partition("/")
+        found = {"services": self.services, "places": HOMES}.get(kind, {}).get(unquote(id_))
         return (200, found) if found else (404, {})
 
     def _changes(self, asked: dict[str, list[str]]) -> tuple[int, object]:

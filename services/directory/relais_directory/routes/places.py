@@ -1,10 +1,10 @@
-"""Places: type-ahead over the gazetteer, and outlines to find one's way by on a map."""
+"""Places: type-ahead over the gazetteer, one municipality, and outlines to find one's way by on a map."""
 
 from functools import cache
 from typing import Annotated
 
 import orjson
-from fastapi import Query, Request, Response
+from fastapi import Path, Query, Request, Response
 
 from relais_directory import gazetteer, store
 from relais_directory.domain.words import plain
@@ -13,7 +13,7 @@ from relais_directory.schemas import PlacePage, PlaceView, Short
 from relais_shared import problems
 from relais_shared.auth import Actor, requires
 from relais_shared.http import etag
-from relais_shared.refusals import InvalidInput, ScopeMissing, Unauthenticated
+from relais_shared.refusals import InvalidInput, NotFound, ScopeMissing, Unauthenticated
 from relais_shared.service import Router
 
 router = Router(prefix="/v1/directory", tags=["directory"])
@@ -34,22 +34,26 @@ async def places(
     code = text if text.isdigit() else ""
     async with reading(request) as connection:
         rows = await store.places(connection, "" if code else text, code, limit, request.app.state.settings.country)
-    return PlacePage(
-        items=[
-            PlaceView(
-                code=row["code"],
-                name=row["name"],
-                kind=row["kind"],
-                municipality=row["municipality_name"] or row["name"],
-                postcodes=row["postcodes"],
-                latitude=row["latitude"],
-                longitude=row["longitude"],
-                country=row["country"],
-                precision=row["precision"],
-            )
-            for row in rows
-        ]
-    )
+    return PlacePage(items=[_view(row, row["municipality_name"] or row["name"]) for row in rows])
+
+
+@router.get("/places/{code}", responses=_PROBLEMS | problems.responses(NotFound))
+async def place(
+    request: Request,
+    _actor: MayRead,
+    code: Annotated[str, Path(pattern="^[a-z]{2}:[0-9A-Z]{4,6}$", examples=["be:52011"])],
+) -> PlaceView:
+    """Read a municipality by its official code."""
+    async with reading(request) as connection:
+        row = await store.place_by_code(connection, code)
+    if row is None:
+        raise NotFound("The gazetteer has no such municipality.")
+    return _view(row, row["name"])
+
+
+def _view(row: store.Row, municipality: str) -> PlaceView:
+    told = PlaceView.model_fields.keys() - {"municipality"}
+    return PlaceView(municipality=municipality, **{name: row[name] for name in told})
 
 
 @cache

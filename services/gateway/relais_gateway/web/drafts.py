@@ -9,7 +9,7 @@ from uuid import uuid4
 
 from relais_gateway.web import relay
 from relais_gateway.web.api import Answer, Api, ApiProblem, Json, segment
-from relais_gateway.web.lookups import area_said
+from relais_gateway.web.phrases import area_said
 from relais_gateway.web.relay import RelayForm
 
 DRAFT: Final = "draft"
@@ -72,7 +72,9 @@ async def _changed(api: Api, written: RelayForm, beside: Writing) -> Answer:
         return there
     # To whom it goes was said when it was opened.
     body = written.draft(beside.counsellor, beside.area, there.body)
-    if _bare({name: there.body.get(name) for name in body}) == _bare(body):
+    before = _bare({name: there.body.get(name) for name in body})
+    before["person"]["area"].pop("name", None)  # The directory's, not the form's.
+    if before == _bare(body):
         # What she agrees to is no part of the draft: ticking it changes nothing there.
         return there
     try:
@@ -152,5 +154,4 @@ async def previews(api: Api, written: RelayForm) -> list[dict[str, Any]]:
         if problem.status not in {GONE, CONFLICT}:
             raise
         return []
-    area = await area_said(api, found[0]["reads"]) if found else ""
-    return [{**each, "area": area} for each in found]
+    return [{**each, "area": area_said(each["reads"].get("person"))} for each in found]

@@ -64,18 +64,6 @@ def area_of(place: Mapping[str, Any]) -> dict[str, str]:
     return {"municipality": code, **({"postcode": postcodes[0]} if postcodes else {})}
 
 
-async def area_said(api: Api, referral: Mapping[str, Any]) -> str:
-    """Answer her municipality by name where the gazetteer knows the postcode, else the postcode."""
-    area = (referral.get("person") or {}).get("area") or {}
-    postcode = str(area.get("postcode") or "")
-    if not postcode:
-        return str(area.get("municipality") or "")
-    for place in (await api.get("/v1/directory/places", {"q": postcode, "limit": 8})).body["items"]:
-        if area_of(place)["municipality"] == area.get("municipality"):
-            return f"{postcode} {place['municipality']}"
-    return postcode
-
-
 async def notices_of(request: Request, api: Api, version: str, languages: Sequence[str]) -> dict[str, Json]:
     """Answer the notice that is read aloud, by language: the same for all, so asked for once and kept."""
     state = request.app.state

@@ -16,7 +16,6 @@ from relais_gateway.web.drafts import Unfinished, Writing
 from relais_gateway.web.languages import _, speaking
 from relais_gateway.web.lookups import (
     area_of,
-    area_said,
     audiences_of,
     notices_of,
     offered_id,
@@ -59,13 +58,13 @@ async def draft_page(request: Request, api: AsVisitor, referral_id: UUID) -> Res
     draft = (await api.get(f"/v1/referrals/{referral_id}")).body
     if draft["state"] != drafts.DRAFT:
         return go(f"/relais/{referral_id}")
-    offered, place, asked = await asyncio.gather(
+    offered, asked = await asyncio.gather(
         api.get(f"/v1/directory/services/{draft['recipient']['service_id']}"),
-        area_said(api, draft),
         api.get(f"/v1/referrals/{referral_id}/consents"),
     )
     consent = next(iter(asked.body["items"]), None)
-    return await show_relay(request, api, offered.body, RelayForm.of_draft(draft, place), draft=draft, consent=consent)
+    written = RelayForm.of_draft(draft, phrases.area_said(draft.get("person")))
+    return await show_relay(request, api, offered.body, written, draft=draft, consent=consent)
 
 
 @router.get("/relais/{referral_id}/papier")

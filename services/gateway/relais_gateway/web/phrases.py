@@ -21,6 +21,14 @@ ISO_DATE = 10
 """Characters of a date without a time."""
 
 
+def area_said(person: Mapping[str, Any] | None) -> str:
+    """Answer where somebody lives, as far as her reader is told: 6000 Charleroi."""
+    area = (person or {}).get("area") or {}
+    postcode = area.get("postcode")
+    name = area.get("name") or ("" if postcode else area.get("municipality"))
+    return " ".join(part for part in (postcode, name) if part)
+
+
 def moment(text: str | None) -> datetime | None:
     """Answer an instant from the API as local time, or nothing."""
     if not text:

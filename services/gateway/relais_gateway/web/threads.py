@@ -11,7 +11,7 @@ from starlette.responses import PlainTextResponse, Response
 from relais_gateway.web import elsewhere, phrases, steps
 from relais_gateway.web.api import Api, ApiProblem
 from relais_gateway.web.live import TYPES
-from relais_gateway.web.lookups import area_said, themes_of
+from relais_gateway.web.lookups import themes_of
 from relais_gateway.web.session import AsVisitor, OurForm, SignedIn, Visitor, Watching, door, text
 from relais_gateway.web.site import NOT_FOUND, PageRoute, go, show, trouble
 from relais_shared.clock import Now
@@ -116,7 +116,7 @@ async def show_thread(  # noqa: PLR0913 - what the page is made of
         names=steps.names(referral),
         themes=await themes_of(request, api),
         typed=typed or steps.Typed("", {}, {}),
-        area=await area_said(api, referral),
+        area=phrases.area_said(referral.get("person")),
         today=today.isoformat(),
         today_date=today,
         news=TYPES,

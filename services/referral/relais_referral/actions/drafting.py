@@ -24,7 +24,7 @@ from relais_referral.actions.common import (
     show,
     texts_of,
 )
-from relais_referral.directory import NamedService, Theme
+from relais_referral.directory import Home, NamedService, Theme
 from relais_referral.domain import chain
 from relais_referral.domain.handshake import Action, Party, State, Via
 from relais_referral.domain.refusals import AgreementMissing
@@ -47,12 +47,13 @@ WRITTEN: Final = ("identity", "contact", "needs", *PIECES)
 """All that a sender writes of her: what a redirection takes along."""
 
 
-async def open_draft(
+async def open_draft(  # noqa: PLR0913 - the draft, by whom, and what the directory knows of it
     tx: AsyncSession,
     asked: Asked,
     draft: Draft,
     service: NamedService | None,
     themes: Mapping[str, Theme],
+    home: Home | None,
 ) -> Shown:
     """Open a referral as a draft that the sender alone knows of.
 
@@ -62,6 +63,7 @@ async def open_draft(
         draft: What the sender wrote.
         service: The service that it names, as the directory knows it; None where it does not.
         themes: The directory's themes.
+        home: Her municipality, as the directory knows it; None where it does not.
 
     Raises:
         InvalidInput: The service or a theme is not there, or cannot be received by Relais.
@@ -79,7 +81,7 @@ async def open_draft(
     referral.sensitive = service.sensitive or any(themes[need.theme].sensitive for need in draft.needs)
     referral.urgency = draft.urgency
     referral.sender_counsellor = plain(draft.counsellor)
-    _write_person(referral, draft)
+    _write_person(referral, draft, home)
     await _keep(tx, asked, referral, pieces)
     event(tx, referral, asked, "referral.drafted")
     return await show(tx, referral, frozenset({Party.SENDER}), asked)
@@ -109,6 +111,7 @@ async def redirect(  # noqa: PLR0913 - the change, by whom, on which version, to
     new.sender_counsellor = plain(body.counsellor) if body.counsellor else referral.sender_counsellor
     new.themes, new.languages = referral.themes, referral.languages
     new.municipality, new.postcode = referral.municipality, referral.postcode
+    new.area_name, new.wide_area = referral.area_name, referral.wide_area
     await _keep(tx, asked, new, pieces)
     event(tx, new, asked, "referral.drafted")
     referral.redirected_to = new.id
@@ -250,13 +253,14 @@ def judge_texts(identity: Identity, written: Draft | DraftChange) -> None:
     refuse_texts(found)
 
 
-def _write_person(referral: Referral, written: Draft | DraftChange) -> None:
+def _write_person(referral: Referral, written: Draft | DraftChange, home: Home | None) -> None:
     if written.needs is not None:
         referral.themes = list(dict.fromkeys(need.theme for need in written.needs))
     if written.person is not None:
         referral.languages = written.person.languages
         referral.municipality = written.person.area.municipality
         referral.postcode = written.person.area.postcode
+        referral.area_name, referral.wide_area = (home.name, home.wide) if home else (None, None)
 
 
 def _pieces(written: Draft | DraftChange) -> dict[str, Any]:
@@ -273,8 +277,14 @@ def _pieces(written: Draft | DraftChange) -> dict[str, Any]:
     return found
 
 
-async def change_draft(  # noqa: PLR0913 - the change, by whom, on which version, among which themes
-    tx: AsyncSession, asked: Asked, id_: UUID, change: DraftChange, version: str, themes: Mapping[str, Theme]
+async def change_draft(  # noqa: PLR0913 - the change, by whom, on which version, and what the directory knows of it
+    tx: AsyncSession,
+    asked: Asked,
+    id_: UUID,
+    change: DraftChange,
+    version: str,
+    themes: Mapping[str, Theme],
+    home: Home | None,
 ) -> Shown:
     """Change a draft; what is given takes the place of what was there.
 
@@ -300,7 +310,7 @@ async def change_draft(  # noqa: PLR0913 - the change, by whom, on which version
     for name in change.model_fields_set & set(PIECES):
         if not getattr(change, name):
             await store.seal(tx, id_, name, None)
-    _write_person(referral, change)
+    _write_person(referral, change, home)
     if change.needs is not None:
         referral.sensitive = referral.sensitive or any(themes[need.theme].sensitive for need in change.needs)
     if change.counsellor is not None:

@@ -52,7 +52,7 @@ async def call_sheet(tx: AsyncSession, asked: Asked, id_: UUID, service: NamedSe
         short_code=referral.short_code,
         phones=service.numbers if service else (),
         contact=service.relay_contact.name if service and service.relay_contact else "",
-        area=referral.postcode or referral.municipality,
+        area=referral.wide_area or referral.area_name or referral.municipality,
         languages=referral.languages,
         pieces=pieces,
         consented=opened,

@@ -299,13 +299,14 @@ async def draft_from_decision(
     # The directory is asked before the transaction opens: no connection waits for another service.
     service = await directory.service(draft.recipient.service_id)
     themes = await directory.themes(now)
+    home = await directory.home(draft.person.area.municipality)
     who = asked(request, actor, now)
     await store.begin(tx, who.caller)
     done = await recall(tx, Idempotency, key, who.organisation_id, now)
     if done is not None:
         shown = await common.read(tx, who, done.resource_id)
     else:
-        shown = await speaking.become_draft(tx, who, conference_id, decision_id, draft, service, themes)
+        shown = await speaking.become_draft(tx, who, conference_id, decision_id, draft, service, themes, home)
         remember(tx, Idempotency, key, who.organisation_id, now, done=Replay(201, shown.view.id))
     response.headers["Location"] = f"/v1/referrals/{shown.view.id}"
     return told(response, shown)

@@ -102,13 +102,14 @@ async def create_referral(
     # The directory is asked before the transaction opens: no connection waits for another service.
     service = await directory.service(draft.recipient.service_id)
     themes = await directory.themes(now)
+    home = await directory.home(draft.person.area.municipality)
     who = asked(request, actor, now)
     await store.begin(tx, who.caller)
     done = await recall(tx, Idempotency, key, who.organisation_id, now)
     if done is not None:
         shown = await common.read(tx, who, done.resource_id)
     else:
-        shown = await drafting.open_draft(tx, who, draft, service, themes)
+        shown = await drafting.open_draft(tx, who, draft, service, themes, home)
         remember(tx, Idempotency, key, who.organisation_id, now, done=Replay(201, shown.view.id))
     response.headers["Location"] = f"/v1/referrals/{shown.view.id}"
     shown.view.launch_url = f"{request.app.state.settings.public_url.rstrip('/')}/relais/{shown.view.id}"
@@ -211,7 +212,8 @@ async def change_referral(
 ) -> ReferralView:
     """Change a draft; a part that is given takes the place of the whole part."""
     themes = await directory.themes(now) if change.needs else {}
-    shown = await drafting.change_draft(tx, asked(request, actor, now), referral_id, change, version, themes)
+    home = await directory.home(change.person.area.municipality) if change.person else None
+    shown = await drafting.change_draft(tx, asked(request, actor, now), referral_id, change, version, themes, home)
     return told(response, shown)
 
 

@@ -21,7 +21,7 @@ from relais_referral.actions.common import (
 )
 from relais_referral.actions.conferring.seats import given_to, seat_of, tell
 from relais_referral.actions.conferring.showing import READER, decision_view, meeting_part, message_view, shown_to
-from relais_referral.directory import NamedService, Theme
+from relais_referral.directory import Home, NamedService, Theme
 from relais_referral.domain.conference import Act, Piece
 from relais_referral.domain.handshake import Party
 from relais_referral.domain.refusals import IllegalAction
@@ -169,6 +169,7 @@ async def become_draft(  # noqa: PLR0913 - which decision of which conference, t
     draft: Draft,
     service: NamedService | None,
     themes: Mapping[str, Theme],
+    home: Home | None,
 ) -> Shown:
     """Turn a decision into a draft of the caller's own, which is then sent as any other: with her fresh agreement.
 
@@ -185,7 +186,7 @@ async def become_draft(  # noqa: PLR0913 - which decision of which conference, t
         raise NotFound("There is no such decision, or it is not yours to know of.")
     if row.draft_id is not None:
         raise IllegalAction("This decision became a draft already.", allowed_actions=sorted(seat.acts))
-    shown = await drafting.open_draft(tx, asked, draft, service, themes)
+    shown = await drafting.open_draft(tx, asked, draft, service, themes, home)
     new = await tx.get_one(Referral, shown.view.id)
     new.conference_id = id_
     row.draft_id, row.drafted_by = new.id, seat.own.organisation_id
