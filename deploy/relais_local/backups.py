@@ -44,8 +44,8 @@ async def backup(home: Home, folder: Path, now: datetime, *, keep_days: int, say
     """
     made = folder / f"{now:%Y%m%dT%H%M%SZ}"
     draft = made.with_suffix(UNFINISHED)
+    _begin(folder, draft)
     try:
-        draft.mkdir(mode=0o700, parents=True)
         async with _server(home) as admin_dsn:
             dumped = {service: await _dump(home, admin_dsn, service, draft, say) for service in IN_ORDER}
         write_private(draft / MANIFEST, json.dumps({"made_at": now.isoformat(), "databases": dumped}, indent=1))
@@ -61,6 +61,21 @@ async def backup(home: Home, folder: Path, now: datetime, *, keep_days: int, say
         shutil.rmtree(left)
         say(f"removed {left.name}: nobody finished it")
     return made
+
+
+def _begin(folder: Path, draft: Path) -> None:
+    """Make the folder of one backup, and what it lies in.
+
+    Raises:
+        CannotRun: It cannot be made, or another backup began in the same second; that one's is left alone.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        draft.mkdir(mode=0o700)
+    except OSError as fault:
+        if draft.is_dir():
+            raise CannotRun(f"{draft} is there: another backup began in the same second. Try again.") from None
+        raise CannotRun(f"{folder} cannot be used: {fault.strerror}.") from None
 
 
 async def restore(home: Home, made: Path, *, replace: bool, say: Say) -> None:

@@ -4,17 +4,21 @@ An operator backs up a running Relais. On a new machine the keys and secrets are
 the backup: the counsellor finds her hand-over with the person's name in it, goes on with it, and the proof still holds.
 """
 
+import asyncio
 import json
 import os
 import shutil
 import subprocess
 import sys
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 from journeys.test_one_handover import FAMILY, a_service_of, opened
 from support.stack import Stack, if_match
+
+from relais_local.backups import backup
+from relais_local.home import CannotRun, Home
 
 
 def relais(home: Path, *words: str | Path) -> subprocess.CompletedProcess[str]:
@@ -48,7 +52,9 @@ def test_a_backup_and_the_keys_bring_everything_back(stack: Stack, elsewhere: Pa
     for folder in (old, foreign):
         folder.mkdir(parents=True)
     (old / "manifest.json").write_text("{}")
-    killed, running = kept / "20260101T000002Z.part", kept / f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}.part"
+    # An hour ago: one that began in this very second would be in the way.
+    an_hour_ago = datetime.now(UTC) - timedelta(hours=1)
+    killed, running = kept / "20260101T000002Z.part", kept / f"{an_hour_ago:%Y%m%dT%H%M%SZ}.part"
     for folder in (killed, running):
         folder.mkdir()
         (folder / "referral.dump").write_bytes(b"what is to be forgotten")
@@ -95,3 +101,19 @@ def test_what_is_no_backup_changes_nothing(elsewhere: Path, tmp_path: Path) -> N
         refused = relais(elsewhere, "restore", made)
         assert (refused.returncode, "is no backup" in refused.stderr) == (1, True)
     assert not (elsewhere / "postgres").exists()
+
+
+def test_two_that_begin_in_one_second_leave_each_other_alone(tmp_path: Path) -> None:
+    now = datetime(2026, 11, 28, 2, tzinfo=UTC)
+    others = tmp_path / "backups" / "20261128T020000Z.part"
+    others.mkdir(parents=True)
+    (others / "referral.dump").write_bytes(b"under way")
+    with pytest.raises(CannotRun, match="same second"):
+        asyncio.run(backup(Home(tmp_path / "home"), others.parent, now, keep_days=30, say=print))
+    assert (others / "referral.dump").exists()
+
+
+def test_a_folder_that_is_none_is_named(tmp_path: Path) -> None:
+    (tmp_path / "a file").touch()
+    with pytest.raises(CannotRun, match="a file cannot be used: File exists"):
+        asyncio.run(backup(Home(tmp_path / "home"), tmp_path / "a file", datetime.now(UTC), keep_days=30, say=print))
