@@ -7,8 +7,8 @@ from uuid import UUID
 import httpx
 from api.referral.world import SEND, SENDER, Asserted, Handover, World, a_consent
 
-from relais_referral.actions import consenting
 from relais_referral.actions.common import Asked
+from relais_referral.actions.consenting import asking
 from relais_referral.schemas import ConsentRequest
 from relais_referral.store import Caller
 from relais_shared.auth import ANONYMOUS, Actor
@@ -76,7 +76,7 @@ async def asked_by_link(world: World, handover: Handover, actor: Actor, *categor
     wanted = ConsentRequest.model_validate({name: body[name] for name in body if name in ConsentRequest.model_fields})
     async with world.app.state.database.write() as tx:
         asked = Asked(Caller(actor), utc_now(), world.app.state.sealer)
-        view = await consenting.request_consent(tx, asked, UUID(handover.id), wanted)
+        view = await asking.request_consent(tx, asked, UUID(handover.id), wanted)
     return str(view.id)
 
 

@@ -7,7 +7,7 @@ import orjson
 from fastapi import Query, Request, Response
 
 from relais_referral import store, views
-from relais_referral.actions import consenting
+from relais_referral.actions.consenting import asking, reading, withdrawing
 from relais_referral.domain import refusals
 from relais_referral.models import Idempotency
 from relais_referral.notices import notice
@@ -70,10 +70,10 @@ async def record_consent(
     await store.begin(tx, who.caller)
     done = await recall(tx, Idempotency, key, who.organisation_id, now)
     if done is not None:
-        found = await consenting.read_consents(tx, who, referral_id)
+        found = await reading.read_consents(tx, who, referral_id)
         view = next(one for one in found if one.id == done.resource_id)
     else:
-        view = await consenting.record_consent(tx, who, referral_id, given)
+        view = await asking.record_consent(tx, who, referral_id, given)
         remember(tx, Idempotency, key, who.organisation_id, now, done=Replay(201, view.id))
     referral, parties = await store.lock_referral(tx, referral_id, who.caller, reading=True)
     response.headers["ETag"] = etag(views.version(referral, parties))
@@ -106,10 +106,10 @@ async def request_consent(
     await store.begin(tx, who.caller)
     done = await recall(tx, Idempotency, key, who.organisation_id, now)
     if done is not None:
-        found = await consenting.read_consents(tx, who, referral_id)
+        found = await reading.read_consents(tx, who, referral_id)
         view = next(one for one in found if one.id == done.resource_id)
     else:
-        view = await consenting.request_consent(tx, who, referral_id, wanted)
+        view = await asking.request_consent(tx, who, referral_id, wanted)
         remember(tx, Idempotency, key, who.organisation_id, now, done=Replay(201, view.id))
     referral, parties = await store.lock_referral(tx, referral_id, who.caller, reading=True)
     response.headers["ETag"] = etag(views.version(referral, parties))
@@ -128,7 +128,7 @@ async def list_consents(
 ) -> ConsentPage:
     """List the consents of a referral, the newest first."""
     response.headers["Cache-Control"] = "no-store"
-    return ConsentPage(items=await consenting.read_consents(tx, asked(request, actor, now), referral_id))
+    return ConsentPage(items=await reading.read_consents(tx, asked(request, actor, now), referral_id))
 
 
 @router.post(
@@ -153,7 +153,7 @@ async def withdraw_consent(
     It needs no `If-Match`: stopping is never too late.
     """
     who = asked(request, actor, now)
-    view = await consenting.withdraw_consent(tx, who, consent_id, body or Withdrawal())
+    view = await withdrawing.withdraw_consent(tx, who, consent_id, body or Withdrawal())
     response.headers["Cache-Control"] = "no-store"
     if view.referral_id is None or view.conference_id is not None:
         # A conference has no version; and whoever only takes part in one has no referral to read.
@@ -182,7 +182,7 @@ async def read_receipt(
     `?form=json` (default), `page` or `pdf`, or as `Accept` says. It holds neither her name nor her link; Kantara's
     consent receipt stands in the JSON as `kantara`.
     """
-    facts = await consenting.receipt_of(tx, asked(request, actor, now), consent_id)
+    facts = await reading.receipt_of(tx, asked(request, actor, now), consent_id)
     if form in {None, Form.JSON}:
         return Response(
             orjson.dumps({**receipt(facts), "kantara": kantara(facts)}),

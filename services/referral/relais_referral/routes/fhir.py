@@ -8,7 +8,8 @@ from fastapi import Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from relais_referral import facade, store, views
-from relais_referral.actions import common, consenting
+from relais_referral.actions import common
+from relais_referral.actions.consenting import reading
 from relais_referral.domain.handshake import Party, State
 from relais_referral.routes.dependencies import Either, Pages, asked
 from relais_referral.store import Caller
@@ -163,7 +164,7 @@ NONE_OF_HER: Final[dict[str, Any]] = {}
 
 async def _consents(request: Request, actor: Any, tx: Any, now: datetime, referral_id: UUID) -> list[dict[str, Any]]:  # noqa: ANN401 - the route's own
     who = asked(request, actor, now)
-    given = await consenting.read_consents(tx, who, referral_id)
+    given = await reading.read_consents(tx, who, referral_id)
     referral, parties = await store.find_referral(tx, referral_id, who.caller)
     parts = views.parts_for(referral, parties, None, now)
     view = views.referral_view(referral, parties, parts, NONE_OF_HER, None, now, listed=True)

@@ -6,9 +6,9 @@ from uuid import UUID, uuid4
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from relais_referral import store, store_conference, views
-from relais_referral.actions import consenting
 from relais_referral.actions.common import Asked, in_force
 from relais_referral.actions.conferring.seats import Seat, may_confer, organisation_of, seat_of
+from relais_referral.actions.consenting import judging, records
 from relais_referral.domain.conference import OF_CATEGORY, Act
 from relais_referral.domain.consent import BOUND_ONLY, Purpose, Secrecy
 from relais_referral.domain.refusals import ConsentMissing, RecipientNotBound
@@ -34,12 +34,12 @@ async def record_consent(tx: AsyncSession, asked: Asked, id_: UUID, given: Confe
     """
     seat = await seat_of(tx, asked, id_, lock="writing", act=Act.ASK)
     organisation, text = await _judged(tx, asked, seat, given)
-    consenting.judge_time(given, asked)
+    judging.judge_time(given, asked)
     facts = given.model_dump(mode="json", exclude=_APART) | {"notice": text}
     record = await _new_record(tx, asked, seat, organisation, given, facts)
     record.given_at = given.given_at
-    state = await consenting.put_in_force(tx, record, asked)
-    consenting.tell(tx, seat.referral, record, "given", asked)
+    state = await records.put_in_force(tx, record, asked)
+    records.tell(tx, seat.referral, record, "given", asked)
     return views.consent_view(record, state, asked.now)
 
 
@@ -51,10 +51,10 @@ async def request_consent(tx: AsyncSession, asked: Asked, id_: UUID, wanted: Con
     """
     seat = await seat_of(tx, asked, id_, lock="writing", act=Act.ASK)
     organisation, text = await _judged(tx, asked, seat, wanted)
-    facts = wanted.model_dump(mode="json", exclude=_APART) | {"notice": text, **consenting.BY_LINK}
+    facts = wanted.model_dump(mode="json", exclude=_APART) | {"notice": text, **records.BY_LINK}
     record = await _new_record(tx, asked, seat, organisation, wanted, facts)
-    state = await consenting.put_asked_for(tx, record, asked)
-    consenting.tell(tx, seat.referral, record, "requested", asked)
+    state = await records.put_asked_for(tx, record, asked)
+    records.tell(tx, seat.referral, record, "requested", asked)
     return views.consent_view(record, state, asked.now)
 
 
@@ -68,10 +68,10 @@ async def read_consent(tx: AsyncSession, asked: Asked, id_: UUID, consent_id: UU
     for record, state in seat.consents:
         if record.id == consent_id:
             return views.consent_view(record, state, asked.now)
-    raise NotFound(consenting.UNKNOWN)
+    raise NotFound(records.UNKNOWN)
 
 
-_APART: Final = {*consenting.COLUMNS, "notice_version", "organisation_id"}
+_APART: Final = {*records.COLUMNS, "notice_version", "organisation_id"}
 """What a record keeps in columns of its own, or under another name."""
 
 
@@ -98,13 +98,13 @@ async def _judged(
     if not set(terms.data_categories) <= handed.categories & set(OF_CATEGORY):
         names = ", ".join(sorted(handed.categories & set(OF_CATEGORY))) or "nothing"
         found.append(Fault("/data_categories", f"No more than she agreed to for the hand-over; here: {names}."))
-    text = await consenting.judge_terms(tx, seat.referral, terms, asked, found)
+    text = await judging.judge_terms(tx, seat.referral, terms, asked, found)
     if organisation is None:
         raise NotFound(store_conference.UNKNOWN)
     unbound = sorted(BOUND_ONLY & set(terms.data_categories))
     if unbound and Secrecy(organisation.secrecy) is Secrecy.NONE:
         raise RecipientNotBound("Its staff is bound by no secrecy.", data_categories=unbound)
-    consenting.judge_basis(seat.referral, terms)
+    judging.judge_basis(seat.referral, terms)
     return organisation, text
 
 
@@ -134,11 +134,11 @@ async def _new_record(  # noqa: PLR0913 - what an agreement is made of
         valid_until=terms.valid_until,
         recorded_at=asked.now,
         record={
-            "schema_version": consenting.SCHEMA_VERSION,
+            "schema_version": records.SCHEMA_VERSION,
             "recipient": {"organisation_id": str(organisation.id), "name": organisation.name},
             "controllers": [
-                consenting.controller(seat.own.organisation_id, seat.own.organisation, opener),
-                consenting.controller(organisation.id, organisation.name, organisation),
+                records.controller(seat.own.organisation_id, seat.own.organisation, opener),
+                records.controller(organisation.id, organisation.name, organisation),
             ],
             **facts,
         },

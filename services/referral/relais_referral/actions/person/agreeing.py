@@ -5,10 +5,10 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from relais_referral import store, views
-from relais_referral.actions import consenting
 from relais_referral.actions.accessing import Session
 from relais_referral.actions.common import Asked, locked
 from relais_referral.actions.conferring import hers
+from relais_referral.actions.consenting import asking, records, withdrawing
 from relais_referral.actions.person.opening import method, whole_only
 from relais_referral.actions.person.standing import held
 from relais_referral.domain.consent import Status
@@ -38,7 +38,7 @@ async def answer(
         record, state = last, stands_now
     if state.status == (Status.GIVEN if given.agreed else Status.REFUSED):
         return views.consent_view(record, state, asked.now)
-    return await consenting.answer_request(tx, asked, consent_id, given, assisted=session.assisted)
+    return await asking.answer_request(tx, asked, consent_id, given, assisted=session.assisted)
 
 
 async def _asked_of_her(
@@ -53,7 +53,7 @@ async def _asked_of_her(
     every = await store.consents(tx, referral.id, conference_id="every", lock=True)
     rows = {record.id: (record, state) for record, state in every}
     if consent_id not in rows:
-        raise NotFound(consenting.UNKNOWN)
+        raise NotFound(records.UNKNOWN)
     last = rows[consent_id]
     while last[1].superseded_by in rows and last[1].superseded_by is not None:
         last = rows[last[1].superseded_by]
@@ -74,7 +74,7 @@ async def confirm_alone(tx: AsyncSession, asked: Asked, session: Session, consen
     referral, _record, _state, record, state = await _asked_of_her(tx, asked, consent_id)
     if state.status == Status.GIVEN and record.record["seen_alone"] == "yes" and not held(referral, record):
         return views.consent_view(record, state, asked.now)
-    return await consenting.confirm_alone(tx, asked, record.id)
+    return await asking.confirm_alone(tx, asked, record.id)
 
 
 async def withdraw_consent(
@@ -86,7 +86,7 @@ async def withdraw_consent(
         NotFound: Absent, or not hers.
     """
     body = Withdrawal(method=method(session), purposes=what.purposes, data_categories=what.data_categories)
-    return await consenting.withdraw_consent(tx, asked, consent_id, body)
+    return await withdrawing.withdraw_consent(tx, asked, consent_id, body)
 
 
 async def attend_conference(tx: AsyncSession, asked: Asked, id_: UUID, attends: bool) -> None:  # noqa: FBT001 - the body's one word

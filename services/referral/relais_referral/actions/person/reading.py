@@ -8,10 +8,11 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from relais_referral import store, store_access, store_guests
-from relais_referral.actions import consenting, conversing, previewing
+from relais_referral.actions import conversing, previewing
 from relais_referral.actions.accessing import Session, access_view
 from relais_referral.actions.common import Asked, in_force, read
 from relais_referral.actions.conferring import hers
+from relais_referral.actions.consenting import reading
 from relais_referral.actions.person.opening import opened, whole_only
 from relais_referral.actions.person.standing import erased_of, standing_of
 from relais_referral.directory import NamedService
@@ -47,7 +48,7 @@ async def whole(tx: AsyncSession, asked: Asked, session: Session, id_: UUID) -> 
     return WholeView(
         stands=await standing_of(tx, asked, session, referral),
         referral=(await read(tx, asked, id_)).view,
-        consents=await consenting.read_consents(tx, asked, id_),
+        consents=await reading.read_consents(tx, asked, id_),
         messages=messages,
         documents=await conversing.list_documents(tx, asked, id_),
         conferences=await hers.for_her(tx, asked, id_),
@@ -198,7 +199,7 @@ async def receipt(tx: AsyncSession, asked: Asked, session: Session, consent_id: 
     """
     await store.begin(tx, asked.caller)
     await opened(tx, asked, session, await store.referral_of_consent(tx, consent_id))
-    return await consenting.receipt_of(tx, asked, consent_id)
+    return await reading.receipt_of(tx, asked, consent_id)
 
 
 async def read_document(
