@@ -375,7 +375,6 @@ async def measured(bench: Bench, folder: Path, count: int, large: int, *, search
         bench.at_least(f"import of {large} / COPY of the same rows", large / seconds, large / copying, 0.1, "rows/s")
         bench.at_most(f"peak memory of the import of {large} / of {count}", more, memory, 1.5, "MB")
         bench.at_most(f"p95 of search at {large} / at {count}", _ms(_p95(await bench.latencies())), _ms(quiet), 2, "ms")
-        await bench.statement()
     report("directory", bench.results)
 
 
