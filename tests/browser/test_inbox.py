@@ -1,10 +1,13 @@
 """The thread and the inbox in a browser: every step by its name, without a script; then live, with one."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
+import httpx
 from browser.desks import CALLED, PHONE, WORDS, Cast, Desk, Open, Sides
 from browser.sound import grammar
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 from support.rows import let_undoing_pass, owner_dsn
 from support.stack import Stack
 
@@ -232,6 +235,38 @@ def test_the_inbox_says_for_whom_and_who_stands_in(open_desk: Open, cast: Cast, 
     zoe.page.reload()
     while theirs.count():
         zoe.page.reload()  # And as soon for whom no more.
+
+
+def test_what_happens_while_a_page_opens_comes_in_too(open_desk: Open, cast: Cast, sides: Sides) -> None:
+    """After the page was made, and before its stream begins: in the list as in the thread."""
+    first, second = sides.opened(), list[str]()
+    ben, ana = at(open_desk, cast.recipient, "/compte"), at(open_desk, cast.sender, "/compte")
+
+    def another(route: Route) -> None:
+        with told_to(sides.recipient, second):
+            second.append(sides.opened())
+        route.continue_()
+
+    def step(route: Route) -> None:
+        with told_to(sides.sender, [first]):
+            sides.step(sides.recipient, first, "receive", counsellor={"name": "Ben Noël"})
+        route.continue_()
+
+    ben.page.route("**/relais/nouvelles", another, times=1)
+    ben.page.goto(f"{ben.base_url}/relais")
+    expect(ben.page.locator("#annonce")).to_contain_text("La liste a changé")
+    expect(ben.page.locator(f"a[href='/relais/{second[0]}']")).to_be_visible()
+    ana.page.route("**/relais/nouvelles", step, times=1)
+    ana.page.goto(f"{ana.base_url}/relais/{first}")
+    expect(ana.page.get_by_text("Ce relais a bougé entre-temps")).to_be_visible()
+
+
+@contextmanager
+def told_to(side: httpx.Client, ids: list[str]) -> Iterator[None]:
+    """Let something happen to a hand-over, and wait until a side is told: a stream that begins later is not."""
+    with side.stream("GET", "/v1/events/stream") as stream:
+        yield
+        assert any(ids[0] in line for line in stream.iter_lines())
 
 
 def test_what_happens_comes_in_without_reloading(open_desk: Open, cast: Cast, sides: Sides) -> None:

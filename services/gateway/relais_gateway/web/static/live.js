@@ -10,7 +10,6 @@
   let over = false;
   let waiting = 0;
   let later = 0;
-  let opened = 0;
   let pending = false;
 
   const finish = () => {
@@ -79,9 +78,8 @@
     stream = new EventSource(place.dataset.news);
     for (const type of place.dataset.types.split(" ")) stream.addEventListener(type, heard);
     stream.addEventListener("open", () => {
-      // Between two streams something may have happened that neither of them told.
-      if (opened) soon();
-      opened += 1;
+      // Since the page was made, or between two streams, something may have happened that none of them told.
+      soon();
     });
     stream.addEventListener("error", () => {
       if (stream && stream.readyState === EventSource.CLOSED) {
