@@ -12,10 +12,13 @@ from typing import Any
 
 import pytest
 from browser.desks import WAIT_MS, Cast, Desk, Hire, Open, Sides
-from playwright.sync_api import Browser, BrowserContext, Request, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Request, expect, sync_playwright
 from support.stack import Stack
 
 from relais_local.territory.generate import organisations
+
+# A context's own patience does not count here: it would be five seconds.
+expect.set_options(timeout=WAIT_MS)
 
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-background-networking"]
 

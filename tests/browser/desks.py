@@ -6,7 +6,7 @@ from typing import Any
 
 import httpx
 from journeys.test_one_handover import consented
-from playwright.sync_api import Page
+from playwright.sync_api import Locator, Page
 from support.stack import if_match, key
 
 WAIT_MS = 20_000
@@ -37,6 +37,12 @@ class Desk:
         self.page.get_by_label("Mot de passe").fill(self.account["password"])
         self.page.get_by_role("button", name="Se connecter").click()
         self.page.get_by_role("button", name="Se déconnecter").wait_for()
+
+
+def turn(page: Page, control: Locator) -> None:
+    """Turn the page: press what leads to another, and be there; a click does not wait for it."""
+    with page.expect_navigation():
+        control.click()
 
 
 Open = Callable[..., Desk]

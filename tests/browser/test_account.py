@@ -6,7 +6,7 @@ import time
 from base64 import b32decode
 from hashlib import sha1
 
-from browser.desks import Desk, Hire, Open
+from browser.desks import Desk, Hire, Open, turn
 from browser.sound import faults_of, violations
 from playwright.sync_api import expect
 
@@ -40,7 +40,7 @@ def test_an_app_is_set_up_and_asked_for(open_desk: Open, hire: Hire) -> None:
     expect(page.get_by_role("alert")).to_contain_text("Ce code ne va pas")
     assert violations(page) == []
     page.get_by_label("Code à six chiffres").fill(code(key))
-    page.get_by_role("button", name="C'est le bon code").click()
+    turn(page, page.get_by_role("button", name="C'est le bon code"))
     codes = page.locator("ol code").all_inner_texts()
     assert len(codes) == 10
     assert violations(page) == []

@@ -7,7 +7,7 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from browser.desks import Desk, Open
+from browser.desks import Desk, Open, turn
 from browser.sound import grammar, violations
 from playwright.sync_api import expect
 from support.stack import Stack
@@ -159,7 +159,7 @@ def test_a_sheet_names_every_fault_beside_its_field_and_keeps_what_was_typed(
     desk.page.get_by_label("Dernier jour").fill("2030-01-09")
     desk.page.get_by_role("button", name="Fermer pour un temps").click()
     expect(desk.page.get_by_role("status")).to_contain_text("C'est enregistré")
-    desk.page.get_by_role("button", name="Rouvrir").click()
+    turn(desk.page, desk.page.get_by_role("button", name="Rouvrir"))
     name.fill(service["name"])
     desk.page.get_by_role("button", name="Enregistrer").click()
     expect(desk.page.get_by_role("heading", level=1)).to_have_text(service["name"])
@@ -172,7 +172,9 @@ def test_a_report_is_answered(open_desk: Open, people: dict[str, dict[str, Any]]
         assert api.post(path, json={"field": "phone", "text": words}).status_code == 201
     desk = signed_in(open_desk, people["manager"])
     go(desk, "/services?etat=active")
-    desk.page.get_by_role("link", name="1 signalement").first.click()
+    row = desk.page.locator(f"#s-{service['id']}")
+    # Others may have found faults there before.
+    row.get_by_role("link", name="signalement").click()
     report = desk.page.get_by_role("article").filter(has_text=words)
     expect(report.get_by_role("heading")).to_have_text(f"Le téléphone : {service['name']}")
     report.get_by_label("Votre réponse").fill("Merci.")

@@ -6,7 +6,7 @@ import signal
 from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import urlencode, urlsplit
 
-from browser.desks import WAIT_MS, Cast, Desk, Open
+from browser.desks import Cast, Desk, Open, turn
 from browser.sound import CUT, Seen
 from playwright.sync_api import Page, expect
 from support.rows import owner_dsn, tables
@@ -36,7 +36,7 @@ def open_relay(desk: Desk, cast: Cast) -> None:
     """Open the page of the service, then the relay page, from the list or by its address."""
     page, name = desk.page, cast.service["service"]["name"]
     while not page.get_by_role("link", name=name, exact=True).count():
-        page.get_by_role("link", name="Voir les suivants").click()
+        turn(page, page.get_by_role("link", name="Voir les suivants"))
     page.get_by_role("link", name=name, exact=True).click()
     expect(page.get_by_role("heading", level=1, name=name)).to_be_visible()
     sound(page)
@@ -188,9 +188,7 @@ def test_what_cannot_be_saved_now_is_kept_in_the_page(open_desk: Open, cast: Cas
         os.kill(pid, signal.SIGSTOP)
     try:
         ana.page.get_by_role("button", name="Passer le relais").click()
-        expect(ana.page.get_by_role("heading", level=1)).to_have_text(
-            "Nous n'avons pas pu enregistrer", timeout=WAIT_MS
-        )
+        expect(ana.page.get_by_role("heading", level=1)).to_have_text("Nous n'avons pas pu enregistrer")
         sound(ana.page)
     finally:
         for pid in pids:
@@ -198,10 +196,8 @@ def test_what_cannot_be_saved_now_is_kept_in_the_page(open_desk: Open, cast: Cas
     again, done = ana.page.get_by_role("button", name="Réessayer"), ana.page.get_by_role("status")
     expect(again).to_be_visible()
     for _ in range(20):  # The press that was cut off still runs, or the service needs a breath: one presses again.
-        # A click does not wait for the page that it leads to.
-        with ana.page.expect_navigation():
-            again.click()
-        expect(again.or_(done).first).to_be_visible(timeout=WAIT_MS)
+        turn(ana.page, again)
+        expect(again.or_(done).first).to_be_visible()
         if done.is_visible():
             break
     expect(done).to_contain_text("C'est parti")

@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable
 
 import pytest
-from browser.desks import Cast, Open
+from browser.desks import Cast, Open, turn
 from browser.her import DIGITS, come_in
 from playwright.sync_api import Page, expect
 from support.stack import Stack
@@ -59,11 +59,11 @@ def test_a_person_is_handed_over_in_another_language(
     page = ana.page
     page.get_by_label(say("Où ?")).fill("6000 Charleroi")
     page.get_by_label(say("Garde d'enfants")).check(force=True)
-    page.get_by_role("button", name=say("Chercher")).click()
+    turn(page, page.get_by_role("button", name=say("Chercher")))
     no_french(page)
     page.goto(f"{ana.base_url}/services/{cast.service['service']['id']}")
     no_french(page)
-    page.get_by_role("link", name=say("Passer le relais")).first.click()
+    turn(page, page.get_by_role("link", name=say("Passer le relais")).first)
     no_french(page)
     page.get_by_role("textbox", name=say("Avec ses mots")).fill(WORDS)
     page.get_by_role("group", name=say("Cela touche à")).get_by_role("radio").first.check(force=True)
@@ -83,13 +83,13 @@ def test_a_person_is_handed_over_in_another_language(
     ben = open_desk(cast.recipient, **locale)
     enter(ben.page, ben.base_url, cast.recipient, say)
     ben.page.goto(thread)
-    ben.page.get_by_role("button", name=takes, exact=True).click()
+    turn(ben.page, ben.page.get_by_role("button", name=takes, exact=True))
     expect(ben.page.get_by_role("status").first).to_be_visible()
     no_french(ben.page)
     form = ben.page.locator("form", has=ben.page.get_by_role("button", name=say("Noter le rendez-vous"))).first
     form.get_by_label(say("Jour"), exact=True).fill("2030-05-06")
     form.get_by_label(say("Heure"), exact=True).fill("09:30")
-    form.get_by_role("button", name=say("Noter le rendez-vous")).click()
+    turn(ben.page, form.get_by_role("button", name=say("Noter le rendez-vous")))
     expect(ben.page.get_by_role("status").first).to_be_visible()
     no_french(ben.page)
 

@@ -5,7 +5,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
-from browser.desks import Cast, Desk, Open
+from browser.desks import Cast, Desk, Open, turn
 from browser.sound import grammar, violations
 from browser.test_handover import CALLED, FAMILY, PHONE, WORDS, write
 from playwright.sync_api import Locator, Page, expect
@@ -96,7 +96,7 @@ def test_without_a_script_each_step_keeps_it(open_desk: Open, cast: Cast) -> Non
     page.get_by_role("button", name="Enregistrer le brouillon").first.click()
     expect(page.get_by_role("alert")).to_contain_text("Quelques points sont à revoir")
     for language, heading in (("Nederlands", "Overdragen"), ("Français", "Passer le relais")):
-        page.get_by_role("button", name=language).click()
+        turn(page, page.get_by_role("button", name=language))
         expect(page.get_by_role("heading", level=1)).to_have_text(heading)
     page.get_by_role("textbox", name="Avec ses mots").fill(WORDS)
     page.get_by_role("group", name="Cela touche à").get_by_role("radio").first.check(force=True)
@@ -109,7 +109,7 @@ def test_without_a_script_each_step_keeps_it(open_desk: Open, cast: Cast) -> Non
     assert CALLED not in column(page, "Maintenant").inner_text()
     page.get_by_role("radio", name="Elle passera d'elle-même").check()
     page.get_by_label("Dans quelle langue lui parler ?").select_option("nl")
-    page.get_by_role("button", name="Enregistrer le brouillon").last.click()
+    turn(page, page.get_by_role("button", name="Enregistrer le brouillon").last)
     assert urlsplit(page.url).fragment == "pas-3"
     expect(page.get_by_role("radio", name="Elle passera d'elle-même")).to_be_checked()
     # The text to read aloud is in her language, and in no other.

@@ -6,7 +6,7 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from browser.desks import Cast, Open
+from browser.desks import Cast, Open, turn
 from browser.her import FAMILY, GIVEN, HERS, PHONE, PICTURES, PLACE, WORDS, Hers, come_in, hers
 from browser.sound import grammar, violations
 from browser.test_keyboard import follow, reach
@@ -82,7 +82,7 @@ def test_her_whole_story(stack: Stack, open_desk: Open) -> None:  # noqa: PLR091
         done(page, "Votre message est parti")
         page.get_by_role("button", name="Mettre en pause").click()
         done(page, "C'est en pause")
-        page.get_by_role("button", name="Reprendre").click()
+        turn(page, page.get_by_role("button", name="Reprendre"))
         page.get_by_role("button", name="Oui, la rencontre a eu lieu").click()
         done(page, "Merci. C'est noté.")
         for name in ("Tout garder, en données (JSON)", "Tout garder, à imprimer (PDF)", "Mettre dans mon agenda"):
@@ -169,7 +169,7 @@ def test_wrong_codes_until_the_card_rests(kept: Hers, open_desk: Open) -> None:
     desk.page.goto(link)
     for code in ("000000",) * 5 + ("482910",):
         desk.page.locator("#digits").fill(code)
-        desk.page.get_by_role("button", name="Ouvrir ma page").click()
+        turn(desk.page, desk.page.get_by_role("button", name="Ouvrir ma page"))
         expect(desk.page.get_by_role("alert")).to_contain_text("la carte se repose")
     assert "relais_person" not in {one["name"] for one in desk.page.context.cookies()}
 

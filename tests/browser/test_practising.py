@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from browser.desks import Hire, Open
+from browser.desks import Hire, Open, turn
 from playwright.sync_api import Page, expect
 from support.stack import Stack
 
@@ -54,7 +54,7 @@ def test_who_practises_sees_so_on_every_page_and_is_answered(hire: Hire, open_de
     hers = open_desk({}).page
     hers.goto(link)
     hers.locator("#digits").fill("482910")
-    hers.get_by_role("button", name="Ouvrir ma page").click()
+    turn(hers, hers.get_by_role("button", name="Ouvrir ma page"))
     practises(hers)
     assert desk.faults == []
 

@@ -2,7 +2,7 @@
 
 import re
 
-from browser.desks import Cast, Open
+from browser.desks import Cast, Open, turn
 from playwright.sync_api import Page, expect
 
 
@@ -22,12 +22,12 @@ def test_filters_narrow_and_stay(open_desk: Open, cast: Cast) -> None:
     page.get_by_text("Filtres", exact=True).click()
     page.get_by_label("Avec des places").check()
     page.get_by_label("Manière").select_option(label="Sur place")
-    page.get_by_role("main").get_by_role("button", name="Chercher").click()
+    turn(page, page.get_by_role("main").get_by_role("button", name="Chercher"))
     narrowed = found(page)
     assert 0 < narrowed < whole
     expect(page.get_by_text("Filtres (2)")).to_be_visible()
     expect(page.get_by_label("Avec des places")).to_be_checked()
-    page.get_by_role("link", name="Voir les suivants").click()
+    turn(page, page.get_by_role("link", name="Voir les suivants"))
     assert found(page) == narrowed
     expect(page.get_by_label("Manière")).to_have_value("on_site")
 
@@ -43,10 +43,10 @@ def test_a_page_speaks_one_language(open_desk: Open, cast: Cast) -> None:
         ("Deutsch", "de", "Übergeben"),
         ("English", "en", "Hand over"),
     ):
-        page.get_by_role("button", name=language).click()
+        turn(page, page.get_by_role("button", name=language))
         page.goto(f"{desk.base_url}/recherche?place=6000+Charleroi&theme=childcare")
         expect(page.locator("html")).to_have_attribute("lang", code)
-        page.get_by_role("link", name=button).first.click()
+        turn(page, page.get_by_role("link", name=button).first)
         expect(page.locator("main h1")).to_be_visible()
         assert "Pourquoi" not in page.get_by_role("main").inner_text()
         page.goto(f"{desk.base_url}/recherche?place=6000+Charleroi&theme=childcare")
