@@ -28,8 +28,9 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+from httpx._config import DEFAULT_TIMEOUT_CONFIG
 from httpx._transports import default as httpx_transports
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 from relais_local import databases as provisioning
 from relais_local.databases import Access
@@ -41,12 +42,16 @@ pytest_plugins = ["support.stack"]
 # The moments of the tests that kill: drawn once for a run, whose processes all inherit it.
 os.environ.setdefault("RELAIS_SEED", str(random.SystemRandom().randrange(10_000)))
 
-# A busy machine makes nothing wrong: no example is timed.
-settings.register_profile("relais", deadline=None)
+# A busy machine makes nothing wrong: no example is timed, nor is how it was made.
+settings.register_profile("relais", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("relais")
 
 # Each client of httpx reads the public authorities of TLS anew, for some 70 ms: here they all share them.
 httpx_transports.create_ssl_context = cache(httpx_transports.create_ssl_context)
+
+# Who asks without a patience of its own has this one, not httpx's five seconds: the machine may be busy.
+for _waits_for in ("connect", "read", "write", "pool"):
+    setattr(DEFAULT_TIMEOUT_CONFIG, _waits_for, 30.0)
 
 
 def pytest_make_parametrize_id(val: object) -> str | None:

@@ -112,7 +112,7 @@ async def test_no_get_fails_while_one_of_two_directories_dies(
     del home
     async with directories(fresh_database("directory")) as (first, second):
         urls = ",".join(f"http://127.0.0.1:{one.port}" for one in (first, second))
-        async with opened(fresh_database("gateway"), directory_url=urls) as door, asyncio.timeout(120):
+        async with opened(fresh_database("gateway"), directory_url=urls) as door, asyncio.timeout(300):
             instances: list[Instance] = door.state.door._upstreams["directory"].instances  # noqa: SLF001 - who is asked
             async with load(door) as statuses:
                 for one in instances:

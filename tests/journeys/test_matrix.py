@@ -33,7 +33,7 @@ SHOWN: Final = (
 )
 """The steps that a hand-over is made of, under `/v1/referrals`: whoever connects a system reads these first."""
 
-WITHIN_S: Final = 5
+WITHIN_S: Final = 60
 """Far more than the second within which a revoked token stops working: this machine may be busy."""
 
 

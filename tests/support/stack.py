@@ -2,6 +2,7 @@
 
 import json
 import os
+import random
 import shutil
 import signal
 import socket
@@ -10,8 +11,9 @@ import sys
 import time
 from base64 import b64encode
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -27,15 +29,23 @@ UP_WITHIN_S = 120
 """A busy two-core machine that starts everything for the first time; normally it takes under ten."""
 
 
+_PORTS = range(12_000, 32_000)
+"""Below those that systems give to connections, and to whoever lets them choose: nobody else takes one by chance."""
+_FIRST = random.SystemRandom().choice(_PORTS)
+"""Each process begins elsewhere, and comes to the same one again only after all others."""
+_TURN = cycle([*range(_FIRST, _PORTS.stop), *range(_PORTS.start, _FIRST)])
+
+
 def free_ports(count: int) -> list[int]:
-    """Answer ports that nobody listens on now."""
+    """Answer ports that nobody listens on now, and that nobody of these tests will take before whoever they are for."""
+    found: list[int] = []
     with ExitStack() as held:
-        found = []
-        for _ in range(count):
-            one = held.enter_context(socket.socket())
-            one.bind(("127.0.0.1", 0))
-            found.append(one.getsockname()[1])
-        return found
+        while len(found) < count:
+            port = next(_TURN)
+            with suppress(OSError):
+                held.enter_context(socket.create_server(("127.0.0.1", port)))
+                found.append(port)
+    return found
 
 
 @dataclass

@@ -187,7 +187,7 @@ def workbook(sheets: dict[str, list[list[str | float]]]) -> bytes:
     return out.getvalue()
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=150)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow], max_examples=150)
 @given(
     content=st.binary(max_size=400), name=st.sampled_from(["a.json", "a.jsonl", "a.csv", "a.csv.gz", "a.xlsx", "a.xls"])
 )

@@ -25,7 +25,7 @@ def read(path: Path, content: str | bytes) -> list[Any]:
     return [(row.line, row.values) for row in rows(path)]
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(records=st.lists(JSON, max_size=5), block=st.integers(1, 40), indent=st.sampled_from([None, 1]))
 def test_an_array_is_the_same_however_its_blocks_fall(
     tmp_path: Path, records: list[Any], block: int, indent: int | None
@@ -39,7 +39,7 @@ def test_an_array_is_the_same_however_its_blocks_fall(
         assert [values for _line, values in read(tmp_path / "a.json", text)] == objects
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(
     records=st.lists(st.dictionaries(st.sampled_from(["id", "b"]), JSON, min_size=1), max_size=6),
     block=st.integers(1, 90),
