@@ -7,6 +7,7 @@ How to use them:
 - `databases` (session): `databases["directory"].dsn` and `.owner_dsn`, migrated at first request; shared by all
   tests of the session, so write tests that bear other tests' rows.
 - `fresh_database` (session): `fresh_database("directory")` answers the same for a new, migrated, empty copy.
+- `one_day`: the day (UTC) does not end while the test runs; `support.days.today` answers it.
 - `anyio_backend`: async tests run on asyncio, on one loop for the whole session.
 
 The server is a real one of our own with random port and passwords; it ends with the session. It does not wait
@@ -31,6 +32,7 @@ import pytest
 from httpx._config import DEFAULT_TIMEOUT_CONFIG
 from httpx._transports import default as httpx_transports
 from hypothesis import HealthCheck, settings
+from support.days import wait_for_a_day
 
 from relais_local import databases as provisioning
 from relais_local.databases import Access
@@ -58,6 +60,12 @@ def pytest_make_parametrize_id(val: object) -> str | None:
     """Name a parameter that holds an id made by chance without it: a test has the same name in every process."""
     named = re.sub(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", "id", str(val))
     return named if named != str(val) and isinstance(val, str | UUID) else None
+
+
+@pytest.fixture
+def one_day() -> None:
+    """Begin no test that speaks of today where midnight would come in between."""
+    wait_for_a_day()
 
 
 @pytest.fixture(scope="session")

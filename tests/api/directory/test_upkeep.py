@@ -7,7 +7,7 @@ from uuid import UUID, uuid4
 import pytest
 from api.directory.owners import ADMIN, NAMUR, OWNER, READ, SEND, WRITE, World, faults, refusal
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("one_day")]
 
 SOME = str(uuid4())
 ASKED: list[tuple[str, str, Any, str]] = [

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -11,12 +11,12 @@ import pytest
 from api.gateway.house import ADMIN, BEA, HOUSE, House, housed
 from api.gateway.world import PLATFORM, Door
 from opentelemetry.instrumentation.utils import suppress_instrumentation
+from support.days import today
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("one_day")]
 
 PASSWORD = "trois tasses de thé vert"
 ADA = "ada@plateforme.example"
-TODAY = datetime.now(UTC).date()
 
 
 class Browser:
@@ -137,7 +137,7 @@ async def test_the_platform_enrols_in_the_console(house: House, browsers: list[B
     refused = await ada.send(f"{place}/droits", 422, scope="referral:send", verb="donner", ends_on="")
     assert "demande une convention signée" in refused
     signing = {
-        "text_version": "2026-1", "signed_on": (TODAY + timedelta(days=1)).isoformat(), "ends_on": "",
+        "text_version": "2026-1", "signed_on": (today() + timedelta(days=1)).isoformat(), "ends_on": "",
         "parties": "Foyer\nPlateforme", "secrecy": "professional", "may_sanction": "non",
         "controller_name": "Foyer ASBL", "controller_address": "1 rue", "controller_contact": "accueil",
         "controller_dpo": "dpo",
@@ -145,7 +145,7 @@ async def test_the_platform_enrols_in_the_console(house: House, browsers: list[B
     wrong = await ada.send(f"{place}/convention", 422, **signing)
     assert 'id="signed_on-fault"' in wrong
     assert "Foyer ASBL" in wrong
-    signed = await ada.send(f"{place}/convention", **(signing | {"signed_on": TODAY.isoformat()}))
+    signed = await ada.send(f"{place}/convention", **(signing | {"signed_on": today().isoformat()}))
     assert "La convention est enregistrée" in signed
     assert "Le droit est donné" in await ada.send(f"{place}/droits", scope="referral:send", verb="donner", ends_on="")
     far = {"scope": "directory:write", "verb": "donner", "ends_on": "", "themes": "childcare, mobility"}

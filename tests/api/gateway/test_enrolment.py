@@ -1,7 +1,7 @@
 """Whoever runs the platform enrols organisations and records what they signed; hand-overs hang on it, live."""
 
 import asyncio
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -9,15 +9,15 @@ import asyncpg
 import httpx
 import pytest
 from api.gateway.world import ORGANISATION, PLATFORM, Door
+from support.days import today
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("one_day")]
 
 ALL, HOUSE = "/v1/organisations", f"/v1/organisations/{ORGANISATION['id']}"
 OWN = "/v1/organisation"
 ESSAI, OPERATOR = 0, 1
-TODAY = datetime.now(UTC).date()
 SIGNED: dict[str, Any] = {
-    "text_version": "2026-2", "signed_on": TODAY.isoformat(), "parties": ["Essai", "Plateforme"],
+    "text_version": "2026-2", "signed_on": "2026-06-01", "parties": ["Essai", "Plateforme"],
     "secrecy": "discretion", "may_sanction": True,
     "controller": {"name": "Essai ASBL", "address": "1 rue", "contact": "accueil", "dpo": "dpo@essai.example"},
 }  # fmt: skip
@@ -25,7 +25,7 @@ SIGNED: dict[str, Any] = {
 
 def days(count: int) -> str:
     """Answer a day from today."""
-    return (TODAY + timedelta(days=count)).isoformat()
+    return (today() + timedelta(days=count)).isoformat()
 
 
 def match(answer: httpx.Response, headers: dict[str, str]) -> dict[str, str]:
@@ -188,7 +188,7 @@ async def test_with_the_day_what_ended_holds_no_more_anywhere(door: Door) -> Non
     before = (await door.state.live.now()).version
     await door.change("update registry_version set day = day - 1")
     door.state.live._state = type(door.state.live._state)(version=before)  # noqa: SLF001 - yesterday's memory
-    await door.known(lambda state: state.day == TODAY)
+    await door.known(lambda state: state.day == today())
     now = await door.state.live.now()
     assert (now.version, b'"agreement":true' in now.snapshot) == (before + 1, True)
 

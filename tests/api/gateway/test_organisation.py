@@ -12,13 +12,12 @@ import pytest
 from api.gateway.house import ADMIN, BEA, CID, HOUSE, STRANGER, House, housed
 from api.gateway.world import ORGANISATION, Door
 from joserfc.jwk import OKPKey
+from support.days import today
 
 from relais_gateway import actions
 from relais_shared.auth import Keyring, system
 
-pytestmark = pytest.mark.anyio
-
-TODAY = datetime.now(UTC).date()
+pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("one_day")]
 
 
 @pytest.fixture(name="house")
@@ -28,7 +27,7 @@ async def _house(door: Door) -> House:
 
 async def test_only_an_administrator_changes_anything_and_only_at_home(house: House) -> None:
     team, bea = await house.team(), house.ids[BEA]
-    absence = {"deputy_id": str(house.ids[CID]), "from": TODAY.isoformat()}
+    absence = {"deputy_id": str(house.ids[CID]), "from": today().isoformat()}
     changes: list[tuple[str, str, Any]] = [
         ("POST", "/v1/organisation/teams", {"name": "Autre"}),
         ("PATCH", f"/v1/organisation/teams/{team}", {"name": "Autre"}),
@@ -100,7 +99,7 @@ async def test_nobody_of_elsewhere_joins_a_team_or_stands_in(house: House) -> No
         path = f"/v1/organisation/teams/{team}/members/{who}"
         assert (await house.ask(ADMIN, "PUT", path, json={})).status_code == 404
     for deputy in (stranger, uuid4(), bea):
-        body = {"deputy_id": str(deputy), "from": TODAY.isoformat()}
+        body = {"deputy_id": str(deputy), "from": today().isoformat()}
         for email, path in ((ADMIN, f"/v1/organisation/accounts/{bea}/absence"), (BEA, "/v1/me/absence")):
             refused = await house.ask(email, "PUT", path, json=body)
             assert (refused.status_code, refused.json()["errors"][0]["pointer"]) == (422, "/deputy_id")
@@ -118,7 +117,7 @@ async def test_nobody_of_elsewhere_joins_a_team_or_stands_in(house: House) -> No
 
 async def test_a_deputy_stands_for_the_absent_while_they_are_absent(house: House) -> None:
     bea, cid, cids = house.ids[BEA], house.ids[CID], await house.bearer(CID)
-    body = {"deputy_id": str(cid), "from": TODAY.isoformat(), "until": (TODAY + timedelta(days=7)).isoformat()}
+    body = {"deputy_id": str(cid), "from": today().isoformat(), "until": (today() + timedelta(days=7)).isoformat()}
     noted = await house.ask(BEA, "PUT", "/v1/me/absence", json=body)
     assert (noted.status_code, noted.json()) == (200, body)
     assert (await house.told(cids, stands_for=[str(bea)]))["stands_for"] == [str(bea)]
@@ -138,16 +137,16 @@ async def test_a_deputy_stands_for_the_absent_while_they_are_absent(house: House
 
     # What has not begun, or is over, lends nobody's eyes.
     for shift in (1, -9):
-        days = {"from": str(TODAY + timedelta(days=shift)), "until": str(TODAY + timedelta(days=shift + 1))}
+        days = {"from": str(today() + timedelta(days=shift)), "until": str(today() + timedelta(days=shift + 1))}
         changed = await house.ask(ADMIN, "PUT", f"{accounts}/{bea}/absence", json={**body, **days})
         assert changed.status_code == 200, changed.text
         assert (await house.told(cids, stands_for=[]))["stands_for"] == []
         row = of_bea(await house.ask(CID, "GET", accounts))
         assert (row["absent"], row["deputy"]) == (False, None)
-    backwards = await house.ask(BEA, "PUT", "/v1/me/absence", json={**body, "until": str(TODAY - timedelta(days=1))})
+    backwards = await house.ask(BEA, "PUT", "/v1/me/absence", json={**body, "until": str(today() - timedelta(days=1))})
     assert (backwards.status_code, backwards.json()["errors"][0]["pointer"]) == (422, "/until")
 
-    endless = {"deputy_id": str(cid), "from": TODAY.isoformat()}
+    endless = {"deputy_id": str(cid), "from": today().isoformat()}
     assert (await house.ask(BEA, "PUT", "/v1/me/absence", json=endless)).json() == {**endless, "until": None}
     assert (await house.told(cids, stands_for=[str(bea)]))["stands_for"] == [str(bea)]
     for _ in range(2):
@@ -205,7 +204,7 @@ async def test_how_soon_an_organisation_answers_is_its_own_word(house: House) ->
 
 
 async def test_only_the_referral_app_is_told_who_signs_in_where_and_who_is_away(house: House, home: Path) -> None:
-    given = {"deputy_id": str(house.ids[CID]), "from": TODAY.isoformat()}
+    given = {"deputy_id": str(house.ids[CID]), "from": today().isoformat()}
     noted = await house.ask(ADMIN, "PUT", f"/v1/organisation/accounts/{house.ids[BEA]}/absence", json=given)
     assert noted.is_success, noted.text
     place = "/internal/colleagues"
@@ -217,6 +216,6 @@ async def test_only_the_referral_app_is_told_who_signs_in_where_and_who_is_away(
         answer = await house.door.ask("GET", place, headers={"Authorization": f"Bearer {token}"})
         assert answer.status_code == status, answer.text
         told |= {one["email"]: one for one in answer.json().get("items", ())}
-    assert (told[BEA]["deputy_id"], told[BEA]["begins_on"]) == (str(house.ids[CID]), TODAY.isoformat())
+    assert (told[BEA]["deputy_id"], told[BEA]["begins_on"]) == (str(house.ids[CID]), today().isoformat())
     assert (told[BEA]["receives"], told[ADMIN]["receives"]) == (True, False)
     assert told[BEA]["language"] is None

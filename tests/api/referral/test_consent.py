@@ -157,7 +157,7 @@ NOW = datetime.now(UTC)
         ({"data_categories": ["horoscope"]}, "/data_categories/0"),
         ({"method": "private_link"}, "/method"),
         ({"given_at": (NOW - timedelta(hours=25)).isoformat()}, "/given_at"),
-        ({"given_at": (NOW + timedelta(hours=1)).isoformat()}, "/given_at"),
+        ({"given_at": (NOW + timedelta(days=1)).isoformat()}, "/given_at"),
         ({"given_at": "2026-03-02T12:00:00"}, "/given_at"),
         ({"valid_until": (NOW - timedelta(hours=1)).isoformat()}, "/valid_until"),
         ({"notice_version": "1999-1"}, "/notice_version"),

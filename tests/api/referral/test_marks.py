@@ -26,6 +26,7 @@ from api.referral.world import (
     problem,
 )
 
+from relais_referral.domain.deadlines import day_of
 from relais_shared.auth import Actor
 from relais_shared.client import Client
 
@@ -229,7 +230,7 @@ async def test_what_is_taken_up_again_is_waited_for_anew(handover: Handover, clo
 async def test_a_pause_does_not_end_before_it_begins(handover: Handover, clock: Clock) -> None:
     await handover.proposed()
     for days, status in ((-2, 422), (0, 200)):
-        until = (clock.now + timedelta(days=days)).date().isoformat()
+        until = (day_of(clock.now) + timedelta(days=days)).isoformat()
         assert (await handover.step(handover.sender, "pause", until=until)).status_code == status
 
 

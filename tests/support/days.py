@@ -1,0 +1,18 @@
+"""The day on which a test runs, for tests that speak of it: `one_day` keeps it from ending meanwhile."""
+
+import time
+from datetime import UTC, date, datetime, timedelta
+
+A_TEST_TAKES = timedelta(minutes=1)
+"""Far more than a test that speaks of today takes, on a busy machine too."""
+
+
+def today() -> date:
+    """Answer the day, in UTC as the days of grants are."""
+    return datetime.now(UTC).date()
+
+
+def wait_for_a_day() -> None:
+    """Wait until the day lasts for a test more: shortly before midnight, until the next one has begun."""
+    while (datetime.now(UTC) + A_TEST_TAKES).date() != today():
+        time.sleep(0.1)
