@@ -1,5 +1,6 @@
 """A directory that owners write: organisations with rights of their own, on a database with the gazetteer alone."""
 
+import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -99,6 +100,15 @@ class World:
             return await connection.fetch(query, *values)
         finally:
             await connection.close()
+
+    async def settled(self) -> None:
+        """Wait until the feed may tell of all that was changed: until nothing older is under way on this server.
+
+        Its own housekeeping is, now and then, in any of its databases.
+        """
+        open_ = "select count(*) from service where changed_in >= pg_snapshot_xmin(pg_current_snapshot())::text::bigint"
+        while (await self.rows(open_))[0][0]:  # noqa: ASYNC110 - transactions tell nobody that they ended
+            await asyncio.sleep(0.01)
 
 
 @dataclass(frozen=True)

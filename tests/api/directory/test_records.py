@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -14,7 +14,7 @@ from api.directory.owners import CAPACITY, MERGE_PATCH, NAMUR, OWNER, READ, SEND
 from relais_directory import importing
 from relais_directory.writing import Author
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("one_day")]
 
 WRITES = [
     ("POST", "/services", {}),
@@ -116,7 +116,7 @@ async def test_every_fault_is_named_by_its_pointer(world: World) -> None:
 
 async def test_what_only_the_whole_shows_is_named_too(world: World) -> None:
     place = service()["locations"][0]
-    tomorrow = (world.now().date()).replace(year=world.now().year + 1).isoformat()
+    tomorrow = (world.now() + timedelta(days=1)).date().isoformat()
     answer = await world.caller().ask(
         "POST",
         "/services",
@@ -260,6 +260,7 @@ async def test_nobody_else_sees_a_draft_anywhere(world: World) -> None:
 
 async def feed(world: World) -> list[dict[str, Any]]:
     """Answer the whole change feed."""
+    await world.settled()
     reader = world.caller(READ)
     items: list[dict[str, Any]] = []
     params: dict[str, Any] = {"limit": 1000}
