@@ -169,12 +169,12 @@ def build_app(  # noqa: PLR0913 - the parts of a service, each by name
             stack.push_async_callback(app.state.database.close)
             try:
                 await app.state.database.check_schema(migrations)
+                if opened is not None:
+                    await stack.enter_async_context(opened(app))
             except SettingsProblem as problem:
                 # Logged here because the server below logs only where it happened, not what to do.
                 telemetry.get_logger().error("cannot start", reason=str(problem))
                 raise
-            if opened is not None:
-                await stack.enter_async_context(opened(app))
             yield
         telemetry.stop()
 

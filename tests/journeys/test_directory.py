@@ -12,12 +12,13 @@ from typing import Any
 
 import httpx
 import pytest
-from support.stack import Stack, key
+from journeys.test_one_handover import a_service_of, opened
+from support.stack import OWN_THEME, Stack, key
 
 SERVICE: dict[str, Any] = {
     "name": "Halte-accueil du Parcours",
     "description": "Quelques heures de garde, sans rendez-vous.",
-    "themes": ["childcare--occasional"],
+    "themes": ["childcare--occasional", OWN_THEME["slug"]],
     "modes": ["on_site"],
     "free": True,
     "locations": [
@@ -65,6 +66,7 @@ def test_an_owner_a_counsellor_and_the_standard(stack: Stack) -> None:
         (found,) = [one for one in page["items"] if one["service"]["name"] == SERVICE["name"]]
         assert found["capacity"]["available"] == 2
         assert page["facets"]["mode"]["on_site"] >= 1
+        _the_territory_s_own_theme_is_one_as_any(theirs, found["id"])
         reported = theirs.post(f"{place}/reports", json={"field": "hours"})
         assert reported.status_code == 201, reported.text
         assert theirs.get(place).json()["reports"]
@@ -83,13 +85,36 @@ def test_an_owner_a_counsellor_and_the_standard(stack: Stack) -> None:
             assert gone in ([], [False])  # It is told once nothing older is under way on the database's server.
 
 
+def _the_territory_s_own_theme_is_one_as_any(api: httpx.Client, id_: str) -> None:
+    """It is listed, searched by name and slug, counted, a term of HSDS, exported, and what a hand-over is about."""
+    slug, labels = OWN_THEME["slug"], OWN_THEME["labels"]
+    (listed,) = [one for one in api.get("/v1/directory/themes").json()["items"] if one["slug"] == slug]
+    assert (listed["parent"], listed["labels"], listed["shape"]) == ("mobility", labels, "triangle")
+    for asked in ({"theme": slug}, {"theme": "mobility"}, {"q": labels["fr"]}, {"q": labels["nl"]}):
+        near = {"near": "50.4113,4.4441", "radius_km": 1, "limit": 100, "facets": "theme"}
+        page = api.get("/v1/directory/search", params={**near, **asked}).json()
+        assert id_ in {one["service"]["id"] for one in page["items"]}, asked
+        assert page["facets"]["theme"][slug] >= 1
+    terms = api.get("/hsds/taxonomy_terms", params={"per_page": 500}).json()["contents"]
+    (term,) = [one for one in terms if one["code"] == slug]
+    (family,) = [one for one in terms if one["code"] == "mobility"]
+    assert (term["name"], term["parent_id"], term["taxonomy"]) == ("River ferry", family["id"], "relais:themes")
+    borne = api.get("/hsds/services", params={"taxonomy_term_id": term["id"], "format": "ndjson", "full": "true"}).text
+    assert id_ in {json.loads(line)["id"] for line in borne.splitlines()}
+    export = api.get("/v1/directory/export", params={"format": "data-inclusion", "theme": slug}, timeout=60).json()
+    assert OWN_THEME["data_inclusion"][0] in next(one["thematiques"] for one in export if one["id"].endswith(id_))
+    service = a_service_of(api, api.get(f"/v1/directory/services/{id_}").json()["organisation"]["id"])
+    draft = opened(api, service, slug)
+    assert draft.status_code == 201, draft.text
+
+
 def test_a_nightly_file(stack: Stack) -> None:
     rows = [
         {
             "record_id": f"nuit-{number}",
             "organisation": {"record_id": "nuit", "name": "Import de nuit"},
             "name": f"Atelier de nuit {number}",
-            "themes": ["training--digital"],
+            "themes": [OWN_THEME["slug"]],
             "modes": ["on_site"],
             "locations": SERVICE["locations"],
         }

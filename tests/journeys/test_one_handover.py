@@ -29,7 +29,7 @@ def a_service_of(api: httpx.Client, organisation_id: str) -> dict[str, Any]:
     return item
 
 
-def opened(sender: httpx.Client, service: dict[str, Any]) -> httpx.Response:
+def opened(sender: httpx.Client, service: dict[str, Any], theme: str = "childcare") -> httpx.Response:
     """Open a referral with everything that the appendix of the design shows."""
     return sender.post(
         "/v1/referrals",
@@ -46,7 +46,7 @@ def opened(sender: httpx.Client, service: dict[str, Any]) -> httpx.Response:
                 "area": {"municipality": "be:52011", "postcode": "6000"},
                 "languages": ["fr"],
             },
-            "needs": [{"theme": "childcare", "words": WORDS}],
+            "needs": [{"theme": theme, "words": WORDS}],
             "constraints": ["le matin"],
         },
     )

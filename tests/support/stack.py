@@ -179,11 +179,24 @@ def if_match(answer: httpx.Response) -> dict[str, str]:
     return {"If-Match": answer.headers["etag"]}
 
 
+OWN_THEME = {
+    "slug": "mobility--ferry",
+    "parent": "mobility",
+    "labels": {"fr": "Passeur d'eau", "nl": "Veerdienst", "de": "Personenfähre", "en": "River ferry"},
+    "sensitive": False,
+    "data_inclusion": ["mobilite--mobilite-douce-partagee-collective"],
+    "from_data_inclusion": ["transport-fluvial"],
+}
+"""A theme that the territory of the session's stack has beside those that come along."""
+
+
 @pytest.fixture(scope="session")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """Run the whole of Relais once for the session, with its demonstration territory."""
-    home = tmp_path_factory.mktemp("stack") / "relais home"
-    running = Stack.start(home)
+    """Run the whole of Relais once for the session, with its demonstration territory and a theme of its own."""
+    folder = tmp_path_factory.mktemp("stack")
+    (folder / "themes.json").write_text(json.dumps({"themes": [OWN_THEME]}), encoding="utf-8")
+    home = folder / "relais home"
+    running = Stack.start(home, RELAIS_DIRECTORY_THEMES=str(folder / "themes.json"))
     try:
         yield running
     finally:

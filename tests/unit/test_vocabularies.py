@@ -5,11 +5,18 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
+from support.stack import OWN_THEME
 
-from relais_directory.data import audiences, audiences_of, themes, themes_of, words
+from relais_directory.data import audiences, audiences_of, take, themes, themes_of, words
+from relais_directory.data.own import own_themes
+from relais_directory.settings import DirectorySettings
+from relais_shared.settings import SettingsProblem
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 LANGUAGES = {"fr", "nl", "de", "en"}
 REFERENCE = Path(__file__).resolve().parents[3] / "shared" / "data"
@@ -166,3 +173,71 @@ def test_audiences_have_four_labels() -> None:
     """As themes do."""
     assert "everyone" in audiences()
     assert all(set(audience.labels) == LANGUAGES for audience in audiences().values())
+
+
+@pytest.fixture(name="written")
+def _written(tmp_path: Path) -> Callable[[Any], Path]:
+    """Answer a writer of a territory's file of themes."""
+
+    def write(told: Any) -> Path:
+        file = tmp_path / "themes.json"
+        file.write_text(told if isinstance(told, str) else json.dumps(told), encoding="utf-8")
+        return file
+
+    return write
+
+
+def test_a_territory_s_own_theme_stands_behind_ours(written: Callable[[Any], Path], tmp_path: Path) -> None:
+    """With the shape of its family, its labels as words, and both ways to data.inclusion."""
+    spoken = tmp_path / "words.json"
+    spoken.write_text(json.dumps({"words": {"mobility--ferry": {"fr": ["bac"]}}}), encoding="utf-8")
+    before = list(themes())
+    try:
+        take(own_themes(written({"about": "Ours.", "themes": [OWN_THEME]})))
+        assert list(themes()) == [*before, "mobility--ferry"]
+        ferry = themes()["mobility--ferry"]
+        assert (ferry.parent, ferry.shape, ferry.symbol, ferry.sensitive) == ("mobility", "triangle", "▲", False)
+        assert ferry.data_inclusion == ("mobilite--mobilite-douce-partagee-collective",)
+        assert themes_of(["transport-fluvial"]) == ["mobility--ferry"]
+        assert words()["mobility--ferry"]["nl"] == ("Veerdienst",)
+        assert words(spoken)["mobility--ferry"]["fr"] == ("Passeur d'eau", "bac")
+    finally:
+        take([])
+    assert list(themes()) == before
+    assert themes_of(["transport-fluvial"]) == []
+    with pytest.raises(ValueError, match="no such theme: mobility--ferry"):
+        words(spoken)
+
+
+def test_every_fault_of_a_territory_s_themes_is_named(written: Callable[[Any], Path]) -> None:
+    """All at once: who writes the file mends it in one go."""
+    labels = {"fr": "A", "nl": "B", "de": " ", "en": "D"}
+    faulty = {
+        "themes": [
+            {**OWN_THEME, "labels": labels, "sensitive": "no", "colour": "red"},
+            {**OWN_THEME, "parent": "leisure", "data_inclusion": ["mobilite--barque"]},
+            {**OWN_THEME, "slug": "training--Ferry"},
+            {**OWN_THEME, "slug": "training--digital"},
+            {"slug": "mobility--pont"},
+        ],
+        "words": {},
+    }
+    with pytest.raises(SettingsProblem) as refused:
+        DirectorySettings.load(dsn="x", secret="x", themes=written(faulty))
+    told = str(refused.value)
+    assert told.startswith("RELAIS_DIRECTORY_THEMES: ")
+    for fault in (
+        "themes.0.labels.de: ", "themes.0.sensitive: ", "themes.0.colour: ", "themes.1.parent: ",
+        "themes.1.data_inclusion.0: ", "themes.2.slug: ", "themes.3.slug: ", "themes.4.parent: ", "themes.4.labels: ",
+        "words: ", "mobility--ferry stands there twice", "training--digital comes along already",
+    ):  # fmt: skip
+        assert fault in told
+
+
+@pytest.mark.parametrize("told", ["{", "[]", "{}", '{"themes": {}}', '{"themes": [1]}', '{"themes": [{"slug": []}]}'])
+def test_a_file_of_another_form_is_no_file_of_themes(written: Callable[[Any], Path], told: str) -> None:
+    """Nor is one that is not there."""
+    with pytest.raises(ValueError, match=r"themes\.json"):
+        own_themes(written(told))
+    with pytest.raises(ValueError, match="cannot be read"):
+        own_themes(Path("nowhere.json"))

@@ -8,10 +8,15 @@ from relais_directory.domain.geo import position
 from relais_directory.domain.words import plain
 from relais_directory.judging import points
 from relais_directory.store import Connection
+from relais_shared.settings import SettingsProblem
 
 
 async def load_vocabularies(connection: Connection) -> bool:
-    """Bring themes and audiences to what the package says; a term keeps its number for ever."""
+    """Bring themes and audiences to what the package and the territory say; a term keeps its number for ever.
+
+    Raises:
+        SettingsProblem: A theme that services still bear is no longer there.
+    """
     wanted = [
         (
             "themes",
@@ -37,6 +42,22 @@ async def load_vocabularies(connection: Connection) -> bool:
             """,
             wanted,
         )
+        gone = sorted(there - {row[1] for row in wanted})
+        if gone:
+            # Over every service, but only where somebody took a theme away.
+            await connection.execute("set local statement_timeout = 0")
+        borne = [
+            code
+            for code in gone
+            if await connection.fetchval(
+                "select exists (select from service where record -> 'themes' ? $1 or record -> 'audiences' ? $1)", code
+            )
+        ]
+        if borne:
+            raise SettingsProblem(
+                f"Services still bear {', '.join(borne)}: put it back into the file that RELAIS_DIRECTORY_THEMES names,"
+                " or give those services another theme first."
+            )
     return {row[1] for row in wanted} != there
 
 

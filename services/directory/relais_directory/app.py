@@ -66,6 +66,7 @@ def create_app(settings: DirectorySettings | None = None) -> FastAPI:
         settings: Read from the environment where absent.
     """
     settings = settings or DirectorySettings.load()
+    settings.take_themes()
     # A territory's file of words that cannot be read stops the start, not the first search.
     search.lexicon(settings.words)
 

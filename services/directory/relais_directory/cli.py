@@ -204,6 +204,7 @@ def _tell(done: Report, report: Path | None) -> None:
 
 async def _connected(work: Callable[[asyncpg.Connection], Awaitable[Any]]) -> Any:  # noqa: ANN401 - whatever the work answers
     settings = DirectorySettings.load()
+    settings.take_themes()
     connection = await asyncpg.connect(settings.dsn.get_secret_value())
     try:
         await actions.load_vocabularies(connection)

@@ -50,6 +50,7 @@ async def _run(id_: str, settings: DirectorySettings) -> None:
             **os.environ,
             "RELAIS_HOME": str(settings.home),
             "RELAIS_DIRECTORY_DSN": settings.dsn.get_secret_value(),
+            **({"RELAIS_DIRECTORY_THEMES": str(settings.themes)} if settings.themes else {}),
         },
     )
     try:

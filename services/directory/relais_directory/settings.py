@@ -3,9 +3,11 @@
 from pathlib import Path
 from typing import ClassVar, Final
 
-from pydantic import Field
+from pydantic import Field, field_validator
 from pydantic_settings import SettingsConfigDict
 
+from relais_directory.data import take
+from relais_directory.data.own import own_themes
 from relais_shared.settings import ServiceSettings
 
 MIGRATIONS: Final = Path(__file__).with_name("migrations")
@@ -26,3 +28,17 @@ class DirectorySettings(ServiceSettings):
     words: Path | None = Field(
         default=None, description="A JSON file with the territory's own words for themes, beside those that come along."
     )
+    themes: Path | None = Field(
+        default=None, description="A JSON file with the territory's own themes, beside those that come along."
+    )
+
+    @field_validator("themes")
+    @classmethod
+    def _readable(cls, file: Path | None) -> Path | None:
+        if file is not None:
+            own_themes(file)
+        return file
+
+    def take_themes(self) -> None:
+        """Let this process know the territory's own themes; before it is asked for any."""
+        take(own_themes(self.themes) if self.themes else [])

@@ -19,6 +19,7 @@ import pytest
 from api.directory.conftest import reading
 from geographiclib.geodesic import Geodesic
 from support.rows import tables
+from support.stack import OWN_THEME
 
 from relais_directory import actions, importing, importing_stops
 from relais_directory.formats.reading import UnreadableFile
@@ -457,11 +458,11 @@ async def test_what_postgresql_cannot_keep_refuses_its_row_alone(directory: Dire
     assert [one.line for one in report.refusals if "public holidays" in one.reason] == [1]
 
 
-def command(*words: str | Path, dsn: str) -> subprocess.CompletedProcess[str]:
-    """Run the directory's own command."""
+def command(*words: str | Path, dsn: str, **more: str) -> subprocess.CompletedProcess[str]:
+    """Run the directory's own command, with more settings where given."""
     return subprocess.run(
         [sys.executable, "-m", "relais_directory", *words],
-        env={**os.environ, "RELAIS_DIRECTORY_DSN": dsn},
+        env={**os.environ, "RELAIS_DIRECTORY_DSN": dsn, **more},
         capture_output=True,
         text=True,
         check=False,
@@ -484,3 +485,24 @@ async def test_the_command_tells_what_it_took_and_why_not_the_rest(directory: Di
     refused = await asyncio.to_thread(command, *words, dsn=directory.access.dsn)
     assert refused.returncode == 1
     assert await directory.names(postcode="6000") == ["Service 1"]
+
+
+async def test_a_theme_that_is_still_borne_is_not_taken_away(directory: Directory) -> None:
+    """The command says which; the directory starts with it again, and without it once nobody bears it."""
+    file = directory.folder / "themes.json"
+    file.write_text(json.dumps({"themes": [OWN_THEME]}))
+    records = directory.folder / "a.json"
+    records.write_text(json.dumps([service(1, themes=[OWN_THEME["slug"]]), service(2)]))
+
+    async def run(**more: str) -> subprocess.CompletedProcess[str]:
+        return await asyncio.to_thread(command, "import", records, "--source", "mine", dsn=directory.access.dsn, **more)
+
+    told = await run(RELAIS_DIRECTORY_THEMES=str(file))
+    assert told.returncode == 0, told.stderr
+    assert "2 read, 2 new" in told.stderr
+    without = await run()
+    assert without.returncode == 1
+    assert f"Services still bear {OWN_THEME['slug']}" in without.stderr
+    records.write_text(json.dumps([service(1), service(2)]))
+    assert "1 changed" in (await run(RELAIS_DIRECTORY_THEMES=str(file))).stderr
+    assert "2 unchanged" in (await run()).stderr

@@ -1,7 +1,7 @@
 """The vocabularies of the directory: themes, audiences, and the words that lead to themes.
 
 Three JSON files, read by people and by this module; each begins with `about`, what its fields mean. The files
-are the contract: a territory that needs a theme of its own adds it there, with labels in four languages.
+are the contract; a territory puts themes and words of its own beside them (docs/words.md).
 """
 
 from __future__ import annotations
@@ -13,10 +13,15 @@ from importlib import resources
 from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
+    from relais_directory.data.own import OwnTheme
+
 Language = Literal["fr", "nl", "de", "en"]
+
+_OWN: list[OwnTheme] = []
+"""The territory's own themes: one territory, one directory, so one list for the process."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,10 +52,21 @@ class Audience:
     """The v1 publics that say it; none means that no public does."""
 
 
+def take(own: Iterable[OwnTheme]) -> None:
+    """Let a territory's own themes stand behind those that come along.
+
+    Called at the start, before anyone asks for the themes: the words, the terms of HSDS and more are made of them once.
+    """
+    _OWN[:] = own
+    themes.cache_clear()
+    words.cache_clear()
+    _from_data_inclusion.cache_clear()
+
+
 @cache
 def themes() -> Mapping[str, Theme]:
-    """Every theme by its slug, each parent before its children."""
-    rows = _read("themes.json")["themes"]
+    """Every theme by its slug, each parent before its children; the territory's own last."""
+    rows = [*_read("themes.json")["themes"], *(one.model_dump() for one in _OWN)]
     roots = {row["slug"]: row for row in rows if row["parent"] is None}
     return {
         row["slug"]: Theme(
@@ -64,6 +80,18 @@ def themes() -> Mapping[str, Theme]:
         )
         for row in rows
     }
+
+
+@cache
+def coming() -> tuple[str, ...]:
+    """Every slug that comes along, each parent before its children."""
+    return tuple(row["slug"] for row in _read("themes.json")["themes"])
+
+
+@cache
+def thematiques() -> frozenset[str]:
+    """Every thematique of data.inclusion v1."""
+    return frozenset(one for row in _read("themes.json")["themes"] for one in row["data_inclusion"])
 
 
 @cache
@@ -86,7 +114,10 @@ def words(extra: Path | None = None) -> Mapping[str, Mapping[Language, tuple[str
     Raises:
         ValueError: The file names a theme or a language that is not, or is not of this form.
     """
-    ours = _read("words.json")["words"]
+    # Of a theme of the territory's own its name is known, whatever else the file of words says.
+    ours = _read("words.json")["words"] | {
+        one.slug: {language: [label] for language, label in one.labels.model_dump().items()} for one in _OWN
+    }
     theirs = _words_of(extra)
     if strange := sorted(set(theirs["words"]) - set(ours)):
         raise ValueError(f"{extra}: no such theme: {', '.join(strange)}.")
@@ -147,8 +178,7 @@ def themes_of(thematiques: Iterable[str]) -> list[str]:
     family.
     """
     given = set(thematiques)
-    mapping = _read("themes.json")["from_data_inclusion"]
-    known = mapping["v0"] | mapping["v1"]
+    known = _from_data_inclusion()
     detailed = {value.partition("--")[0] for value in given if "--" in value}
     found: set[str] = set()
     for value in given:
@@ -156,6 +186,16 @@ def themes_of(thematiques: Iterable[str]) -> list[str]:
         if item or family not in detailed:
             found.update(known.get(value, known.get(family, ())))
     return sorted(found)
+
+
+@cache
+def _from_data_inclusion() -> Mapping[str, Sequence[str]]:
+    mapping = _read("themes.json")["from_data_inclusion"]
+    known: dict[str, list[str]] = mapping["v0"] | mapping["v1"]
+    for one in _OWN:
+        for value in one.from_data_inclusion:
+            known[value] = [*known.get(value, ()), one.slug]
+    return known
 
 
 def audiences_of(publics: Iterable[str]) -> list[str]:

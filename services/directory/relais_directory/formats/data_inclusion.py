@@ -13,7 +13,7 @@ from data_inclusion.schema.v1 import Service, Structure
 from pydantic import BaseModel, ValidationError
 
 from relais_directory import hours
-from relais_directory.data import audiences, audiences_of, themes, themes_of
+from relais_directory.data import audiences, audiences_of, thematiques, themes, themes_of
 from relais_directory.formats.mapping import FaultyValue
 from relais_directory.records import Attribute, OrganisationProfile, ServiceRecord
 
@@ -429,11 +429,8 @@ def _is_older(row: Mapping[str, Any]) -> bool:
         return True
     told = row.get("thematiques")
     return isinstance(told, list) and any(
-        isinstance(one, str) and one not in THEMES and themes_of([one]) for one in told
+        isinstance(one, str) and one not in thematiques() and themes_of([one]) for one in told
     )
-
-
-THEMES: Final = frozenset(one for theme in themes().values() for one in theme.data_inclusion)
 
 
 def _words(row: Mapping[str, Any], name: str) -> list[str]:
