@@ -144,6 +144,7 @@ async def write_services(  # noqa: C901 - one look at each: known, changed, its 
     found: dict[UUID, Outcome] = {}
     placed: list[Service] = []
     told: list[tuple[UUID, CapacityRecord]] = []
+    beside: list[UUID] = []
     rows, history = [], []
     today = author.now.date()
     for one in services:
@@ -173,6 +174,8 @@ async def write_services(  # noqa: C901 - one look at each: known, changed, its 
             # Told by a clock that goes ahead, it would silence all that is told before that hour.
             at = min(one.record.capacity.updated_at, author.now)
             told.append((one.id, one.record.capacity.model_copy(update={"updated_at": at})))
+            if there is not None and json.loads(there["record"]) == json.loads(kept):
+                beside.append(one.id)
         rows.append(
             (
                 one.id, one.organisation_id, one.source, one.record_id, one.record.name, one.record.status, kept,
@@ -186,7 +189,13 @@ async def write_services(  # noqa: C901 - one look at each: known, changed, its 
     await connection.execute(UPSERT_SERVICES, *map(list, zip(*rows, strict=True)))
     await _keep_history(connection, history)
     if told:
-        await set_capacities(connection, told, author.name)
+        before = await _capacities(connection, beside) if beside else {}
+        taken = await set_capacities(connection, told, author.name)
+        if beside:
+            # What is new of them is their capacity, perhaps of an hour that is past: they changed here today.
+            after = await _capacities(connection, beside)
+            moved = [id_ for id_ in taken if id_ in after and before.get(id_) != after[id_]]
+            await connection.execute("update service set updated_at = now() where id = any($1::uuid[])", moved)
     await _place(connection, placed, terms)
     return found
 
@@ -209,10 +218,15 @@ UPSERT_SERVICES: Final = """
         quality = excluded.quality, assured_on = excluded.assured_on, assured_by = excluded.assured_by,
         owned = service.owned or excluded.owned, retired_at = excluded.retired_at, changed_in = excluded.changed_in,
         updated_at = case when service.record is distinct from excluded.record then excluded.updated_at
+            when service.assured_on is distinct from excluded.assured_on
+                or service.assured_by is distinct from excluded.assured_by then excluded.created_at
             else service.updated_at end,
         created_at = case when service.status = 'draft' then excluded.created_at else service.created_at end
 """
-"""`created_at` is when the directory had it, or its draft was published: saved searches tell of what came since."""
+"""`created_at` is when the directory had it, or its draft was published: saved searches tell of what came since.
+
+A new assurance of the same content is a change of today, however old the day that it names.
+"""
 
 
 def _judged(there: asyncpg.Record | None, hash_: bytes, *, owned: bool, retired: bool = False) -> Outcome:
@@ -325,6 +339,16 @@ async def set_capacities(
         ids,
     )
     return ids
+
+
+async def _capacities(connection: Connection, ids: Sequence[UUID]) -> dict[UUID, tuple[Any, ...]]:
+    """Answer what was told of the open places of services."""
+    rows = await connection.fetch(
+        "select service_id, available, maximum, unit, waiting_days, description, updated_at from service_capacity"
+        " where service_id = any($1::uuid[])",
+        list(ids),
+    )
+    return {row["service_id"]: tuple(row)[1:] for row in rows}
 
 
 async def rebuild(connection: Connection, ids: Sequence[UUID]) -> None:

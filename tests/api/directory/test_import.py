@@ -487,6 +487,43 @@ async def test_the_command_tells_what_it_took_and_why_not_the_rest(directory: Di
     assert await directory.names(postcode="6000") == ["Service 1"]
 
 
+async def test_an_import_that_assures_anew_is_a_change_for_who_follows_hsds(directory: Directory) -> None:
+    """`assured_date` and `capacities` are of HSDS: a client that asks what changed is told, however old their dates."""
+    told = {"assured_at": "2026-01-05", "updated_at": "2026-01-05T00:00:00Z"}
+    capacity = {"available": 1, "updated_at": "2026-01-05T00:00:00Z"}
+    assert (await directory.take([service(number, **told, capacity=capacity) for number in range(3)])).new == 3
+    before = {one["name"]: one for one in await _listed(directory)}
+    since = max(one["last_modified"] for one in before.values())
+
+    newer = [
+        service(0, **told, capacity=capacity),
+        service(1, **told | {"assured_at": "2026-01-06"}, capacity=capacity),
+        service(2, **told, capacity=capacity | {"available": 2, "updated_at": "2026-01-06T00:00:00Z"}),
+    ]
+    assert (await directory.take(newer)).changed == 2
+    moved = {one["name"]: one for one in await _listed(directory) if one["last_modified"] > since}
+    assert set(moved) == {"Service 1", "Service 2"}
+    assert moved["Service 1"]["assured_date"] == "2026-01-06"
+    assert moved["Service 2"]["capacities"][0]["available"] == 2
+    for name, one in moved.items():
+        asked = {one["id"] for one in await _listed(directory, modified_after=one["last_modified"])}
+        assert before[name]["id"] in asked
+        assert before["Service 0"]["id"] not in asked
+
+    assert (await directory.take(newer)).unchanged == 3
+    assert {one["last_modified"] for one in await _listed(directory)} == {
+        *(one["last_modified"] for one in moved.values()),
+        before["Service 0"]["last_modified"],
+    }
+
+
+async def _listed(directory: Directory, **params: Any) -> list[dict[str, Any]]:
+    page = await directory.client.get("/hsds/services", params={"full": "true", **params})
+    assert page.status_code == 200, page.text
+    found: list[dict[str, Any]] = page.json()["contents"]
+    return found
+
+
 async def test_a_theme_that_is_still_borne_is_not_taken_away(directory: Directory) -> None:
     """The command says which; the directory starts with it again, and without it once nobody bears it."""
     file = directory.folder / "themes.json"
