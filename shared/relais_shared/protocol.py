@@ -1,6 +1,7 @@
 """HTTP/1.1 as we listen to it: nobody silent, slow, boundless or ambiguous keeps a connection."""
 
 import asyncio
+from contextvars import copy_context
 from functools import lru_cache
 from typing import Any, Final
 from urllib.parse import unquote
@@ -47,6 +48,9 @@ FRAMING: Final = frozenset({b"content-length: ", b"transfer-encoding: ", b"conne
 STREAM: Final = b"text/event-stream"
 """An answer that goes on for as long as its reader may read it; whoever reads it asks again when it breaks."""
 
+WITH_BODY: Final = "relais.with_body"
+"""In the start of an answer: whether its body follows at once, so that nobody need see to its head alone."""
+
 LONG_TARGET: Final = Problem("address-too-long", 414, "The address is longer than allowed.")
 LARGE_HEAD: Final = Problem("headers-too-large", 431, "The headers are more or larger than allowed.")
 
@@ -75,10 +79,23 @@ class Cycle(RequestResponseCycle):
         kind = message["type"]
         if not self.response_started and kind == "http.response.start":
             self._begin(message["status"], message.get("headers", ()))
+            if not message.get(WITH_BODY):
+                asyncio.get_running_loop().call_soon(self._alone)
         elif self.response_started and not self.response_complete and kind == "http.response.body":
             self._go_on(message.get("body", b""), more=message.get("more_body", False))
         else:
             raise RuntimeError(f"{kind} has no place here.")
+
+    def answer(self, status: int, headers: Any, body: bytes) -> None:  # noqa: ANN401 - ASGI's iterable of pairs
+        """Answer by a whole body, in this turn of the loop; only while `flow` is not paused."""
+        if self.disconnected:
+            return
+        try:
+            self._begin(status, headers)
+            self._go_on(body, more=False)
+        except RuntimeError:
+            self.logger.exception("What a service said is no answer")
+            self.transport.close()
 
     def _begin(self, status: int, headers: Any) -> None:  # noqa: ANN401 - ASGI's iterable of pairs
         self.response_started = True
@@ -109,7 +126,6 @@ class Cycle(RequestResponseCycle):
             lines.append(b"transfer-encoding: chunked\r\n")
         lines.append(b"\r\n")
         self._head = b"".join(lines)
-        asyncio.get_running_loop().call_soon(self._alone)
 
     def _alone(self) -> None:
         """Let a head go whose body is not there yet."""
@@ -164,6 +180,8 @@ class DeadlineProtocol(HttpToolsProtocol):
 
     _deadline: Deadline
     """Of a head, a body, or the next request."""
+    _wanted_s: float | None = None
+    """What is waited for anew once the block that came has been read; 0: nothing. Most requests come in one block."""
     _unread: asyncio.TimerHandle | None = None
     _refused = MALFORMED
     _closing = False
@@ -185,6 +203,7 @@ class DeadlineProtocol(HttpToolsProtocol):
         """Begin to wait for a head."""
         super().connection_made(transport)
         self._deadline = Deadline(self.loop)
+        self._context = copy_context()
         self._within(HEAD_DEADLINE_S)
 
     def data_received(self, data: bytes) -> None:
@@ -194,6 +213,12 @@ class DeadlineProtocol(HttpToolsProtocol):
         self._data = len(data)
         self._beside += self._data
         super().data_received(data)
+        if self._wanted_s is not None and not self._closing:
+            if self._wanted_s:
+                self._within(self._wanted_s)
+            else:
+                self._deadline.over()
+            self._wanted_s = None
         self._between = self._in_head and not self._most
         if self._surely + self._beside > self.head_limit and not self._closing:
             self._refused = self._too_much() if self._in_head else MALFORMED
@@ -204,7 +229,7 @@ class DeadlineProtocol(HttpToolsProtocol):
         super().on_message_begin()
         self._most, self._beside = self._data, 0
         self._surely, self._between = self._data if self._between else 0, False
-        self._within(HEAD_DEADLINE_S)
+        self._wanted_s = HEAD_DEADLINE_S
 
     def on_headers_complete(self) -> None:
         """Judge the head and begin to serve the request, then to wait for its body."""
@@ -239,7 +264,23 @@ class DeadlineProtocol(HttpToolsProtocol):
         # What follows the body is no header of the request: the scope has the list of before.
         self.headers = []
         self._in_head, self._surely, self._beside, self._body = False, 0, 0, 0
-        self._within(BODY_DEADLINE_S)
+        self._wanted_s = BODY_DEADLINE_S
+
+    def _start_asgi_task(self, cycle: Any, app: Any) -> None:  # noqa: ANN401 - uvicorn's cycle, an ASGI app
+        """Serve a request at once where the app can do that, else in a task.
+
+        In the context in which the connection began: a request that waited for the answer to another begins where that
+        one ends, in the middle of what it traces.
+        """
+        context = self._context.copy()
+        start = super()._start_asgi_task
+
+        def in_a_task(app: Any) -> None:  # noqa: ANN401 - an ASGI app
+            context.run(start, cycle, app)
+
+        at_once = getattr(app, "at_once", None)
+        if at_once is None or not context.run(at_once, cycle, in_a_task):
+            in_a_task(app)
 
     def on_body(self, body: bytes) -> None:
         """Take a block; each byte of it pays for one of the framing beside it."""
@@ -251,10 +292,7 @@ class DeadlineProtocol(HttpToolsProtocol):
         """Wait no longer: the request is whole. Where it was answered already, wait for another."""
         super().on_message_complete()
         self._in_head, self._most, self._beside = True, 0, 0
-        if self.cycle.response_complete:
-            self._within(self.timeout_keep_alive)
-        else:
-            self._deadline.over()
+        self._wanted_s = self.timeout_keep_alive if self.cycle.response_complete else 0
 
     def on_response_complete(self) -> None:
         """Begin to serve the request that waits; where there is none, wait for another."""

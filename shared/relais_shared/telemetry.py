@@ -4,7 +4,7 @@ import logging
 import os
 import sys
 from collections.abc import Iterator, Mapping, MutableMapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager
 from typing import Any
 
 import structlog
@@ -157,7 +157,6 @@ _provider: TracerProvider | None = None
 _tracer: trace.Tracer | None = None
 _off = False
 """Nobody traces here: the API's own stand-ins do nothing, but take their time for it on every request."""
-_NOTHING = nullcontext(trace.INVALID_SPAN)
 _exporter: AllowListExporter | None = None
 
 
@@ -261,11 +260,15 @@ def current_trace_id() -> str:
     return trace.format_trace_id(trace.get_current_span().get_span_context().trace_id)
 
 
-def traceresponse() -> str | None:
-    """Answer the `traceresponse` header of the running request (W3C Trace Context, level 2), if it is traced."""
-    if silent():
+def traceresponse(span: trace.Span | None = None) -> str | None:
+    """Answer the `traceresponse` header of a request (W3C Trace Context, level 2), if it is traced.
+
+    Args:
+        span: Of the request; where None, the running one.
+    """
+    if span is None and silent():
         return None
-    context = trace.get_current_span().get_span_context()
+    context = (span or trace.get_current_span()).get_span_context()
     if not context.is_valid:
         return None
     return f"00-{context.trace_id:032x}-{context.span_id:016x}-{context.trace_flags:02x}"
@@ -297,10 +300,8 @@ def silent() -> bool:
     return _off and not get_current()
 
 
-def span(
-    name: str, kind: trace.SpanKind, attributes: Mapping[str, Any], context: Context | None = None
-) -> AbstractContextManager[trace.Span]:
-    """Answer a span of a hot path: it keeps no exception, and costs nothing where nothing is traced.
+def begun(name: str, kind: trace.SpanKind, attributes: Mapping[str, Any], context: Context | None) -> trace.Span:
+    """Answer a span of a hot path, to be ended by hand: it keeps no exception, and is not the running one.
 
     Args:
         name: Of the operation, never a path.
@@ -308,11 +309,7 @@ def span(
         attributes: Known at its beginning.
         context: The trace that it belongs to; where None, the running one.
     """
-    if context is None and silent():
-        return _NOTHING
-    return tracer().start_as_current_span(
-        name, context, kind, attributes, record_exception=False, set_status_on_exception=False
-    )
+    return tracer().start_span(name, context, kind, attributes, record_exception=False, set_status_on_exception=False)
 
 
 def get_logger() -> structlog.stdlib.BoundLogger:

@@ -22,14 +22,15 @@ ASSERTION = "relais-assertion"
 def main() -> None:
     """Serve until terminated."""
 
-    async def said(door: Door, operation: Operation, actor: Actor, *rest: Any) -> None:  # noqa: ANN401 - ASGI's three
-        _scope, _receive, send = rest
+    async def said(door: Door, operation: Operation, actor: Actor, *rest: Any) -> None:  # noqa: ANN401 - ASGI's three, and what was sent
+        send = rest[2]
         assertion = door._keyring.sign(operation.upstream, actor)  # noqa: SLF001 - as the door makes it
         headers = [(ASSERTION.encode(), assertion.encode()), (b"content-length", b"0")]
         await send({"type": "http.response.start", "status": 204, "headers": headers})
         await send({"type": "http.response.body", "body": b""})
 
     Door._forward = said  # type: ignore[assignment]  # noqa: SLF001 - in place of forwarding
+    Door.at_once = None  # type: ignore[assignment,method-assign]  # the same
     settings = GatewaySettings.load()
     door = create_app(settings)
 
@@ -37,10 +38,8 @@ def main() -> None:
     async def asked(request: Request, path: str) -> Response:
         operation = door.operation(request.method, f"/{path}")
         assert operation is not None
-        now = door._now()  # noqa: SLF001 - as the door tells the time
-        claims, state = await door._who(request.scope, now)  # noqa: SLF001 - the door's own judgement
-        actor = door.acting(claims, state, operation, request.scope, now)
-        assertion = door._keyring.sign(operation.upstream, actor)  # noqa: SLF001
+        judged = await door.admit(operation, request.scope, None)
+        assertion = door._keyring.sign(operation.upstream, judged.actor)  # noqa: SLF001 - as the door makes it
         return Response(status_code=204, headers={ASSERTION: assertion})
 
     service.serve(door, settings)

@@ -14,6 +14,21 @@ from relais_shared.refusals import Unauthenticated
 
 ASKED: Final = "relais.method"
 """In a scope: the method that the caller asked by, where the door asks by another."""
+SAID: Final = "relais.said"
+"""In a scope: what the headers say that the door itself looks at, by their names; read once for all."""
+TOKEN: Final = b"authorization"
+ON_BEHALF_OF: Final = b"relais-on-behalf-of"
+"""By it a partner's system names the human that it acts for; it goes on inside the assertion alone."""
+LOOKED_AT: Final = frozenset({TOKEN, HEADER, ON_BEHALF_OF, b"traceparent", b"tracestate"})
+
+
+def said(scope: Scope) -> dict[bytes, list[bytes]]:
+    """Answer what a request's headers say that the door itself looks at."""
+    found: dict[bytes, list[bytes]] = {}
+    for name, value in scope["headers"]:
+        if name in LOOKED_AT:
+            found.setdefault(name, []).append(value)
+    return found
 
 
 class Callers:
@@ -30,7 +45,7 @@ class Callers:
     def telling(self, scope: Scope, send: Send) -> Send:
         """Answer a `send` that gives whoever shows proofs the nonce for the next one (RFC 9449, section 8.2)."""
         proofs = self.proofs
-        if proofs is None or not any(name == HEADER for name, _ in scope["headers"]):
+        if proofs is None or HEADER not in scope[SAID]:
             return send
 
         async def told(message: Message) -> None:
@@ -53,7 +68,7 @@ class Callers:
             Unauthenticated: No token of ours, or no proof of the key that it is bound to.
             Unavailable: Nobody can say whether the proof was shown before.
         """
-        given = [value for name, value in scope["headers"] if name == b"authorization"]
+        given = scope[SAID].get(TOKEN)
         if not given:
             raise Unauthenticated("Show an access token.", headers={"WWW-Authenticate": f"Bearer, {CHALLENGE}"})
         kind, _, shown = given[0].partition(b" ")
@@ -78,7 +93,7 @@ class Callers:
         return claims
 
     async def _proven(self, scope: Scope, now: datetime, token: str, jkt: str) -> None:
-        proofs = [value for name, value in scope["headers"] if name == HEADER]
+        proofs = scope[SAID].get(HEADER, ())
         if len(proofs) != 1 or self.proofs is None:
             raise _no("invalid_dpop_proof", "Show one proof with each request (RFC 9449, section 7).")
         try:

@@ -5,7 +5,7 @@
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from typing import Final, cast
 
 import httptools
@@ -50,18 +50,19 @@ class Exchange(asyncio.Protocol):
         """The caller no longer waits."""
         self._writable = asyncio.Event()
         self._writable.set()
-        loop = asyncio.get_running_loop()
-        self._deadline = Deadline(loop)
-        self.slow = Deadline(loop)
+        self._loop = asyncio.get_running_loop()
+        self._deadline = Deadline(self._loop)
+        self.slow = Deadline(self._loop)
         """When an answer takes so long that its caller is watched."""
-        self._begin()
-
-    def _begin(self) -> None:
+        self._heard: Callable[[], None] | None = None
+        self.late = False
+        """Nothing came in the time for which it was followed."""
         self._parser = httptools.HttpResponseParser(self)
-        self._headers: list[Header] = []
-        self._head: asyncio.Future[tuple[int, list[Header]]] = asyncio.get_running_loop().create_future()
+        self._asked = False
+        self.status = 0
+        """Of the answer; 0 before its head has come."""
+        self.headers: list[Header] = []
         self._blocks: deque[bytes] = deque()
-        self._arrived = asyncio.Event()
         self._whole = False
         self._broken = False
         self._keep = True
@@ -77,6 +78,8 @@ class Exchange(asyncio.Protocol):
             self._parser.feed_data(data)
         except httptools.HttpParserError:
             self._fail()
+        if self._heard is not None:
+            self._heard()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Wake whoever waits for an answer."""
@@ -86,10 +89,8 @@ class Exchange(asyncio.Protocol):
         self._writable.set()
         if not self._whole:
             self._broken = True
-        if not self._head.done():
-            self._head.set_exception(UpstreamDown("broke off", sent=True))
-            self._head.exception()
-        self._arrived.set()
+        if self._heard is not None:
+            self._heard()
 
     def pause_writing(self) -> None:
         """Stop sending: the service is slow to read."""
@@ -99,29 +100,36 @@ class Exchange(asyncio.Protocol):
         """Go on sending."""
         self._writable.set()
 
+    def on_message_begin(self) -> None:
+        """See that one answer comes to one request: another would be taken for that to the next.
+
+        Raises:
+            UpstreamDown: The service says more than it was asked; the parser stops there.
+        """
+        if not self._asked:
+            raise UpstreamDown("says more than it was asked", sent=True)
+        self._asked = False
+
     def on_header(self, name: bytes, value: bytes) -> None:
         """Keep a header."""
-        self._headers.append((name.lower(), value))
+        self.headers.append((name.lower(), value))
 
     def on_headers_complete(self) -> None:
         """Hand out the head of the answer."""
         self._keep = self._parser.should_keep_alive()
         # Who answers before the body is whole wants no more of it.
         self._writable.set()
-        if not self._head.done():
-            self._head.set_result((self._parser.get_status_code(), self._headers))
+        self.status = self._parser.get_status_code()
 
     def on_body(self, body: bytes) -> None:
         """Keep a block, and ask the service to pause when many wait."""
         self._blocks.append(body)
         if len(self._blocks) > WAITING and self.transport is not None:
             self.transport.pause_reading()
-        self._arrived.set()
 
     def on_message_complete(self) -> None:
         """The answer is whole."""
         self._whole = True
-        self._arrived.set()
 
     def _fail(self) -> None:
         self._broken = True
@@ -132,8 +140,14 @@ class Exchange(asyncio.Protocol):
         if self.transport is not None:
             self.transport.abort()
 
-    async def send(self, head: bytes, body: AsyncIterator[bytes] | None, *, chunked: bool) -> None:
-        """Send a request; its body as it comes, no faster than the service takes it.
+    def begin(self, head: bytes) -> None:
+        """Send the head of a request."""
+        assert self.transport is not None  # noqa: S101 - connected before it is handed out
+        self._asked, self.status, self.headers, self._whole = True, 0, [], False
+        self.transport.write(head)
+
+    async def send(self, body: AsyncIterator[bytes], *, chunked: bool) -> None:
+        """Send the body of a request as it comes, no faster than the service takes it.
 
         A service that answers before it has all of the body gets no more of it.
 
@@ -141,11 +155,8 @@ class Exchange(asyncio.Protocol):
             UpstreamDown: It closed, or took nothing for too long.
         """
         assert self.transport is not None  # noqa: S101 - connected before it is handed out
-        self.transport.write(head)
-        if body is None:
-            return
         async for block in body:
-            if self.answered:
+            if self.status:
                 self._keep = False
                 return
             if self.closed:
@@ -156,11 +167,6 @@ class Exchange(asyncio.Protocol):
         if chunked and not self.closed:
             self.transport.write(b"0\r\n\r\n")
 
-    @property
-    def answered(self) -> bool:
-        """Whether the head of an answer has come."""
-        return self._head.done() and not self._head.cancelled() and self._head.exception() is None
-
     async def _taken(self) -> None:
         try:
             async with asyncio.timeout(STALLED_S):
@@ -169,24 +175,75 @@ class Exchange(asyncio.Protocol):
             self._fail()
             raise UpstreamDown("takes no more of the body", sent=True, waited=True) from None
 
-    async def head(self) -> tuple[int, list[Header]]:
-        """Answer status and headers once they are there.
+    def follow(self, heard: Callable[[], None] | None, seconds: float = 0) -> None:
+        """Let it be told when something of the answer comes, when the connection ends, and when it is `late`.
+
+        Args:
+            heard: Told of each; nobody is told any more where None.
+            seconds: After which it is late.
+        """
+        self._heard, self.late = heard, False
+        if heard is None:
+            self._deadline.over()
+        else:
+            self._deadline.within(seconds, self._late)
+
+    def _late(self) -> None:
+        self.late = True
+        if self._heard is not None:
+            self._heard()
+
+    async def _news(self, seconds: float, silence: str) -> None:
+        """Wait until something of the answer comes, or the connection ends.
+
+        Raises:
+            UpstreamDown: Neither in time, in the words for that silence.
+        """
+        waiter: asyncio.Future[None] = self._loop.create_future()
+
+        def heard() -> None:
+            if not waiter.done():
+                waiter.set_result(None)
+
+        self.follow(heard, seconds)
+        try:
+            await waiter
+            late = self.late
+        finally:
+            self.follow(None)
+        if late:
+            self._fail()
+            raise UpstreamDown(silence, sent=True, waited=True)
+
+    async def head(self) -> None:
+        """Wait for status and headers.
 
         Raises:
             UpstreamDown: It broke off before, or says nothing.
         """
-        if self._head.done():
-            return self._head.result()
-        self._deadline.within(HEAD_WITHIN_S, self._late)
-        try:
-            return await self._head
-        finally:
-            self._deadline.over()
+        while not self.status:
+            if self.broken:
+                raise UpstreamDown("broke off", sent=True)
+            await self._news(HEAD_WITHIN_S, "does not answer in time")
 
-    def _late(self) -> None:
-        if not self._head.done():
-            self._head.set_exception(UpstreamDown("does not answer in time", sent=True, waited=True))
-        self._fail()
+    @property
+    def broken(self) -> bool:
+        """Whether no more will come."""
+        return self._broken or self.closed
+
+    @property
+    def small(self) -> bool:
+        """Whether an answer, whose head has come, says that it is small."""
+        length = next((value for name, value in self.headers if name == b"content-length"), b"")
+        return length.isdigit() and int(length) <= SMALL
+
+    def there(self) -> bytes | None:
+        """Answer the body where all of it is there and nothing waits behind it."""
+        if not self._whole or len(self._blocks) > WAITING:
+            return None
+        body = b"".join(self._blocks)
+        self._blocks.clear()
+        return body
 
     async def whole(self) -> bytes:
         """Answer a body at once; only for one that is known to be small.
@@ -194,11 +251,7 @@ class Exchange(asyncio.Protocol):
         Raises:
             UpstreamDown: It broke off.
         """
-        if not self._whole:
-            return b"".join([block async for block in self.body()])
-        found = b"".join(self._blocks)
-        self._blocks.clear()
-        return found
+        return b"".join([block async for block in self.body()])
 
     async def body(self) -> AsyncIterator[bytes]:
         """Answer the body as it comes.
@@ -213,25 +266,14 @@ class Exchange(asyncio.Protocol):
                     self.transport.resume_reading()
             if self._whole:
                 return
-            if self._broken or self.closed:
+            if self.broken:
                 raise UpstreamDown("broke off inside the body", sent=True)
-            self._arrived.clear()
-            try:
-                async with asyncio.timeout(SILENT_S):
-                    await self._arrived.wait()
-            except TimeoutError:
-                self._fail()
-                raise UpstreamDown("fell silent inside the body", sent=True, waited=True) from None
+            await self._news(SILENT_S, "fell silent inside the body")
 
     @property
     def reusable(self) -> bool:
-        """Whether another request may follow."""
-        return self._whole and self._keep and not self.closed and not self._broken
-
-    def rest(self) -> None:
-        """Make ready for the next request."""
-        self.used = True
-        self._begin()
+        """Whether another request may follow: the answer is whole, and read."""
+        return self._whole and self._keep and not self.broken and not self._blocks
 
 
 def request_head(method: str, target: bytes, headers: Iterable[Header]) -> bytes:

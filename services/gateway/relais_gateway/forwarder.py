@@ -1,38 +1,36 @@
 """The door: every request is judged here, then handed to the service that serves it, or to the gateway itself."""
 
 import asyncio
-import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from contextvars import ContextVar
-from datetime import date, datetime
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
 
 from fastapi import FastAPI
-from opentelemetry import context as otel_context
-from opentelemetry import metrics, trace
 from opentelemetry.trace import SpanKind, StatusCode
-from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
-from starlette.types import Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
-from relais_gateway.callers import ASKED, Callers, fits
-from relais_gateway.domain import traces
-from relais_gateway.domain.limits import Entry
-from relais_gateway.domain.refusals import TooManyCalls
+from relais_gateway.callers import ASKED, ON_BEHALF_OF, SAID, TOKEN, Callers, fits, said
+from relais_gateway.domain.limits import Key as Bucket
+from relais_gateway.domain.limits import Policy
 from relais_gateway.domain.routing import Operation, RouteTable, operations
 from relais_gateway.exchange import Exchange, Header, UpstreamDown
 from relais_gateway.limiting import Limiting
 from relais_gateway.live import LOOK_EVERY_S, Live, State
-from relais_gateway.onward import NEVER_BACK, Answer, CallerLeft, Onward, TooLarge, too_large
+from relais_gateway.onward import NEVER_BACK, WATCH_AFTER_S, Begun, CallerLeft, Onward, too_large
 from relais_gateway.outer import Outer
-from relais_gateway.signing import CACHE, Claims, unknown
+from relais_gateway.proofs import HEADER as PROOF
+from relais_gateway.signing import CACHE, LEEWAY_S, Claims, unknown
+from relais_gateway.told import ALWAYS, Told, answer, carried, parent_of, refuse
 from relais_gateway.upstream import CircuitOpen, Upstream
-from relais_shared import problems, telemetry
+from relais_shared import problems
 from relais_shared.auth import ANONYMOUS, Actor, Keyring
 from relais_shared.clock import utc_now
-from relais_shared.problems import COMMON, Problem
-from relais_shared.protocol import STREAM
+from relais_shared.problems import Problem
+from relais_shared.protocol import STREAM, WITH_BODY, Cycle
 from relais_shared.refusals import MalformedRequest, NotFound, Refusal, ScopeMissing, Unavailable
 from relais_shared.service import BODY_LIMIT
 from relais_shared.telemetry import get_logger, tracer, traceresponse
@@ -43,36 +41,38 @@ OWN: Final = "gateway"
 API: Final = ("/v1/", "/hsds/", "/fhir/", "/oauth2/")
 """Below these stand operations alone; elsewhere the gateway's pages may be."""
 
-ALWAYS: Final[list[Header]] = [
-    (b"x-content-type-options", b"nosniff"),
-    (b"referrer-policy", b"no-referrer"),
-    (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
-]
-"""What every answer of the API carries."""
-
-ON_BEHALF_OF: Final = b"relais-on-behalf-of"
-"""By it a partner's system names the human that it acts for; it goes on inside the assertion alone."""
 LONGEST_REFERENCE: Final = 100
-"""Characters of that name: room for any system's own id of a user."""
+"""Characters of the name of a human whom a partner's system acts for: room for any system's own id of a user."""
 
 TABLE_EVERY_S: Final = 30.0
 """How often a service's OpenAPI document is read again."""
 TABLE_AGAIN_S: Final = 0.2
 """While a service was never seen, it is asked this often: it is starting."""
 
-CLIENT_CLOSED: Final = 499
-"""What traces call a caller that left before the answer (nginx's number)."""
-SERVER_FAULT: Final = 500
 HEALTH: Final = "health"
 """Why health is open to all: whoever watches over us asks again and again, and is told without being counted."""
-LARGE: Final = problems.TOO_LARGE
-TOO_MANY: Final = Problem("too-many-requests", 429, "Too many calls.")
-
 _PEER: Final[ContextVar[str]] = ContextVar("peer", default="")
 """Whom one of our pages serves now: what it calls in their name, they have called."""
 
+Key = tuple[bytes, frozenset[str]]
+"""A token as it is shown, and the scopes of which it needs one."""
+Sent = tuple[Onward, Begun]
+"""A request that was sent on already."""
 
-_W3C: Final = TraceContextTextMapPropagator()
+
+@dataclass(frozen=True, slots=True)
+class Pass:
+    """What was judged of a token before an operation: good in one state of the registry, from when until when.
+
+    Attributes:
+        asked: The buckets that each call is taken from.
+    """
+
+    since: datetime
+    until: datetime
+    claims: Claims
+    actor: Actor
+    asked: Sequence[tuple[Bucket, Policy]]
 
 
 class Door:
@@ -107,13 +107,9 @@ class Door:
         self._outer = outer
         self.documents: dict[str, Mapping[str, Any]] = {}
         self._table = RouteTable(())
-        self._duration = metrics.get_meter("relais").create_histogram(
-            "http.server.request.duration", "s", "Duration of requests, by operation."
-        )
         self.live: Live | None = None
-        self._acting: dict[tuple[Claims, frozenset[str]], Actor] = {}
+        self._passes: dict[Key, Pass] = {}
         self._judged_in: State | None = None
-        self._judged_on: date | None = None
 
     @property
     def state(self) -> Any:  # noqa: ANN401 - Starlette's own
@@ -165,13 +161,72 @@ class Door:
             await self._app(scope, receive, send)
             return
         scope = self._outer.seen(scope)
-        told = _Told(self._callers.telling(scope, send))
+        scope[SAID] = said(scope)
+        told = Told(self._callers.telling(scope, send))
         try:
             await self._judged(scope, receive, told)
         finally:
-            told.over()
+            told.ended()
 
-    async def _judged(self, scope: Scope, receive: Receive, told: "_Told") -> None:
+    def at_once(self, cycle: Cycle, in_a_task: Callable[[ASGIApp], None]) -> bool:
+        """Forward a request in the turn of the loop that brought it, without a task of its own; say whether that went.
+
+        It goes where nothing is to be waited for but the answer: whoever asks was judged before, a connection is there,
+        and no body comes along. What does not come at once, or not as hoped, goes on in a task from where it stands: a
+        task, and what each part of it waits by, costs more than judging and passing on.
+
+        Args:
+            cycle: The request and its answer.
+            in_a_task: Lets an ASGI app go on with it.
+        """
+        asked: tuple[Any, Any] = (cycle.scope, cycle.receive)  # uvicorn's names of what ASGI calls so too
+        scope, receive = self._outer.seen(asked[0]), asked[1]
+        operation = self._table.find(scope["method"], scope["path"])
+        if not isinstance(operation, Operation) or operation.upstream == OWN or scope["method"] != "GET":
+            return False
+        scope[SAID] = said(scope)
+        known = self._known(_key(operation, scope), self._now())
+        if known is None or known.claims.jkt is not None or PROOF in scope[SAID]:
+            return False
+        begun: Begun | None = None
+        try:
+            onward = self._onward(operation, known.actor, scope, receive)
+            begun = None if onward.has_body else self._upstreams[operation.upstream].kept()
+            if begun is None:
+                return False
+            told = Told(cycle.send, known.claims, self.limiting.known(known.asked))
+        except Refusal:
+            # Said in a task: nobody hurries to hear no.
+            if begun is not None:
+                begun[0].circuit.let_go()
+                begun[0].give_back(begun[1])
+            return False
+        instance, exchange = begun
+
+        def heard() -> None:
+            body = None if cycle.flow.write_paused else exchange.there()
+            if body is not None:
+                exchange.follow(None)
+                instance.circuit.worked()
+                instance.give_back(exchange)
+                told.asked(exchange.status)
+                headers = told.headers(_back(exchange.headers, told))
+                told.ended(exchange.status)
+                cycle.answer(exchange.status, headers, body)
+            elif exchange.late or exchange.broken or (exchange.status and not exchange.small):
+                exchange.follow(None)
+                in_a_task(go_on)
+
+        async def go_on(_scope: Scope, receive: Receive, _send: Send) -> None:
+            await self._going_on(operation, known.actor, scope, receive, told, (onward, begun))
+
+        told.served(operation, scope)
+        onward.add(told.asking())
+        onward.begin(instance, exchange)
+        exchange.follow(heard, WATCH_AFTER_S)
+        return True
+
+    async def _judged(self, scope: Scope, receive: Receive, told: Told) -> None:
         operation = self._table.find(scope["method"], scope["path"])
         if not isinstance(operation, Operation):
             await self._no_operation(operation, scope, receive, told)
@@ -184,9 +239,7 @@ class Door:
             return
         await self._elsewhere(operation, scope, receive, told)
 
-    async def _no_operation(
-        self, methods: frozenset[str] | None, scope: Scope, receive: Receive, told: "_Told"
-    ) -> None:
+    async def _no_operation(self, methods: frozenset[str] | None, scope: Scope, receive: Receive, told: Told) -> None:
         if methods is None and not scope["path"].startswith(API):
             # The gateway's pages, and what only our services may ask; both judge for themselves.
             before = _PEER.set(_peer(scope))
@@ -198,27 +251,22 @@ class Door:
         with tracer().start_as_current_span(scope["method"], kind=SpanKind.SERVER):
             try:
                 claims, state = await self._who(scope, self._now())
-                told.entry = self.limiting.known(claims, state)
+                told.entry = self.limiting.known(self.limiting.asked(claims, state))
                 if methods is None and len(self.documents) < len(self._upstreams):
                     raise Unavailable("A part of Relais is starting. Try again in a moment.")
                 status = Problem("method-not-allowed", 405, "This resource has no such method.")
                 if methods is None:
                     raise NotFound("There is no such operation.")
                 allow = {"Allow": ", ".join(sorted(methods))}
-                await _answer(told, problems.problem_response(status, headers=allow))
+                await answer(told, problems.problem_response(status, headers=allow))
             except Refusal as refusal:
-                await _refuse(told, refusal)
+                await refuse(told, refusal)
 
-    async def _own(self, operation: Operation, scope: Scope, receive: Receive, told: "_Told") -> None:
-        carried: dict[str, str] = {}
+    async def _own(self, operation: Operation, scope: Scope, receive: Receive, told: Told) -> None:
         try:
             if operation.public is None:
-                now = self._now()
-                claims, state = await self._who(scope, now)
-                told.entry = self.limiting.known(claims, state)
-                carried = _carried(scope)
-                actor = self.acting(claims, state, operation, scope, now)
-                scope = {**_unspoken(scope, carried), "relais.actor": actor}
+                actor = (await self.admit(operation, scope, told)).actor
+                scope = {**_unspoken(scope, carried(scope)), "relais.actor": actor}
             else:
                 scope = _unspoken(scope)
                 if operation.public != HEALTH:
@@ -228,63 +276,52 @@ class Door:
         except Refusal as refusal:
             if told.begun:
                 raise
-            with tracer().start_as_current_span(operation.name, _parent(carried), kind=SpanKind.SERVER) as span:
+            # A known partner's trace goes on; anybody else's begins here, so that nobody writes into ours.
+            parent = parent_of(carried(scope)) if told.claims is not None else None
+            with tracer().start_as_current_span(operation.name, parent, kind=SpanKind.SERVER) as span:
                 span.set_attribute("http.route", operation.template)
-                await _refuse(told, refusal)
+                await refuse(told, refusal)
 
-    async def _elsewhere(self, operation: Operation, scope: Scope, receive: Receive, told: "_Told") -> None:
-        began = time.perf_counter()
-        claims: Claims | None = None
+    async def _elsewhere(self, operation: Operation, scope: Scope, receive: Receive, told: Told) -> None:
         refusal: Refusal | None = None
-        actor: Actor | None = None
+        actor = ANONYMOUS
         try:
             if operation.public is None:
-                now = self._now()
-                claims, state = await self._who(scope, now)
-                told.entry = self.limiting.known(claims, state)
-                actor = self.acting(claims, state, operation, scope, now)
+                actor = (await self.admit(operation, scope, told)).actor
             else:
                 # Whatever token came along is not looked at: it would open nothing more here.
                 told.entry = self.limiting.anybody(_peer(scope))
-                actor = ANONYMOUS
         except Refusal as no:
             refusal = no
-        # A known partner's trace goes on; anybody else's begins here, so that nobody writes into ours.
-        parent = _parent(_carried(scope)) if claims is not None else None
-        said = {
-            "http.request.method": operation.method,
-            "http.route": operation.template,
-            "url.scheme": scope["scheme"],
-            **({"relais.organisation_id": str(claims.organisation_id)} if claims else {}),
-        }
-        with telemetry.span(operation.name, SpanKind.SERVER, said, parent) as span:
+        told.served(operation, scope)
+        await self._going_on(operation, actor, scope, receive, told, refusal)
+
+    async def _going_on(  # noqa: PLR0913 - a request, and how far it came
+        self,
+        operation: Operation,
+        actor: Actor,
+        scope: Scope,
+        receive: Receive,
+        told: Told,
+        so_far: Refusal | Sent | None,
+    ) -> None:
+        with told.running():
             try:
-                if refusal is not None or actor is None:
-                    raise refusal or unknown()
-                await self._forward(operation, actor, scope, receive, told)
+                if isinstance(so_far, Refusal):
+                    raise so_far
+                await self._forward(operation, actor, scope, receive, told, so_far)
             except Refusal as no:
                 if not told.begun:
-                    await _refuse(told, no)
+                    await refuse(told, no)
             except CallerLeft:
                 pass
             except UpstreamDown as fault:
                 if told.begun:
-                    span.set_status(StatusCode.ERROR)
+                    told.span.set_status(StatusCode.ERROR)
                     raise  # The server closes the connection: a broken answer must not look whole.
-                await _refuse(told, _down(operation.upstream, fault))
+                await refuse(told, _down(operation.upstream, fault))
             finally:
-                status = told.status or CLIENT_CLOSED
-                span.set_attribute("http.response.status_code", status)
-                if status >= SERVER_FAULT:
-                    span.set_status(StatusCode.ERROR)
-                self._duration.record(
-                    time.perf_counter() - began,
-                    {
-                        "http.request.method": operation.method,
-                        "http.route": operation.template,
-                        "http.response.status_code": status,
-                    },
-                )
+                told.ended()
 
     def _now(self) -> datetime:
         clock: Callable[[], datetime] = getattr(self._app.state, "clock", utc_now)
@@ -307,59 +344,90 @@ class Door:
         # Looked up last: whatever took time before it, the state is not older than a second.
         return claims, await self.live.now()
 
-    def acting(self, claims: Claims, state: State, operation: Operation, scope: Scope, now: datetime) -> Actor:
-        """Answer who acts, with what is granted at this moment.
+    async def admit(self, operation: Operation, scope: Scope, told: Told | None) -> Pass:
+        """Let somebody in to an operation by the token that they show.
 
-        A token is judged once in one state on one day: a state is another as soon as anything in it is. Who names the
-        human behind the call is judged each time, so that nobody fills the memory by other names.
+        What was judged is judged again as soon as it may be another: in another state of the registry, on another day,
+        when the token is to be verified anew or has ended. Limits, and a proof, which is good for once, are looked at
+        on each request. Who names the human behind the call is judged each time, so that nobody fills the memory by
+        other names.
+
+        Args:
+            operation: What is asked for.
+            scope: The request.
+            told: Remembers who it is and what is left to them. None: it was let in before, is not counted again and
+                needs no other proof.
 
         Raises:
-            As `_actor`.
+            As `_who`, `Limiting.known` and `_actor`.
         """
+        now, key = self._now(), _key(operation, scope)
+        found = self._known(key, now)
+        if found is not None and (told is None or found.claims.jkt is None):
+            if told is not None:
+                told.claims, told.entry = found.claims, self.limiting.known(found.asked)
+            return found
+        claims, state = await self._who(scope, now, again=told is None)
+        asked = self.limiting.asked(claims, state)
+        if told is not None:
+            told.claims = claims
+            told.entry = self.limiting.known(asked)
         today = now.date()
-        if self._judged_in is not state or self._judged_on != today or len(self._acting) >= CACHE:
-            self._judged_in, self._judged_on = state, today
-            self._acting.clear()
-        if any(name == ON_BEHALF_OF for name, _ in scope["headers"]):
-            return _actor(claims, state, operation, scope, today)
-        asked = (claims, operation.scopes)
-        actor = self._acting.get(asked)
-        if actor is None:
-            actor = self._acting[asked] = _actor(claims, state, operation, scope, today)
-        return actor
+        until = datetime.fromtimestamp(min(claims.good_until, claims.expires + LEEWAY_S + 1), UTC)
+        until = min(until, datetime.combine(today + timedelta(days=1), datetime.min.time(), UTC))
+        found = Pass(now, until, claims, _actor(claims, state, operation, scope, today), asked)
+        if self._judged_in is not state or len(self._passes) >= CACHE:
+            self._judged_in = state
+            self._passes.clear()
+        if key is not None:
+            self._passes[key] = found
+        return found
 
-    async def _forward(self, operation: Operation, actor: Actor, scope: Scope, receive: Receive, send: "_Told") -> None:
-        upstream = self._upstreams[operation.upstream]
-        said = {
-            "http.request.method": operation.method,
-            "http.route": operation.template,
-            "server.address": upstream.name,
-        }
-        with telemetry.span(operation.method, SpanKind.CLIENT, said) as span:
-            told: dict[str, str] = {}
-            if not telemetry.silent():
-                _W3C.inject(told)
-            assertion = self._keyring.sign(upstream.name, actor)
-            ours = [(b"authorization", b"Bearer " + assertion.encode()), self._outer.word]
-            ours += [(name.encode(), value.encode()) for name, value in told.items()]
-            answer = await Onward(scope, receive, operation.body_max or BODY_LIMIT, ours).asked(upstream)
-            span.set_attribute("http.response.status_code", answer.status)
+    def _known(self, key: Key | None, now: datetime) -> Pass | None:
+        """Answer what was judged of a token before an operation, where it still holds."""
+        # In a stale state nobody was judged: `_who` looks it up again, or refuses.
+        if key is None or self.live is None or self.live.fresh() is not self._judged_in:
+            return None
+        found = self._passes.get(key)
+        return found if found is not None and found.since <= now < found.until else None
+
+    def _onward(self, operation: Operation, actor: Actor, scope: Scope, receive: Receive) -> Onward:
+        assertion = self._keyring.sign(operation.upstream, actor)
+        ours = [(b"authorization", b"Bearer " + assertion.encode()), self._outer.word]
+        return Onward(scope, receive, operation.body_max or BODY_LIMIT, ours)
+
+    async def _forward(  # noqa: PLR0913 - a request, and how far it came
+        self, operation: Operation, actor: Actor, scope: Scope, receive: Receive, send: Told, sent: Sent | None
+    ) -> None:
+        status: int | None = None
+        try:
+            onward, begun = sent or (self._onward(operation, actor, scope, receive), None)
+            if begun is None:
+                onward.add(send.asking())
+            found = await onward.asked(self._upstreams[operation.upstream], begun)
+            exchange, status = found.exchange, found.exchange.status
+        finally:
+            send.asked(status)
         watching: asyncio.Task[None] | None = None
         try:
-            await send({"type": "http.response.start", "status": answer.status, "headers": _back(answer)})
-            if answer.whole is not None or scope.get(ASKED) == "HEAD":
-                # Of what was asked by HEAD nobody waits for the body: a stream's would never end.
-                await send({"type": "http.response.body", "body": answer.whole or b""})
+            # Of what was asked by HEAD nobody waits for the body: a stream's would never end.
+            whole = b"" if found.whole is None and scope.get(ASKED) == "HEAD" else found.whole
+            headers = _back(exchange.headers, send)
+            start = {"type": "http.response.start", "status": status, "headers": headers}
+            start[WITH_BODY] = whole is not None
+            await send(start)
+            if whole is not None:
+                await send({"type": "http.response.body", "body": whole})
                 return
-            if operation.public is None and answer.kind.startswith(STREAM):
+            if operation.public is None and _streams(exchange.headers):
                 # It goes on for hours, and has a bound of its own: it is no call under way any more.
                 send.over()
-                watching = asyncio.create_task(self._watch(operation, actor, scope, answer.exchange))
-            async for block in answer.exchange.body():
+                watching = asyncio.create_task(self._watch(operation, actor, scope, exchange))
+            async for block in exchange.body():
                 await send({"type": "http.response.body", "body": block, "more_body": True})
             await send({"type": "http.response.body", "body": b""})
         except UpstreamDown:
-            if answer.exchange.left:
+            if exchange.left:
                 raise CallerLeft from None
             if watching is not None and watching.done():
                 # Cut by us, at the end of an event: whoever follows comes back, and is then told why not.
@@ -369,16 +437,14 @@ class Door:
         finally:
             if watching is not None:
                 watching.cancel()
-            answer.end()
+            found.end()
 
     async def _watch(self, operation: Operation, actor: Actor, scope: Scope, exchange: Exchange) -> None:
         """Cut a stream when its token ends or what is granted becomes another (design 3: within a second)."""
         while True:
             await asyncio.sleep(LOOK_EVERY_S)
             try:
-                now = self._now()
-                claims, state = await self._who(scope, now, again=True)
-                if self.acting(claims, state, operation, scope, now) == actor:
+                if (await self.admit(operation, scope, None)).actor == actor:
                     continue
             except Refusal:
                 # The right is gone, or cannot be looked up: nobody is let on on memory.
@@ -408,13 +474,25 @@ def _down(service: str, fault: UpstreamDown) -> Unavailable:
     return Unavailable("A part of Relais does not answer. Try again in a moment.")
 
 
-def _back(answer: Answer) -> list[Header]:
-    """Answer the headers that the caller gets."""
-    back = [header for header in answer.headers if header[0] not in NEVER_BACK]
+def _key(operation: Operation, scope: Scope) -> Key | None:
+    """Answer by what is remembered how a request was judged; None where it is judged each time."""
+    tokens = scope[SAID].get(TOKEN, ())
+    return (tokens[0], operation.scopes) if len(tokens) == 1 and ON_BEHALF_OF not in scope[SAID] else None
+
+
+def _back(headers: Iterable[Header], told: Told) -> list[Header]:
+    """Answer the headers that the caller gets of a service's, and those that every answer carries."""
+    back = [header for header in headers if header[0] not in NEVER_BACK]
     there = {name for name, _ in back}
     back += [header for header in ALWAYS if header[0] not in there]
-    back.append((b"traceresponse", (traceresponse() or "").encode()))
+    if told.traced:
+        back.append((b"traceresponse", (traceresponse(told.span) or "").encode()))
     return back
+
+
+def _streams(headers: Iterable[Header]) -> bool:
+    """Say whether an answer goes on for as long as somebody reads it."""
+    return any(name == b"content-type" and value.startswith(STREAM) for name, value in headers)
 
 
 def _actor(claims: Claims, state: State, operation: Operation, scope: Scope, today: date) -> Actor:
@@ -471,7 +549,7 @@ def _on_behalf_of(scope: Scope) -> str | None:
     Raises:
         MalformedRequest: It stands twice, is empty, too long, or holds what cannot be printed.
     """
-    given = [value for name, value in scope["headers"] if name == ON_BEHALF_OF]
+    given = scope[SAID].get(ON_BEHALF_OF)
     if not given:
         return None
     try:
@@ -481,27 +559,6 @@ def _on_behalf_of(scope: Scope) -> str | None:
     if len(given) > 1 or not 1 <= len(reference) <= LONGEST_REFERENCE or not reference.isprintable():
         raise MalformedRequest(f"Relais-On-Behalf-Of takes 1 to {LONGEST_REFERENCE} printable characters (UTF-8).")
     return reference
-
-
-def _carried(scope: Scope) -> dict[str, str]:
-    """Answer the trace that a partner's call carries from outside, as headers."""
-    parents, states = [], []
-    for name, value in scope["headers"]:
-        if name == b"traceparent":
-            parents.append(value.decode("latin-1"))
-        elif name == b"tracestate":
-            states.append(value.decode("latin-1"))
-    return traces.carried(parents, states) if parents and _outside() else {}
-
-
-def _parent(carried: Mapping[str, str]) -> otel_context.Context | None:
-    """Answer the trace that goes on, as its own flag says whether it is recorded; None where one begins here."""
-    return _W3C.extract(carried, otel_context.Context()) or None if carried else None
-
-
-def _outside() -> bool:
-    """Say whether this request came from outside: one of our own pages has a trace already."""
-    return not trace.get_current_span(otel_context.get_current()).get_span_context().is_valid
 
 
 def _peer(scope: Scope) -> str:
@@ -514,41 +571,3 @@ def _unspoken(scope: Scope, carried: Mapping[str, str] | None = None) -> Scope:
     headers = [one for one in scope["headers"] if one[0] not in {b"traceparent", b"tracestate", b"baggage"}]
     headers += [(name.encode(), value.encode("latin-1")) for name, value in (carried or {}).items()]
     return {**scope, "headers": headers}
-
-
-class _Told:
-    """A `send` that remembers what was told, and tells whoever was let in what is left to it."""
-
-    def __init__(self, send: Send) -> None:
-        self._send = send
-        self.begun = False
-        self.status: int | None = None
-        self.entry: Entry | None = None
-
-    async def __call__(self, message: Message) -> None:
-        if message["type"] == "http.response.start":
-            self.begun, self.status = True, message["status"]
-            if self.entry is not None:
-                message = {**message, "headers": [*message["headers"], *self.entry.headers()]}
-        await self._send(message)
-
-    def over(self) -> None:
-        """Count the call as under way no longer."""
-        if self.entry is not None:
-            self.entry.over()
-
-
-async def _refuse(send: Send, refusal: Refusal) -> None:
-    table = {**COMMON, TooLarge: LARGE, TooManyCalls: TOO_MANY}
-    problem = next(table[kind] for kind in type(refusal).__mro__ if kind in table)
-    facts = {name: value for name, value in refusal.facts.items() if name != "headers"}
-    headers = refusal.facts.get("headers")
-    given = headers if isinstance(headers, dict) else None
-    await _answer(send, problems.problem_response(problem, refusal.detail, headers=given, **facts))
-
-
-async def _answer(send: Send, response: Any) -> None:  # noqa: ANN401 - Starlette's Response
-    trace.get_current_span().set_attribute("http.response.status_code", response.status_code)
-    headers = [*response.raw_headers, *ALWAYS, (b"traceresponse", (traceresponse() or "").encode())]
-    await send({"type": "http.response.start", "status": response.status_code, "headers": headers})
-    await send({"type": "http.response.body", "body": response.body})

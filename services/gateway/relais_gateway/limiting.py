@@ -2,12 +2,12 @@
 
 import asyncio
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from hashlib import blake2b
 from ipaddress import IPv6Address, ip_address
 from secrets import token_hex
 from typing import Final
-from uuid import UUID
 
 import asyncpg
 import orjson
@@ -55,23 +55,28 @@ class Limiting:
 
     # ── the door asks ──────────────────────────────────────────────────────────────────────────────────────────
 
-    def known(self, claims: Claims, state: State) -> Entry:
-        """Let in a call of somebody known.
+    def asked(self, claims: Claims, state: State) -> list[tuple[Key, Policy]]:
+        """Answer the buckets that a call of somebody known is taken from, each with its bound in a state.
 
         An organisation's people have a bucket beside that of its systems: one of those gone wild closes no desk.
+        """
+        own = state.limits.get(claims.organisation_id)
+        if claims.subject.startswith("user:"):
+            return [(f"people:{claims.organisation_id}", (own and own.people) or self._people)]
+        asked = [(f"organisation:{claims.organisation_id}", (own and own.systems) or self._systems)]
+        if own and claims.client_id in own.clients:
+            asked.append((claims.subject, own.clients[claims.client_id]))
+        return asked
+
+    def known(self, asked: Sequence[tuple[Key, Policy]]) -> Entry:
+        """Let in a call of somebody known.
+
+        Args:
+            asked: As `asked` answered.
 
         Raises:
             TooManyCalls: Its organisation or its system has nothing left.
         """
-        own = state.limits.get(claims.organisation_id)
-        asked: list[tuple[Key, Policy]]
-        if claims.subject.startswith("user:"):
-            policy = (own and own.people) or self._people
-            asked = [(f"people:{claims.organisation_id}", policy)]
-        else:
-            asked = [(claims.organisation_id, (own and own.systems) or self._systems)]
-            if own and claims.client_id in own.clients:
-                asked.append((claims.subject, own.clients[claims.client_id]))
         return self._limits.enter(asked, time.monotonic())
 
     def anybody(self, peer: str) -> Entry:
@@ -136,7 +141,7 @@ class Limiting:
                 connection.terminate()
 
     async def _tell(self, connection: asyncpg.Connection) -> None:
-        words = [(_text(key), word.let_in, word.running) for key, word in self._limits.tell(ON_A_PAGE * PAGES).items()]
+        words = [(key, word.let_in, word.running) for key, word in self._limits.tell(ON_A_PAGE * PAGES).items()]
         pages = [
             orjson.dumps({"from": self._me, "words": words[start : start + ON_A_PAGE]}).decode()
             for start in range(0, len(words), ON_A_PAGE)
@@ -150,20 +155,11 @@ class Limiting:
             return
         now_s = time.monotonic()
         self._heard[told["from"]] = now_s
-        for text, let_in, running in told["words"]:
-            key, policy = self._key(text)
+        policies = {"organisation": self._systems, "address": self._address, "own": self._own}
+        for key, let_in, running in told["words"]:
+            policy = policies.get(key.partition(":")[0], self._people)
             self._limits.hear(told["from"], {key: Word(let_in, running)}, policy, now_s)
-
-    def _key(self, text: str) -> tuple[Key, Policy]:
-        kind, _, rest = text.partition(":")
-        if kind == "organisation":
-            return UUID(rest), self._systems
-        return text, {"address": self._address, "own": self._own}.get(kind, self._people)
 
     def _lose(self, peer: str) -> None:
         del self._heard[peer]
         self._limits.lost(peer)
-
-
-def _text(key: Key) -> str:
-    return f"organisation:{key}" if isinstance(key, UUID) else key

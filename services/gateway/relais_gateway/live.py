@@ -180,13 +180,17 @@ class Live:
         self._looking = asyncio.Lock()
         self._pushes: set[asyncio.Task[None]] = set()
 
+    def fresh(self) -> State | None:
+        """Answer the state where it is at most a second old."""
+        return None if time.monotonic() - self._heard > BLIND_AFTER_S else self._state
+
     async def now(self) -> State:
         """Answer the state, at most a second old.
 
         Raises:
             Unavailable: The database has not been heard from for a second, and does not answer now either.
         """
-        if time.monotonic() - self._heard > BLIND_AFTER_S:
+        if self.fresh() is None:
             await self.look()
         return self._state
 

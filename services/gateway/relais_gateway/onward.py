@@ -7,7 +7,7 @@ from typing import Final
 
 from starlette.types import Receive, Scope
 
-from relais_gateway.exchange import SMALL, Exchange, Header, UpstreamDown, request_head
+from relais_gateway.exchange import Exchange, Header, UpstreamDown, request_head
 from relais_gateway.upstream import Instance, Upstream
 from relais_shared.refusals import MalformedRequest, Refusal
 
@@ -34,6 +34,9 @@ ELSEWHERE: Final = 2
 
 WATCH_AFTER_S: Final = 0.02
 """Before that nobody looks whether the caller left: it costs more than the answer that comes meanwhile."""
+
+Begun = tuple[Instance, Exchange]
+"""Whom a request was sent to, and on what connection."""
 
 
 class TooLarge(Refusal):
@@ -62,29 +65,45 @@ class Onward:
         self._receive = receive
         self._body_max = body_max
         self._safe = scope["method"] in SAFE
-        kept, self._chunked, self._has_body = _kept(scope, body_max)
+        kept, self._chunked, self.has_body = _kept(scope, body_max)
         self._headers = kept + headers
         self._method = scope["method"]
         self._target = scope["raw_path"] + (b"?" + scope["query_string"] if scope["query_string"] else b"")
 
-    async def asked(self, upstream: Upstream) -> "Answer":
+    def add(self, headers: Iterable[Header]) -> None:
+        """Add more of our own headers."""
+        self._headers += headers
+
+    def begin(self, instance: Instance, exchange: Exchange) -> None:
+        """Send its head."""
+        headers = [(b"host", instance.authority), *self._headers]
+        exchange.begin(request_head(self._method, self._target, headers))
+
+    async def asked(self, upstream: Upstream, begun: Begun | None = None) -> "Answer":
         """Send it, and answer what comes back: the whole of a small answer, the head of another.
 
         A safe one that broke off is sent again: on a fresh connection where the kept one was stale, else to another
         instance. Nothing else is ever sent twice: it may have been done.
 
+        Args:
+            upstream: The service.
+            begun: Whom it was sent to already.
+
         Raises:
             UpstreamDown: No instance answered.
             CallerLeft: The caller went meanwhile.
         """
-        again = self._safe and not self._has_body
+        again = self._safe and not self.has_body
         failed: list[Instance] = []
-        instance, exchange = await upstream.take()
+        instance, exchange = begun or await upstream.take()
         while True:
             try:
+                if begun is None:
+                    self.begin(instance, exchange)
+                begun = None
                 return await self._once(instance, exchange)
             except UpstreamDown as fault:
-                stale = again and exchange.used and fault.sent and not exchange.answered
+                stale = again and exchange.used and fault.sent and not exchange.status
                 instance.give_back(exchange)
                 if stale:
                     # It may have been closed while nobody used it: that says nothing of the instance.
@@ -108,23 +127,22 @@ class Onward:
     async def _once(self, instance: Instance, exchange: Exchange) -> "Answer":
         leaving = _Leaving(self._receive, exchange)
         try:
-            head = request_head(self._method, self._target, [(b"host", instance.authority), *self._headers])
-            await exchange.send(head, self._body() if self._has_body else None, chunked=self._chunked)
+            if self.has_body:
+                await exchange.send(self._body(), chunked=self._chunked)
             leaving.watch()
-            status, headers = await exchange.head()
+            await exchange.head()
             instance.circuit.worked()
-            named = dict(headers)
-            length = named.get(b"content-length", b"")
-            # What breaks inside a small answer was not passed on yet, and may be asked of another instance.
-            small = self._safe and length.isdigit() and int(length) <= SMALL
-            whole = await exchange.whole() if small else None
+            whole = exchange.there()
+            if whole is None and self._safe and exchange.small:
+                # What breaks inside a small answer was not passed on yet, and may be asked of another instance.
+                whole = await exchange.whole()
         except BaseException:
             leaving.stop()
             exchange.abort()
             if exchange.left:
                 raise CallerLeft from None
             raise
-        return Answer(instance, exchange, leaving, status, headers, named.get(b"content-type", b""), whole)
+        return Answer(instance, exchange, leaving, whole)
 
     async def _body(self) -> AsyncIterator[bytes]:
         """Answer the caller's body as it comes, counted.
@@ -153,16 +171,12 @@ class Answer:
     """What a service answered; to be ended whatever happens.
 
     Attributes:
-        kind: Its content type; empty where it has none.
-        whole: Its body, where that was small.
+        whole: Its body, where all of that is there.
     """
 
     _instance: Instance
     exchange: Exchange
     _leaving: "_Leaving"
-    status: int
-    headers: list[Header]
-    kind: bytes
     whole: bytes | None
 
     def end(self) -> None:
@@ -176,6 +190,8 @@ class _Leaving:
 
     Most answers are there within a few milliseconds: only later does a task of its own wait.
     """
+
+    __slots__ = ("_exchange", "_receive", "_task")
 
     def __init__(self, receive: Receive, exchange: Exchange) -> None:
         self._receive = receive

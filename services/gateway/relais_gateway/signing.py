@@ -54,6 +54,7 @@ class Claims:
         jti: Its id, by which it alone can be revoked.
         credential: The secret or key by which its client proved itself; it falls with that. None for our own pages'.
         jkt: Thumbprint of the key that it is bound to (RFC 9449); None where whoever bears it may use it.
+        good_until: When it is to be verified anew (Unix seconds).
     """
 
     subject: str
@@ -65,6 +66,7 @@ class Claims:
     jti: str
     credential: str | None = None
     jkt: str | None = None
+    good_until: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +92,7 @@ class SigningKeys:
         self._cipher = AESGCM(digest(secret, b"signing-keys", sha256))
         self._issuer = issuer
         self._keys: dict[str, _Held] = {}
-        self._verified: dict[str, tuple[int, Claims]] = {}
+        self._verified: dict[str, Claims] = {}
 
     def new(self, alg: str = ALGORITHM) -> tuple[str, dict[str, Any], bytes]:
         """Make a key; answer its id, its public half and its sealed private half."""
@@ -174,14 +176,13 @@ class SigningKeys:
         """
         instant = int(now.timestamp())
         known = self._verified.get(token)
-        if known is None or known[0] <= instant:
+        if known is None or known.good_until <= instant:
             if len(self._verified) >= CACHE:
                 self._verified.clear()
-            known = (instant + REMEMBERED_S, self._judge(token, now))
-            self._verified[token] = known
-        if known[1].expires + LEEWAY_S < instant:
+            known = self._verified[token] = self._judge(token, now)
+        if known.expires + LEEWAY_S < instant:
             raise unknown()
-        return known[1]
+        return known
 
     def _judge(self, token: str, now: datetime) -> Claims:
         instant = int(now.timestamp())
@@ -216,6 +217,7 @@ class SigningKeys:
                     claims["jti"],
                     claims.get("credential"),
                     claims["cnf"]["jkt"] if "cnf" in claims else None,
+                    instant + REMEMBERED_S,
                 )
         except (JoseError, KeyError, ValueError, TypeError, AttributeError):
             pass

@@ -68,10 +68,12 @@ class Instance:
         Raises:
             UpstreamDown: It takes no connection.
         """
+        if not fresh and (kept := self.kept()) is not None:
+            return kept
         self.under_way += 1
         self.circuit.begin()
         try:
-            return (None if fresh else self._kept()) or await self._connected()
+            return await self._connected()
         except UpstreamDown:
             self.under_way -= 1
             self.failed()
@@ -81,11 +83,14 @@ class Instance:
             self.circuit.let_go()
             raise
 
-    def _kept(self) -> Exchange | None:
+    def kept(self) -> Exchange | None:
+        """Answer a kept connection for one request, to be given back whatever happens; None where there is none."""
         now = asyncio.get_running_loop().time()
         while self._idle:
             kept = self._idle.pop()
-            if not kept.closed and now - kept.idle_since < IDLE_S:
+            if kept.reusable and now - kept.idle_since < IDLE_S:
+                self.under_way += 1
+                self.circuit.begin()
                 return kept
             kept.abort()
         return None
@@ -104,8 +109,7 @@ class Instance:
         self.under_way -= 1
         now = asyncio.get_running_loop().time()
         if exchange.reusable and now - exchange.born_at < LIFE_S and len(self._idle) < IDLE_AT_MOST:
-            exchange.rest()
-            exchange.idle_since = now
+            exchange.used, exchange.idle_since = True, now
             self._idle.append(exchange)
         else:
             exchange.abort()
@@ -134,9 +138,9 @@ class Instance:
             async with asyncio.timeout(CHECK_WITHIN_S):
                 exchange = await self._connected()
                 head = request_head("GET", b"/readyz", [(b"host", self.authority), (b"connection", b"close")])
-                await exchange.send(head, None, chunked=False)
-                status, _ = await exchange.head()
-                return status == OK
+                exchange.begin(head)
+                await exchange.head()
+                return exchange.status == OK
         except (UpstreamDown, TimeoutError):
             return False
         finally:
@@ -197,11 +201,17 @@ class Upstream:
                 passed.append(instance)
         raise fault if passed else CircuitOpen
 
+    def kept(self) -> tuple[Instance, Exchange] | None:
+        """Answer a kept connection to the instance that has least to do, and that instance; None: one is to be made."""
+        instance = self._choose(())
+        exchange = instance.kept() if instance is not None else None
+        return (instance, exchange) if instance is not None and exchange is not None else None
+
     def _choose(self, passed: Collection[Instance]) -> Instance | None:
         now = asyncio.get_running_loop().time()
         there = [one for one in self.instances if one not in passed and one.circuit.lets(now)]
-        if not there:
-            return None
+        if len(there) <= 1:
+            return there[0] if there else None
         self._turn += 1
         place = self._turn % len(there)
         # Where none is ready, the one that can answer something says better than we why not.

@@ -133,6 +133,29 @@ async def test_what_is_withdrawn_stops_working_with_tokens_already_issued(
     assert (await door.ask("POST", "/v1/directory/echo", headers=headers)).status_code == status
 
 
+async def test_what_ends_with_a_day_ends_at_its_midnight(door: Door) -> None:
+    """Also for whom was let in a second before, by the same token."""
+    keys, bearer = door.state.keys, await door.bearer()
+    like = keys.verify(bearer["Authorization"].removeprefix("Bearer "), datetime.now(UTC))
+    midnight = datetime.combine(datetime.now(UTC).date() + timedelta(days=2), datetime.min.time(), UTC)
+    last = midnight - timedelta(seconds=1)
+    await door.change("update scope_grant set ends_on = $1 where scope = 'directory:read'", last.date())
+    await door.known(lambda state: any(one.ends_on for one in state.members[like.organisation_id].grants))
+    token = keys.issue(
+        subject=like.subject,
+        client_id=like.client_id,
+        organisation_id=like.organisation_id,
+        scopes=like.scopes,
+        now=last,
+        life_s=60,
+        credential=like.credential,
+    )
+    for now, status in ((last, 200), (midnight, 403)):
+        door.state.clock = lambda now=now: now
+        answer = await door.ask("POST", "/v1/directory/echo", headers={"Authorization": f"Bearer {token}"})
+        assert answer.status_code == status, answer.text
+
+
 async def test_only_our_own_words_reach_the_service(door: Door) -> None:
     headers = await door.bearer()
     known = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
@@ -167,6 +168,16 @@ async def test_a_second_request_that_is_broken_takes_no_answer_of_the_first(door
     # Never the refusal where the first one's answer belongs.
     assert answer.count(b"HTTP/1.1 ") <= 1
     assert b"malformed-request" not in answer
+
+
+async def test_requests_one_behind_the_other_are_traces_of_their_own(door: Door) -> None:
+    """Each begins where the one before is answered, in a task or at once, and not in its trace."""
+    bearer = (await door.bearer())["Authorization"].encode()
+    one = b"GET /v1/directory/both HTTP/1.1\r\nHost: x\r\nAuthorization: " + bearer + b"\r\n"
+    for _ in range(2):
+        answer = await said(door, 3 * (one + b"\r\n") + one + b"Connection: close\r\n\r\n")
+        assert answer.count(b"HTTP/1.1 200 OK\r\n") == 4, answer
+        assert len(set(re.findall(rb"traceresponse: 00-([0-9a-f]{32})-", answer))) == 4, answer
 
 
 async def test_silent_and_trickling_callers_are_closed(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:

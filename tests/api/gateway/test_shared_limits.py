@@ -41,7 +41,7 @@ async def called(door: Door, headers: dict[str, str]) -> httpx.Response:
 
 def left(door: Door, id_: str) -> float:
     """Answer what a gateway believes to be left to an organisation's systems."""
-    bucket = door.state.door.limiting._limits._buckets.get(UUID(id_))  # noqa: SLF001 - what it heard, and nothing else, is waited for
+    bucket = door.state.door.limiting._limits._buckets.get(f"organisation:{id_}")  # noqa: SLF001 - what it heard, and nothing else, is waited for
     return BURST if bucket is None else bucket.left
 
 

@@ -4,13 +4,15 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from typing import Any
 
 import httpx
 import pytest
 from api.gateway.world import BIG, Door
 
-from relais_gateway import exchange
+from relais_gateway import exchange, forwarder
 from relais_gateway.domain import circuit
+from relais_gateway.onward import WATCH_AFTER_S
 
 pytestmark = pytest.mark.anyio
 
@@ -216,3 +218,72 @@ async def test_head_is_get_without_its_body(door: Door) -> None:
     again = await door.ask("HEAD", "/v1/traces", headers=await door.bearer(1))
     assert (again.status_code, again.content) == (200, b"")
     assert (await door.ask("GET", "/v1/directory/big", headers=headers)).status_code == 200
+
+
+async def in_two(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    writer.write(OK[:-1])
+    await writer.drain()
+    await asyncio.sleep(WATCH_AFTER_S / 4)
+    writer.write(OK[-1:])
+
+
+async def slowly(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    await asyncio.sleep(2 * WATCH_AFTER_S)
+    writer.write(OK)
+
+
+async def in_chunks(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    writer.write(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n1\r\no\r\n")
+    await writer.drain()
+    await asyncio.sleep(WATCH_AFTER_S / 4)
+    writer.write(b"1\r\nk\r\n0\r\n\r\n")
+
+
+async def half(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    writer.write(OK[:-1])
+    await writer.drain()
+    writer.close()
+
+
+async def test_what_goes_at_once_goes_on_however_it_comes(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever was judged before, on a kept connection: every answer, and every end of one, is as in a task."""
+    at_once, took = forwarder.Door.at_once, []
+
+    def noted(*given: Any) -> bool:
+        took.append(at_once(*given))
+        return took[-1]
+
+    async def good(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(OK)
+
+    async def turn(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await behave(reader, writer)
+
+    monkeypatch.setattr(forwarder.Door, "at_once", noted)
+    behave, headers = good, await door.bearer()
+    async with instead(door, turn) as service:
+        for way, status, sent in ((good, 200, 1), (in_two, 200, 1), (slowly, 200, 1), (in_chunks, 200, 1),
+                                  (half, 503, 1), (hang_up, 503, 2)):  # fmt: skip
+            behave = good
+            assert (await door.ask("GET", "/v1/directory/big", headers=headers)).text == "ok"
+            behave = way
+            took.clear()
+            service.heads.clear()
+            answer = await door.ask("GET", "/v1/directory/big", headers=headers)
+            assert (answer.status_code, took, len(service.heads)) == (status, [True], sent), way
+            assert (answer.text == "ok") is (status == 200), way
+            assert len(answer.headers["traceresponse"]) == 55
+            assert answer.headers["ratelimit"].startswith('"organisation";r=')
+        behave = good
+        assert (await door.ask("GET", "/v1/directory/big", headers=headers)).text == "ok"
+        behave = say_nothing
+        service.gone.clear()
+        _reader, writer = await asyncio.open_connection("127.0.0.1", int(door.base_url.rpartition(":")[2]))
+        said = f"host: x\r\nauthorization: {headers['Authorization']}\r\n\r\n"
+        writer.write(f"GET /v1/directory/big HTTP/1.1\r\n{said}".encode())
+        while door.under_way() == 0:  # noqa: ASYNC110 - it tells nobody
+            await asyncio.sleep(0.01)
+        writer.close()
+        await service.gone.wait()
+        while door.under_way():  # noqa: ASYNC110 - the same
+            await asyncio.sleep(0.01)

@@ -252,6 +252,44 @@ async def test_kept_connections_are_few_and_do_not_grow_old(monkeypatch: pytest.
         assert instance.idle == 0
 
 
+async def twice(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok" + b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nno")
+
+
+async def test_what_nobody_asked_for_is_no_answer() -> None:
+    """Neither behind an answer nor while nobody waits: it would be taken for the answer to somebody else."""
+    async with serving(twice) as (directory, _):
+        for _ in range(2):
+            assert await ask(directory) == b"ok"
+            assert directory.instances[0].idle == 0
+
+    writers: list[asyncio.StreamWriter] = []
+
+    async def kept(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok")
+        writers.append(writer)
+
+    async with serving(kept) as (directory, (process,)):
+        assert await ask(directory) == b"ok"
+        writers[0].write(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nno")
+        async with asyncio.timeout(10):
+            await process.left.wait()
+        assert await ask(directory) == b"ok"
+
+
+async def test_a_connection_whose_answer_was_not_read_is_not_kept() -> None:
+    """As where HEAD asked for it: what waits would keep the next answer from being read."""
+
+    async def in_pieces(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        pieces = b"1\r\nx\r\n" * (2 * exchange.WAITING)
+        writer.write(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n" + pieces + b"0\r\n\r\n")
+
+    async with serving(in_pieces) as (directory, _):
+        answer = await Onward(scope("GET"), nobody, LARGEST, []).asked(directory)
+        answer.end()
+        assert await ask(directory) == b"x" * (2 * exchange.WAITING)
+
+
 async def test_a_service_that_takes_no_more_of_a_body_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(exchange, "STALLED_S", 0.2)
 
@@ -280,7 +318,8 @@ async def test_a_service_that_answers_early_gets_no_more_of_the_body() -> None:
 
     async with serving(refuse) as (directory, _):
         answer = await Onward(scope("POST", transfer_encoding="chunked"), body, 1 << 30, []).asked(directory)
-        assert (answer.status, b"".join([one async for one in answer.exchange.body()])) == (413, b"no")
+        rest = b"".join([one async for one in answer.exchange.body()])
+        assert (answer.exchange.status, (answer.whole or b"") + rest) == (413, b"no")
         answer.end()
         # What it did not read stands in its way: another request gets another connection.
         assert directory.instances[0].idle == 0

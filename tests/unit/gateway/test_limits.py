@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from relais_gateway.domain.limits import BUCKETS, Entry, Key, Limits, Policy, bounds
 from relais_gateway.domain.refusals import TooManyCalls
 
-ID = UUID(int=7)
+ID = f"organisation:{UUID(int=7)}"
 MANY = 1_000
 
 

@@ -4,7 +4,7 @@ import pytest
 from opentelemetry import trace
 
 from relais_gateway.domain.traces import carried
-from relais_gateway.forwarder import _parent
+from relais_gateway.told import parent_of
 
 TRACE, SPAN = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
 PARENT = f"00-{TRACE}-{SPAN}-01"
@@ -38,7 +38,7 @@ PARENT = f"00-{TRACE}-{SPAN}-01"
     ],
 )
 def test_a_trace_goes_on_as_its_own_flag_says(parents: list[str], *, sampled: bool | None) -> None:
-    found = _parent(carried(parents, ["a=1"]))
+    found = parent_of(carried(parents, ["a=1"]))
     if sampled is None:
         assert found is None
         return

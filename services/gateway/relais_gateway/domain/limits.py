@@ -13,8 +13,8 @@ MINUTE_S: Final = 60.0
 BUCKETS: Final = 10_000
 """Callers remembered at once, about two megabytes; beyond it the one that called longest ago is forgotten."""
 
-Key = UUID | str
-"""Whose bucket: an organisation's id, or text for everybody else."""
+Key = str
+"""Whose bucket, its kind before a colon."""
 
 
 class Numbers(NamedTuple):
