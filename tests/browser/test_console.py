@@ -10,7 +10,7 @@ import pytest
 from browser.desks import Desk, Open, turn
 from browser.sound import grammar, violations
 from playwright.sync_api import expect
-from support.stack import Stack
+from support.stack import OWN_THEME, Stack
 
 from relais_gateway.web.console.desk import SECTIONS
 
@@ -131,7 +131,10 @@ def test_a_sheet_names_every_fault_beside_its_field_and_keeps_what_was_typed(
     service = own(stack, people, 2)
     desk = signed_in(open_desk, people["manager"])
     go(desk, f"/services/{service['id']}")
-    name, hours = desk.page.get_by_label("Nom", exact=True), desk.page.get_by_label("Heures d'ouverture")
+    name = desk.page.get_by_label("Nom", exact=True)
+    hours = desk.page.get_by_role("textbox", name="Heures d'ouverture")
+    otherwise = desk.page.locator("summary", has_text="Écrire ces heures autrement").first
+    otherwise.click()
     before = hours.input_value()
     name.fill("Un nouveau nom")
     hours.fill("tous les jours")
@@ -141,6 +144,7 @@ def test_a_sheet_names_every_fault_beside_its_field_and_keeps_what_was_typed(
     expect(desk.page.get_by_label("Code postal")).to_have_attribute("aria-invalid", "true")
     expect(name).to_have_value("Un nouveau nom")
     go(desk, f"/services/{service['id']}")
+    otherwise.click()
     hours.fill("tous les jours")
     desk.page.get_by_role("button", name="Enregistrer").click()
     expect(hours).to_have_accessible_description(re.compile("Ces heures ne se lisent pas"))
@@ -163,6 +167,43 @@ def test_a_sheet_names_every_fault_beside_its_field_and_keeps_what_was_typed(
     name.fill(service["name"])
     desk.page.get_by_role("button", name="Enregistrer").click()
     expect(desk.page.get_by_role("heading", level=1)).to_have_text(service["name"])
+
+
+def test_hours_and_languages_are_told_without_any_code(
+    open_desk: Open, people: dict[str, dict[str, Any]], stack: Stack
+) -> None:
+    """By a new sheet, without a script: a week of clock times, languages by name, the territory's own theme."""
+    desk, name = signed_in(open_desk, people["manager"], java_script_enabled=False), f"Permanence {uuid4().hex[:6]}"
+    go(desk, "/services/nouveau")
+    page = desk.page
+    page.get_by_label("Nom", exact=True).fill(name)
+    page.get_by_label("Sur place").check()
+    page.locator("summary", has_text="Mobilité").click()
+    page.get_by_label(OWN_THEME["labels"]["fr"]).check()
+    page.get_by_label("arabe").check()
+    page.get_by_label("Code postal").fill("6000")
+    page.get_by_label("Commune", exact=True).fill("Charleroi")
+    week = page.get_by_role("group", name="Heures d'ouverture")
+    for day in ("Lundi", "Mardi"):
+        for which, start, end in (("première", "09:00", "12:00"), ("seconde", "13:00", "17:00")):
+            week.get_by_label(f"{day}, {which} ouverture, de").fill(start)
+            week.get_by_label(f"{day}, {which} ouverture, à").fill(end)
+    week.get_by_label("Mercredi, première ouverture, de").fill("09:00")
+    week.get_by_label("Fermé les jours fériés").check()
+    page.get_by_role("button", name="Garder comme brouillon").click()
+    half = week.get_by_role("group", name="Mercredi")
+    expect(half).to_have_accessible_description(re.compile("Chaque ouverture a un début et une fin"))
+    expect(week.get_by_label("Lundi, seconde ouverture, à")).to_have_value("17:00")
+    half.get_by_label("première ouverture, de").fill("")
+    page.get_by_role("button", name="Garder comme brouillon").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text(name)
+    with client_of(stack, people) as api:
+        record = api.get(f"/v1/directory/services/{page.url.rpartition('/')[2].partition('?')[0]}/record").json()
+    assert record["locations"][0]["opening_hours"] == "Mo-Tu 09:00-12:00,13:00-17:00; PH off"
+    assert [one["code"] for one in record["languages"]] == ["ar"]
+    assert record["themes"] == [OWN_THEME["slug"]]
+    page.locator("summary", has_text="Supprimer ce brouillon").click()
+    page.get_by_role("button", name="Supprimer ce brouillon").click()
 
 
 def test_a_report_is_answered(open_desk: Open, people: dict[str, dict[str, Any]], stack: Stack) -> None:

@@ -57,6 +57,7 @@ def test_what_is_missing_is_signalled_and_counted_without_her(open_desk: Open, c
     desk.sign_in()
     page = desk.page
     page.goto(f"{desk.base_url}/recherche?place=6000+Charleroi&theme=childcare&q=trottinette+volante&radius_km=2")
+    expect(page).to_have_title(re.compile(r"^Rien à moins de 2\Wkm"))
     page.get_by_label("À quel moment ?").select_option(label="La nuit")
     page.get_by_role("button", name="Signaler ce manque").click()
     expect(page.get_by_role("status")).to_contain_text("Ce manque est compté")
@@ -79,3 +80,5 @@ def test_the_list_is_printed_for_her_to_take_along(open_desk: Open, cast: Cast) 
     for gone in (page.get_by_role("search"), contacts.first, page.get_by_role("button", name="Imprimer cette liste")):
         expect(gone).to_be_hidden()
     expect(page.locator(".card h3").first).to_be_visible()
+    # Whom to call: the service's own number, never its relay contact's.
+    expect(page.get_by_text(re.compile(r"^Téléphone : \+?[\d ]{6}")).first).to_be_visible()

@@ -18,7 +18,7 @@ from relais_directory.gazetteer import Place
 from relais_directory.judging import Points, home_of
 from relais_directory.records import RECEPTION, SHOWN, LocationRecord, ServiceRecord
 
-VERSION: Final = "3"
+VERSION: Final = "4"
 """Of what stands in a card; a directory with cards of another version makes them all anew (`migrate`)."""
 
 NO_PLACE: Final = UUID(int=0)
@@ -221,6 +221,7 @@ def _body(
             "name": record.name,
             "themes": record.themes,
             "description": _summary(record.description),
+            "phone": _phone(record, location),
         },
         "organisation": {"id": str(owner.organisation_id), "name": owner.organisation},
         "location": _location(location, site, place),
@@ -255,6 +256,12 @@ def closed_or_not(body: bytes, today: date) -> bytes:
     card["alert"] = card["alert"] or told
     text = orjson.dumps(card, default=str)
     return text[:-2] if card["relay_contact"] else text[:-1]
+
+
+def _phone(record: ServiceRecord, location: LocationRecord | None) -> str | None:
+    """Answer the number that anybody may call: the service's, else that of the place; never a confidential place's."""
+    there = location.phones if location is not None and not location.confidential else []
+    return next((one.number for one in (*record.phones, *there)), None)
 
 
 def _summary(text: str | None) -> str | None:

@@ -76,6 +76,7 @@ async def test_what_an_owner_publishes_is_found_at_once_as_it_wrote_it(world: Wo
     card = (await owner.found(near="50.4113,4.4445", theme="childcare"))[id_]
     assert card["organisation"]["name"] == "Crèche des Essais"
     assert card["freshness"]["score"] == 1.0
+    assert card["service"]["phone"] == "071 00 00 00"
     page = await world.caller(READ).read(f"/services/{id_}")
     assert (page["name"], page["source"]["name"]) == (written["name"], "relais")
 

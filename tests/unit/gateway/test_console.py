@@ -6,13 +6,13 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from starlette.datastructures import FormData
 
 from relais_gateway.domain.scopes import MEANINGS
 from relais_gateway.web.api import ApiProblem
-from relais_gateway.web.console import arrows
+from relais_gateway.web.console import arrows, week
 from relais_gateway.web.console.desk import SECTIONS, cell, faults_by_field, table
 from relais_gateway.web.console.sheet import FAULTS, POINTERS, Sheet
 from relais_gateway.web.console.waterfall import DEEPEST, WIDE, bars, share
@@ -125,6 +125,79 @@ def test_an_address_that_changed_keeps_neither_its_point_nor_its_code() -> None:
     assert moved == {"address": address, "latitude": 50.5, "longitude": 4.5}
     hours = Sheet.typed(filled(opening_hours="Mo 09:00-12:00"), RECORD).changes()["locations"][0]
     assert hours == {**RECORD["locations"][0], "opening_hours": "Mo 09:00-12:00"}
+
+
+def hours_of(name: str, **told: str) -> dict[str, str]:
+    return {f"{name}_{each}": value for each, value in told.items()}
+
+
+@pytest.mark.parametrize(
+    ("text", "same"),
+    [
+        ("Mo-Fr 09:00-12:00,13:00-17:00; PH off", None),
+        ("Mo-Fr 08:00-18:00; Sa 09:00-12:00", None),
+        ("Mo,We 09:00-12:00; PH closed", "Mo 09:00-12:00; We 09:00-12:00; PH off"),
+        ("Mo-Su 18:00-24:00", None),
+        ("Sa-Mo 10:00-12:00, 13:00-14:00", "Mo 10:00-12:00,13:00-14:00; Sa-Su 10:00-12:00,13:00-14:00"),
+        ("Mo-Fr 09:00-17:00; We off", "Mo-Tu 09:00-17:00; Th-Fr 09:00-17:00"),
+    ],
+)
+def test_plain_hours_are_a_week_of_fields_and_back(text: str, same: str | None) -> None:
+    assert week.text_of(week.week_of(text)) == (same or text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "", "24/7", "Mo-Fr", "tous les jours", "Jul-Aug off", "Mo-Fr 22:00-02:00", "Mo 09:00-10:00,09:30-11:00",
+        "PH off; Mo-Fr 09:00-17:00", "PH 10:00-12:00", "Mo 09:00-10:00,11:00-12:00,13:00-14:00", "Mo 29:00-30:00",
+        'Mo-Fr 09:00-12:00 "sur rendez-vous"', "Mo-Fr 09:00-12:00; Dec 25 off",
+    ],
+)  # fmt: skip
+def test_hours_that_say_more_than_a_week_have_none(text: str) -> None:
+    assert not any(week.week_of(text).values())
+
+
+TIMES = st.times().map(lambda at: f"{at:%H:%M}")
+
+
+@given(st.dictionaries(st.sampled_from(week.FIELDS[:-1]), st.one_of(st.just(""), TIMES)), st.sampled_from(["", "off"]))
+def test_what_a_week_writes_it_reads_again(told: dict[str, str], holidays: str) -> None:
+    fields = {**dict.fromkeys(week.FIELDS, ""), **told, "holidays": holidays}
+    try:
+        text = week.text_of(fields)
+    except week.Unclear:
+        assume(False)
+    assert week.text_of(week.week_of(text)) == text
+
+
+def test_hours_are_written_by_the_week_or_by_the_line() -> None:
+    filled_in = hours_of("opening_hours", Mo_1_from="9h", Mo_1_to="12:00", Tu_1_from="09:00", Tu_1_to="12:00")
+    typed = Sheet.typed(filled(**filled_in, opening_hours_holidays="off"), RECORD)
+    assert typed.faults == {}
+    assert typed.changes()["locations"][0]["opening_hours"] == "Mo-Tu 09:00-12:00; PH off"
+
+    closed = hours_of("relay_hours", Fr_1_from="", Fr_1_to="")
+    assert Sheet.typed(filled(**closed), RECORD).changes()["relay_contact"]["hours"] == "Mo-Th 09:00-12:00"
+    line = Sheet.typed(filled(relay_hours="Mo 09:00-12:00; Aug off"), RECORD)
+    assert line.changes()["relay_contact"]["hours"] == "Mo 09:00-12:00; Aug off"
+    assert line.faults == {}
+
+    half = Sheet.typed(filled(opening_hours_Mo_1_from="09:00"), RECORD)
+    assert set(half.faults) == {"opening_hours_Mo"}
+    both = Sheet.typed(filled(**filled_in, opening_hours="24/7"), RECORD)
+    assert set(both.faults) == {"opening_hours"}
+
+
+def test_languages_are_chosen_by_name_and_what_was_known_of_them_stays() -> None:
+    spoken = [{"code": "fr", "note": "toujours"}, {"name": "patois"}, {"code": "bg"}, {"code": "nl"}]
+    record = {**RECORD, "languages": spoken}
+    values = Sheet.of(record).values
+    assert (values["languages"], values["other_languages"]) == (["fr", "nl"], "bg")
+    pairs = [("languages", "ar"), ("languages", "fr"), ("other_languages", "bg, ku")]
+    form = FormData([*((name, each) for name, each in filled().multi_items() if "languages" not in name), *pairs])
+    kept = [{"code": "fr", "note": "toujours"}, {"name": "patois"}, {"code": "bg"}, {"code": "ar"}, {"code": "ku"}]
+    assert Sheet.typed(form, record).changes() == {"languages": kept}
 
 
 def test_every_fault_stands_beside_its_field_and_what_has_none_is_told_too() -> None:

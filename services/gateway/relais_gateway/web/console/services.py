@@ -246,6 +246,8 @@ async def _sheet(  # noqa: PLR0913 - what the page is made of
         service_id=service_id,
         version=version,
         families=sheet.families(themes),
+        spoken=sheet.SPOKEN,
+        week_days=words.week_days(),
         history=history,
         words=words,
     )

@@ -10,20 +10,27 @@ from typing import Any, Final, Self
 
 from starlette.datastructures import FormData
 
+from relais_gateway.web import vocabulary
 from relais_gateway.web.api import Json
+from relais_gateway.web.console import week
 from relais_gateway.web.languages import _, language, later
 from relais_gateway.web.session import text, texts
 
 TEXTS: Final = ("name", "description", "fees", "email", "website", "application_process", "alert")
 """Members of the record that are one text."""
 LISTS: Final = ("themes", "modes")
+TICKED: Final = (*LISTS, "languages")
+"""Fields of which several values are chosen."""
+HOURS: Final = ("opening_hours", "relay_hours")
+"""Hours: a week of fields, and the line that stands for it and may say more."""
 ADDRESS: Final = ("street", "postcode", "municipality")
 POINT: Final = ("latitude", "longitude")
 RELAY: Final = ("name", "function", "phone", "email", "hours")
 FREE: Final = {"yes": True, "no": False, "": None}
 
 POINTERS: Final[Mapping[str, str]] = {
-    **{f"/{name}": name for name in (*TEXTS, *LISTS, "free", "languages", "can_receive", "status", "closed_from")},
+    **{f"/{name}": name for name in (*TEXTS, *LISTS, "free", "can_receive", "status", "closed_from")},
+    "/languages": "other_languages",
     "/closed_until": "closed_until",
     "/phones": "phone",
     "/locations": "municipality",
@@ -44,7 +51,7 @@ FAULTS: Final = {
     "phone": later("Écrivez un numéro de téléphone sur une ligne."),
     "email": later("Écrivez une adresse e-mail sur une ligne."),
     "website": later("Écrivez une adresse de site sur une ligne."),
-    "languages": later("Écrivez des codes de langue, séparés par des virgules : fr, nl, ar."),
+    "other_languages": later("Écrivez des codes de langue, séparés par des virgules : bg, ku, ta."),
     "street": later("Écrivez la rue et le numéro sur une ligne."),
     "postcode": later("Ce code postal ne peut pas être pris : de 3 à 10 chiffres ou lettres."),
     "municipality": later("Nous ne trouvons pas ce lieu. Donnez une commune et un code postal, ou un point."),
@@ -63,6 +70,10 @@ FAULTS: Final = {
     "relay_hours": later("Ces heures ne se lisent pas. Écrivez-les ainsi : Mo-Fr 09:00-12:00."),
 }
 """What is said beside a field that the API could not take."""
+UNCLEAR: Final = later(
+    "Chaque ouverture a un début et une fin, l'un après l'autre : 09:00, 12:00. Sinon, laissez vide."
+)
+TWICE: Final = later("Ces heures sont écrites deux fois, et autrement. Changez la semaine, ou la ligne.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +104,10 @@ class Sheet:
         values |= {
             "free": "" if free is None else "yes" if free else "no",
             "phone": (record.get("phones") or [{}])[0].get("number") or "",
-            "languages": ", ".join(one.get("code") or one.get("name") or "" for one in record.get("languages") or ()),
+            "languages": [one["code"] for one in record.get("languages") or () if one.get("code") in SPOKEN],
+            "other_languages": ", ".join(
+                one["code"] for one in record.get("languages") or () if one.get("code") and one["code"] not in SPOKEN
+            ),
             "opening_hours": place.get("opening_hours") or "",
             "can_receive": record.get("can_receive") or "phone_only",
             "status": record.get("status") or "active",
@@ -101,6 +115,8 @@ class Sheet:
             "closed_until": record.get("closed_until") or "",
             "places": len(record.get("locations") or ()),
         }
+        for name in HOURS:
+            values |= {f"{name}_{each}": told for each, told in week.week_of(values[name]).items()}
         return cls(values, record)
 
     @classmethod
@@ -108,7 +124,7 @@ class Sheet:
         """Answer the sheet as somebody filled it in, over the record as it stands."""
         before = cls.of(record)
         values = {
-            name: texts(form, name) if name in LISTS else value if name in _KEPT else text(form, name)
+            name: texts(form, name) if name in TICKED else value if name in _KEPT else text(form, name)
             for name, value in before.values.items()
         }
         faults = {}
@@ -119,12 +135,18 @@ class Sheet:
         for name in POINT:
             if values[name] and _number(str(values[name])) is None:
                 faults[name] = _said(name)
+        for name in HOURS:
+            faults |= _unclear(name, values, before.values)
         return cls(values, record, faults)
 
     def refused(self, pointed: Mapping[str, str]) -> Self:
         """Answer the sheet with what the API could not take, said in words beside each field."""
         said = {name: _said(name) if name in FAULTS else detail for name, detail in pointed.items()}
         return replace(self, faults=said)
+
+    def has_week(self, name: str) -> bool:
+        """Say whether the week says what the line of these hours says."""
+        return any(_week(name, self.values).values())
 
     def record(self) -> Json:
         """Answer a whole new record."""
@@ -145,18 +167,26 @@ class Sheet:
             others = list(self.was.get("phones") or ())[1:]
             first = {**(self.was.get("phones") or [{}])[0], "number": now["phone"]}
             found["phones"] = [first, *others] if now["phone"] else others
-        if now["languages"] != before["languages"]:
-            found["languages"] = [{"code": code} for one in now["languages"].split(",") if (code := one.strip())]
+        now = {**now, **{name: _hours(name, now, before) for name in HOURS}}
+        if set(now["languages"]) != set(before["languages"]) or now["other_languages"] != before["other_languages"]:
+            found["languages"] = self._languages()
         if any(now[f"relay_{name}"] != before[f"relay_{name}"] for name in RELAY):
             relay = {name: now[f"relay_{name}"] or None for name in RELAY}
             found["relay_contact"] = relay if any(relay.values()) else None
-        if (places := self._places(before)) is not None:
+        if (places := self._places(before, now)) is not None:
             found["locations"] = places
         return found
 
-    def _places(self, before: Mapping[str, Any]) -> list[Json] | None:
+    def _languages(self) -> list[Json]:
+        """Answer the languages as chosen: what was known of one stays, and so does one that has a name alone."""
+        others = [code for one in self.values["other_languages"].split(",") if (code := one.strip())]
+        wanted = dict.fromkeys([*self.values["languages"], *others])
+        kept = [one for one in self.was.get("languages") or () if not one.get("code") or one["code"] in wanted]
+        there = {one.get("code") for one in kept}
+        return [*kept, *({"code": code} for code in wanted if code not in there)]
+
+    def _places(self, before: Mapping[str, Any], now: Mapping[str, Any]) -> list[Json] | None:
         """Answer the places with the first one as typed; nothing where it is as it was."""
-        now = self.values
         moved = any(now[name] != before[name] for name in ADDRESS)
         pointed = any(now[name] != before[name] for name in POINT)
         if not moved and not pointed and now["opening_hours"] == before["opening_hours"]:
@@ -182,6 +212,29 @@ class Sheet:
 
 _KEPT: Final = frozenset({"status", "closed_from", "closed_until", "places"})
 """Fields that have a form of their own, or none."""
+
+
+SPOKEN: Final = vocabulary.LANGUAGES
+"""Languages that are chosen by name; any other by its code."""
+
+
+def _week(name: str, values: Mapping[str, Any]) -> dict[str, str]:
+    return {each: values[f"{name}_{each}"] for each in week.FIELDS}
+
+
+def _hours(name: str, now: Mapping[str, Any], before: Mapping[str, Any]) -> str:
+    """Answer hours as the directory keeps them: of the week where it was changed, else as the line says."""
+    changed = _week(name, now)
+    return week.text_of(changed) if changed != _week(name, before) else str(now[name])
+
+
+def _unclear(name: str, now: Mapping[str, Any], before: Mapping[str, Any]) -> dict[str, str]:
+    """Answer what is wrong with a week, by field: times that make no opening, or a line that says something else."""
+    try:
+        said = _hours(name, now, before)
+    except week.Unclear as fault:
+        return {f"{name}_{fault.day}": _(UNCLEAR)}
+    return {name: _(TWICE)} if now[name] not in {before[name], said} else {}
 
 
 def _said(name: str) -> str:

@@ -4,8 +4,9 @@ import json
 from datetime import datetime
 from typing import Any, Final
 
-from babel.dates import format_date, format_datetime
+from babel.dates import format_date, format_datetime, get_day_names
 
+from relais_gateway.web.console import week
 from relais_gateway.web.languages import _, language, later
 from relais_gateway.web.phrases import moment, number
 
@@ -152,6 +153,12 @@ FIELDS: Final = {
 }
 BRIEF: Final = 120
 """Characters of a former value that a list shows."""
+
+
+def week_days() -> dict[str, str]:
+    """Answer the days of the week by the name that hours have for them."""
+    names = get_day_names("wide", locale=language())
+    return {day: names[number].capitalize() for number, day in enumerate(week.DAYS)}
 
 
 def said(named: dict[Any, str]) -> dict[Any, str]:
