@@ -41,6 +41,10 @@ class Idempotency(IdempotencyColumns, Table, table=True):
 class Organisation(Table, table=True):
     """A structure with its own counsellors, systems and scopes; the one registry of all services."""
 
+    __table_args__ = (
+        Index("one_open_organisation_of_a_name", text("lower(name)"), unique=True, postgresql_where=text("active")),
+    )
+
     id: UUID = Field(primary_key=True)
     name: str
     kind: str
