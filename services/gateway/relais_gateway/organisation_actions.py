@@ -1,11 +1,14 @@
 """The verbs of the registry: enrol an organisation, change it, record and end its agreements, grant it scopes."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from datetime import date
 from hashlib import sha256
 from typing import Any
 from uuid import UUID
+
+import asyncpg
 
 from relais_gateway import account_store, admin_store, store, store_organisations
 from relais_gateway.actions import By
@@ -29,8 +32,8 @@ async def create(connection: Connection, by: By, wanted: Mapping[str, Any]) -> N
     Raises:
         InvalidInput: An open organisation bears the name.
     """
-    await _named_once(connection, wanted["name"])
-    await store_organisations.add_organisation(connection, by.organisation_id, **wanted)
+    async with _named_once(connection, wanted["name"], by.organisation_id):
+        await store_organisations.add_organisation(connection, by.organisation_id, **wanted)
     facts = {name: value for name, value in wanted.items() if value is not None}
     await _audit(connection, by, "organisation_created", facts)
 
@@ -62,9 +65,9 @@ async def _change(connection: Connection, by: By, changes: Mapping[str, Any], ve
     changed = {name: value for name, value in changes.items() if held[name] != value}
     if not changed:
         return row
-    if "name" in changed or changed.get("active"):
-        await _named_once(connection, changed.get("name", row["name"]), by.organisation_id)
-    await store_organisations.change_organisation(connection, by.organisation_id, changed)
+    named = changed.get("name", row["name"]) if "name" in changed or changed.get("active") else None
+    async with _named_once(connection, named, by.organisation_id):
+        await store_organisations.change_organisation(connection, by.organisation_id, changed)
     if changed.get("active") is False:
         await account_store.end_sessions_of(connection, by.organisation_id)
     await _audit(connection, by, "organisation_changed", told(changed))
@@ -170,9 +173,24 @@ async def _one(connection: Connection, by: By) -> Row:
     return row
 
 
-async def _named_once(connection: Connection, name: str, other_than: UUID | None = None) -> None:
-    if await store_organisations.named(connection, name, other_than):
-        raise InvalidInput("There is such an organisation already.", [Fault("/name", "Another one bears this name.")])
+@asynccontextmanager
+async def _named_once(connection: Connection, name: str | None, id_: UUID) -> AsyncIterator[None]:
+    """See that no other open organisation bears a name, be it enrolled at this very moment; None: nothing is named."""
+    await _free(connection, name, id_)
+    try:
+        async with connection.transaction():
+            yield
+    except asyncpg.UniqueViolationError:
+        # Whoever came first has committed: it is found now.
+        await _free(connection, name, id_)
+        raise
+
+
+async def _free(connection: Connection, name: str | None, id_: UUID) -> None:
+    other = name and await store_organisations.named(connection, name, id_)
+    if other:
+        fault = Fault("/name", f"/v1/organisations/{other} bears this name.")
+        raise InvalidInput("There is such an organisation already.", [fault])
 
 
 async def _audit(connection: Connection, by: By, action: str, facts: Mapping[str, Any]) -> None:

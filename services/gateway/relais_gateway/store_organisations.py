@@ -86,15 +86,12 @@ async def enrolled(connection: Connection, id_: UUID) -> bool:
     return bool(await connection.fetchval("select exists (select from organisation where id = $1)", id_))
 
 
-async def named(connection: Connection, name: str, other_than: UUID | None = None) -> bool:
-    """Answer whether an open organisation bears a name, whatever its case."""
-    return bool(
-        await connection.fetchval(
-            "select exists (select from organisation where lower(name) = lower($1) and active and id <> $2)",
-            name,
-            other_than or UUID(int=0),
-        )
+async def named(connection: Connection, name: str, other_than: UUID) -> UUID | None:
+    """Answer which other open organisation bears a name, whatever its case."""
+    found: UUID | None = await connection.fetchval(
+        "select id from organisation where lower(name) = lower($1) and active and id <> $2", name, other_than
     )
+    return found
 
 
 async def change_organisation(connection: Connection, id_: UUID, changes: Mapping[str, Any]) -> None:

@@ -97,6 +97,53 @@ async def test_an_organisation_is_enrolled_changed_and_closed(door: Door) -> Non
     ]  # fmt: skip
 
 
+async def test_two_who_enrol_the_same_at_the_same_moment_make_one(door: Door) -> None:
+    operator = await door.bearer(OPERATOR)
+    connection = await asyncpg.connect(door.dsn)
+    try:
+        # Whoever comes first has not committed when the second one looks.
+        first = connection.transaction()
+        await first.start()
+        await connection.execute(
+            "insert into organisation (id, name, kind, active, platform, may_sanction, control_unit, secrecy, practice,"
+            " controller, answer_within_days) values ($1, 'Maison', 'association', true, false, false, false, 'none',"
+            " false, '{}', 2)",
+            UUID(int=7),
+        )
+        second = asyncio.create_task(
+            door.ask("POST", ALL, json={"name": "MAISON", "kind": "association"}, headers=operator)
+        )
+        async with asyncio.timeout(20):
+            while not await waiting(connection):  # noqa: ASYNC110 - it tells nobody
+                await asyncio.sleep(0.01)
+        await first.commit()
+    finally:
+        await connection.close()
+    refused = await second
+    assert refused.status_code == 422, refused.text
+    assert refused.json()["errors"] == [
+        {"pointer": "/name", "detail": f"/v1/organisations/{UUID(int=7)} bears this name."}
+    ]
+    # Opening one again whose name another has taken meanwhile is refused in the same way.
+    foyer = {"name": "Foyer", "kind": "association"}
+    made = await door.ask("POST", ALL, json=foyer, headers=operator)
+    place = made.headers["location"]
+    closed = await door.ask("PATCH", place, json={"active": False}, headers=match(made, operator))
+    assert (await door.ask("POST", ALL, json=foyer, headers=operator)).status_code == 201
+    again = await door.ask("PATCH", place, json={"active": True}, headers=match(closed, operator))
+    assert (again.status_code, again.json()["errors"][0]["pointer"]) == (422, "/name")
+
+
+async def waiting(connection: asyncpg.Connection) -> bool:
+    """Say whether somebody waits in this database for another's transaction."""
+    return bool(
+        await connection.fetchval(
+            "select exists (select from pg_stat_activity where datname = current_database()"
+            " and wait_event_type = 'Lock' and wait_event = 'transactionid')"
+        )
+    )
+
+
 async def test_hand_overs_hang_on_an_agreement_in_force(door: Door) -> None:
     """Without one no scope of hand-overs is granted; when it ends, a token already issued opens nothing more."""
     operator, partner = await door.bearer(OPERATOR), await door.bearer(ESSAI)
