@@ -85,7 +85,7 @@ class Limiting:
         Raises:
             TooManyCalls: Its address called too often.
         """
-        return self._limits.enter([("address:" + self._network(peer), self._address)], time.monotonic())
+        return self._limits.enter([("address:" + self.network(peer), self._address)], time.monotonic())
 
     def own(self, peer: str) -> Entry:
         """Let in a call of what the gateway itself opens to all: tokens, keys, metadata.
@@ -93,9 +93,9 @@ class Limiting:
         Raises:
             TooManyCalls: Its address called too often.
         """
-        return self._limits.enter([("own:" + self._network(peer), self._own)], time.monotonic())
+        return self._limits.enter([("own:" + self.network(peer), self._own)], time.monotonic())
 
-    def _network(self, peer: str) -> str:
+    def network(self, peer: str) -> str:
         """Answer an address as no process tells another who came; an IPv6 network (64 bits) is one caller."""
         if ":" in peer:
             with suppress(ValueError):

@@ -6,16 +6,20 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 from uuid import UUID
 
 import asyncpg
 
 from relais_gateway import passwords, sessions, store, store_sign_in
 from relais_gateway.domain.choosing import weakness
+from relais_gateway.domain.devices import Source
 from relais_gateway.domain.refusals import Weak, WrongPassword
 from relais_gateway.store import Connection
 from relais_shared.refusals import NotFound
+
+INSIDE: Final = Source("inside", known=True)
+"""Whoever is signed in, in whichever browser."""
 
 
 class Who(Protocol):
@@ -89,21 +93,22 @@ class OwnAccount:
             WrongPassword: The current one does not fit, or there were too many tries.
             Weak: The new one cannot be taken.
         """
-        # The same count as at the door: whoever finds a browser left open guesses no more often than there.
-        number = await self.at.tries.take_of_email(who.email, now)
+        # Whoever finds a browser left open guesses no more often than at the door; what strangers try there is not
+        # counted here.
+        numbers = await self.at.tries.take_of_email(who.email, INSIDE, now)
         async with self.pool.acquire() as connection:
             account = await store_sign_in.account(connection, who.account_id)
         fits = await self.at.password_fits(account["password_hash"] if account else None, current)
-        if number is None or not fits:
+        if numbers is None or not fits:
             raise WrongPassword("This is not the current password.")
         if (why := weakness(wanted, email=who.email, name=who.name)) is not None:
             async with self.pool.acquire() as connection:
-                await store.forgive_attempt(connection, number)
+                await store.forgive_attempts(connection, numbers)
             raise Weak(why)
         async with self.at.hashing:
             hash_ = await asyncio.to_thread(passwords.CHOSEN.hash, wanted)
         async with self.change(who, "password_changed", now) as connection:
-            await store.forgive_attempt(connection, number)
+            await store.forgive_attempts(connection, numbers)
             await store_sign_in.write_password(connection, who.account_id, hash_)
             await store_sign_in.end_other_sessions(connection, who.account_id, who.session_id)
 

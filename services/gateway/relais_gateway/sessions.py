@@ -11,6 +11,7 @@ import asyncpg
 
 from relais_gateway import passwords, store, store_sign_in
 from relais_gateway.codes import Codes, from_app
+from relais_gateway.domain.devices import ANYWHERE, Source
 from relais_gateway.domain.refusals import InvalidScope
 from relais_gateway.domain.scopes import narrowed
 from relais_gateway.domain.second_steps import For, How, has_to_have_one
@@ -58,24 +59,26 @@ class Sessions:
     hashing: asyncio.Semaphore
     required: For = For.NOBODY
 
-    async def sign_in(self, email: str, password: str, now: datetime, device: str = "") -> str | Halfway | None:
+    async def sign_in(
+        self, email: str, password: str, now: datetime, device: str = "", source: Source = ANYWHERE
+    ) -> str | Halfway | None:
         """Open a session and answer its secret, or who is halfway where a second step follows.
 
-        Answers nothing where e-mail and password do not fit, or after too many tries.
+        Answers nothing where e-mail and password do not fit, or after too many tries from there.
         """
         email = email.strip().casefold()
-        number = await self.tries.take_of_email(email, now)
+        numbers = await self.tries.take_of_email(email, source, now)
         async with self.pool.acquire() as connection:
             account = await store.account_by_email(connection, email)
         # No connection waits while the hash is computed, and an unknown e-mail takes as long as a known one.
         fits = await self.password_fits(account["password_hash"] if account else None, password)
-        if account is None or not fits or number is None:
+        if account is None or not fits or numbers is None:
             return None
         async with self.pool.acquire() as connection, connection.transaction():
             if not await store_sign_in.still_by(connection, account["id"], account["password_hash"]):
                 # It was changed while the hash was computed: what the old one opened has just been ended.
                 return None
-            await store.forgive_attempt(connection, number)
+            await store.forgive_attempts(connection, numbers)
             if not (await store_sign_in.factors(connection, account["id"]))["second_step"]:
                 return await self.open(connection, account, How.PASSWORD, device, now)
             halfway = Halfway(token_urlsafe(32))
@@ -90,8 +93,8 @@ class Sessions:
             account = await store_sign_in.account(connection, step["account_id"]) if step else None
         if account is None:
             return Refused.ENDED
-        number = await self.tries.take_of_code(account["id"], now)
-        if number is None:
+        numbers = await self.tries.take_of_code(account["id"], now)
+        if numbers is None:
             return Refused.WRONG
         async with self.pool.acquire() as connection, connection.transaction():
             # One code opens one session, however many bring it at once: used up and opened in one transaction.
@@ -100,7 +103,7 @@ class Sessions:
                 return Refused.WRONG
             if not await store_sign_in.end_step(connection, hash_):
                 return Refused.ENDED
-            await store.forgive_attempt(connection, number)
+            await store.forgive_attempts(connection, numbers)
             return await self.open(connection, account, how, device, now)
 
     async def _used(self, connection: Connection, account_id: UUID, typed: str, now: datetime) -> bool:

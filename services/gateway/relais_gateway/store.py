@@ -72,7 +72,7 @@ async def account_by_email(connection: Connection, email: str) -> asyncpg.Record
 
 
 async def failed_attempts(connection: Connection, who: bytes, since: datetime) -> int:
-    """Answer how often signing in failed for one e-mail since an instant."""
+    """Answer how often signing in failed, for whoever and from wherever `who` stands for, since an instant."""
     found: int = await connection.fetchval(
         "select count(*) from sign_in_attempt where who = $1 and at > $2", who, since
     )
@@ -87,9 +87,9 @@ async def note_attempt(connection: Connection, who: bytes, now: datetime) -> int
     return number
 
 
-async def forgive_attempt(connection: Connection, number: int) -> None:
-    """Forget a try that went well."""
-    await connection.execute("delete from sign_in_attempt where id = $1", number)
+async def forgive_attempts(connection: Connection, numbers: Sequence[int]) -> None:
+    """Forget a try that went well, wherever it was counted."""
+    await connection.execute("delete from sign_in_attempt where id = any($1)", numbers)
 
 
 async def open_session(  # noqa: PLR0913 - all that a session is

@@ -9,6 +9,7 @@ from dataclasses import replace
 from hashlib import sha1
 from html import unescape
 from pathlib import Path
+from urllib.parse import quote
 
 import asyncpg
 import pytest
@@ -185,6 +186,26 @@ async def test_codes_are_guessed_no_faster_than_passwords(town: Town) -> None:
     async with town.browser() as browser:
         await halfway(browser, person)
         assert (await browser.send("/connexion/code", code=code(key, town))).status_code == 303
+
+
+async def test_a_browser_in_which_she_signed_in_before_is_kept_out_by_no_stranger(town: Town) -> None:
+    person = await town.person()
+    async with town.at_home(person) as desk, town.browser() as thief:
+        mark = desk.client.cookies["relais_known"]
+        # It names nobody, and stays when she goes home.
+        assert person.email not in mark
+        await desk.look("/compte")
+        await desk.send("/deconnexion")
+        for _ in range(TRIES):
+            assert (await thief.sign_in(person, "guess")).status_code == 422
+        assert "relais_known" not in thief.client.cookies
+        assert (await thief.sign_in(person)).status_code == 422
+        # A mark belongs to one browser and one account.
+        browser, _, marks = mark.partition(".")
+        for forged in (f"{browser}x.{marks}", browser, f"{browser}.x", "é.x", "." * 300):
+            thief.client.cookies.set("relais_known", quote(forged, safe="."))
+            assert (await thief.sign_in(person)).status_code == 422
+        assert (await desk.sign_in(person)).status_code == 303
 
 
 async def test_a_thousand_passwords_at_once_are_no_more_than_ten(town: Town) -> None:

@@ -8,7 +8,8 @@ import pytest
 from api.gateway.world import Door
 
 from relais_gateway import passwords, sessions, store_sign_in
-from relais_gateway.tries import TRIES, TRIES_WITHIN
+from relais_gateway.domain.devices import Source
+from relais_gateway.tries import TRIES, TRIES_ANYWHERE, TRIES_WITHIN
 
 pytestmark = pytest.mark.anyio
 
@@ -67,6 +68,32 @@ async def test_guessing_is_slowed_down_and_waiting_helps(door: Door) -> None:
     assert await at.sign_in(email, password, NOON) is None
     later = NOON + TRIES_WITHIN + timedelta(seconds=1)
     assert await at.sign_in(email, password, later) is not None
+
+
+async def test_guesses_from_one_place_keep_nobody_out_of_another(door: Door) -> None:
+    """A stranger cannot lock a counsellor out; many strangers together are slowed down, and known browsers are not."""
+    at: sessions.Sessions = door.state.sessions
+    email, password = ana(door)
+
+    async def guess(where: str, times: int, *, known: bool = False) -> None:
+        for _ in range(times):
+            await at.tries.take_of_email(email, Source(where, known=known), NOON)
+
+    async def comes_in(where: str, *, known: bool = False) -> bool:
+        return await at.sign_in(email, password, NOON, source=Source(where, known=known)) is not None
+
+    # However long one place goes on, it is that place alone that waits.
+    await guess("a", TRIES_ANYWHERE + 1)
+    assert not await comes_in("a")
+    assert await comes_in("b")
+    # Where as many places guess as often as each may, everybody unknown waits.
+    for number in range(TRIES_ANYWHERE // TRIES):
+        await guess(f"place {number}", TRIES)
+    assert not await comes_in("b")
+    assert await comes_in("her own browser", known=True)
+    # Nobody guesses for ever there either.
+    await guess("her own browser", TRIES, known=True)
+    assert not await comes_in("her own browser", known=True)
 
 
 async def test_a_session_ends_unused_and_at_the_end_of_the_day(door: Door) -> None:
@@ -152,7 +179,8 @@ async def test_what_ended_is_forgotten(door: Door) -> None:
     async with at.pool.acquire() as connection:
         await sessions.store.forget_visits(connection, NOON, NOON, NOON)
         assert await connection.fetchval("select count(*) from session") == 1
-        assert await connection.fetchval("select count(*) from sign_in_attempt") == 1
+        # Counted where it came from, and among those from anywhere.
+        assert await connection.fetchval("select count(*) from sign_in_attempt") == 2
         await sessions.store.forget_visits(connection, late, late, late)
         assert await connection.fetchval("select count(*) from session") == 0
         assert await connection.fetchval("select count(*) from sign_in_attempt") == 0

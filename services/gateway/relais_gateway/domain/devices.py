@@ -1,5 +1,6 @@
-"""What a browser says it is, in the few words by which its owner knows it again."""
+"""What a browser says it is, in few words by which its owner knows it again; where a try of a password comes from."""
 
+from dataclasses import dataclass
 from typing import Final
 
 BROWSERS: Final = (
@@ -21,6 +22,23 @@ SYSTEMS: Final = (
     ("Mac OS X", "Mac"),
     ("Linux", "Linux"),
 )
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where a try of a password comes from.
+
+    Attributes:
+        name: A network, or a browser: whoever tries from there is counted together.
+        known: A browser in which this very account was opened before, or somebody who is in it now.
+    """
+
+    name: str = ""
+    known: bool = False
+
+
+ANYWHERE: Final = Source()
+"""Where nothing says from where a try comes."""
 
 
 def named(user_agent: str) -> str:

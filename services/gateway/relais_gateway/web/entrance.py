@@ -5,7 +5,7 @@ from typing import Final
 from fastapi import APIRouter, Request
 from starlette.responses import RedirectResponse, Response
 
-from relais_gateway.web import languages
+from relais_gateway.web import known, languages
 from relais_gateway.web.assets import assets
 from relais_gateway.web.counted import Counted
 from relais_gateway.web.session import (
@@ -78,16 +78,19 @@ async def sign_in(request: Request, _counted: Counted, form: OurForm, now: Now) 
     """Open a session; a wrong e-mail and a wrong password are answered alike."""
     email, onward = text(form, "email"), inside(text(form, "vers") or "/")
     # A password is taken as typed: blanks may be part of it.
-    found = await sessions(request).sign_in(email, str(form.get("password", "")), now, device(request))
+    password, source = str(form.get("password", "")), known.source(request, email)
+    found = await sessions(request).sign_in(email, password, now, device(request), source)
     if found is None:
         return show(
             request, "sign_in.html", INVALID, vers=onward, email=email, refused=True, provider=provider_name(request)
         )
     if isinstance(found, Halfway):
-        response = go("/connexion/code", vers=onward)
+        response: Response = go("/connexion/code", vers=onward)
         keep(request, response, STEP_COOKIE, found.secret)
-        return response
-    return await come_in(request, found, onward)
+    else:
+        response = await come_in(request, found, onward)
+    known.remember(request, response, email)
+    return response
 
 
 @router.get("/connexion/code")

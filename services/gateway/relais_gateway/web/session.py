@@ -15,7 +15,7 @@ from fastapi import Depends, Request
 from starlette.datastructures import FormData, UploadFile
 from starlette.responses import RedirectResponse, Response
 
-from relais_gateway.domain.devices import named
+from relais_gateway.domain.devices import ANYWHERE, Source, named
 from relais_gateway.web.api import Api
 from relais_gateway.web.languages import language
 from relais_shared.client import ASGITransport, Client, open_client
@@ -112,7 +112,9 @@ class Visitor:
 class Sessions(Protocol):
     """What the pages ask of the gateway's sessions."""
 
-    async def sign_in(self, email: str, password: str, now: datetime, device: str = "") -> str | Halfway | None:
+    async def sign_in(
+        self, email: str, password: str, now: datetime, device: str = "", source: Source = ANYWHERE
+    ) -> str | Halfway | None:
         """Open a session and answer its secret, or who is halfway; nothing where e-mail and password do not fit."""
 
     async def second_step(self, halfway: str, typed: str, now: datetime, device: str = "") -> str | Refused:
@@ -254,10 +256,10 @@ def texts(form: FormData, name: str) -> list[str]:
     return [value for value in form.getlist(name) if isinstance(value, str)]
 
 
-def keep(request: Request, response: Response, name: str, value: str) -> None:
-    """Set a cookie for the length of the browser's session; scripts and other sites never see it."""
+def keep(request: Request, response: Response, name: str, value: str, seconds: int | None = None) -> None:
+    """Set a cookie, for the length of the browser's session unless said; scripts and other sites never see it."""
     secure = urlsplit(request.app.state.settings.public_url).scheme == "https"
-    response.set_cookie(name, value, httponly=True, samesite="lax", secure=secure, path="/")
+    response.set_cookie(name, value, max_age=seconds, httponly=True, samesite="lax", secure=secure, path="/")
 
 
 def inside(path: str) -> str:
