@@ -66,9 +66,16 @@ async def test_an_organisation_is_enrolled_changed_and_closed(door: Door) -> Non
     told = {name: found.json()[name] for name in ("active", "platform", "may_sanction", "secrecy", "grants")}
     assert told == {"active": True, "platform": False, "may_sanction": False, "secrecy": "none", "grants": []}
 
-    bad = {"name": "maison", "kind": "Big", "municipality": "Paris", "platform": True, "launch_base": "javascript:1"}
+    bad = {"name": "maison", "kind": "Big", "municipality": "Paris", "platform": True, "launch_base": "javascript:1",
+           "control_unit": 0}  # fmt: skip
     faults = (await door.ask("POST", ALL, json=bad, headers=operator)).json()["errors"]
-    assert {one["pointer"] for one in faults} == {"/kind", "/municipality", "/platform", "/launch_base"}
+    assert {one["pointer"] for one in faults} == {
+        "/kind",
+        "/municipality",
+        "/platform",
+        "/launch_base",
+        "/control_unit",
+    }
     for again in ({**wanted, "name": "MAISON"}, {"name": "Autre", "kind": "platform"}):
         assert (await door.ask("POST", ALL, json=again, headers=operator)).status_code == 422
 

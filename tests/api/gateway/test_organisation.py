@@ -63,6 +63,10 @@ async def test_teams_and_leads_reach_the_services_within_a_second(house: House) 
     base = "/v1/organisation/teams"
     before = await house.told(bea)
     assert (before["name"], before["teams"], before["leads"]) == ("Bea Marin", [], [])
+    for other_than_json in (0, "yes"):
+        body = {"lead": other_than_json}
+        put = await house.ask(ADMIN, "PUT", f"{base}/{team}/members/{house.ids[BEA]}", json=body)
+        assert put.status_code == 422
     for id_, lead in ((team, True), (other, False)):
         put = await house.ask(ADMIN, "PUT", f"{base}/{id_}/members/{house.ids[BEA]}", json={"lead": lead})
         assert put.status_code == 204, put.text

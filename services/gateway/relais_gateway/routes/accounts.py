@@ -5,7 +5,7 @@ from typing import Annotated, Literal, Self
 from uuid import UUID
 
 from fastapi import Query, Request
-from pydantic import BaseModel, ConfigDict, EmailStr, Field, StringConstraints, field_validator
+from pydantic import BaseModel, ConfigDict, EmailStr, Field, StrictBool, StringConstraints, field_validator
 
 from relais_gateway import account_actions, account_store, repeating, store, store_organisations
 from relais_gateway.actions import By
@@ -80,7 +80,7 @@ class AccountChange(BaseModel):
     name: Line = ""
     function: Function = ""
     roles: Roles = ["counsellor"]
-    active: bool = Field(default=True, description="False closes it: its sessions end within a second.")
+    active: StrictBool = Field(default=True, description="False closes it: its sessions end within a second.")
 
     @field_validator("roles")
     @classmethod

@@ -6,7 +6,7 @@ from uuid import UUID
 
 import orjson
 from fastapi import Request, Response
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field, StrictBool, StringConstraints
 
 from relais_gateway import organisation_actions, repeating, store, store_organisations
 from relais_gateway.actions import By
@@ -93,8 +93,12 @@ class OrganisationWanted(BaseModel):
     name: Line
     kind: Kind = Field(description="As `association`, `public_service`, `cooperative`.", examples=["association"])
     municipality: Municipality | None = None
-    control_unit: bool = Field(default=False, description="Its only mission is control: it never holds `referral:*`.")
-    practice: bool = Field(default=False, description="It rehearses: its hand-overs go to others that do. It stays so.")
+    control_unit: StrictBool = Field(
+        default=False, description="Its only mission is control: it never holds `referral:*`."
+    )
+    practice: StrictBool = Field(
+        default=False, description="It rehearses: its hand-overs go to others that do. It stays so."
+    )
     answer_within_days: WorkingDays = Field(default=2, description="Working days that it usually takes to answer.")
     launch_base: LaunchBase | None = Field(default=None, description="Where its own tool opens.")
 
@@ -107,8 +111,10 @@ class OrganisationChange(BaseModel):
     name: Line = ""
     kind: Kind = ""
     municipality: Municipality | None = None
-    active: bool = Field(default=True, description="A closed one does nothing any more; its sessions and tokens end.")
-    control_unit: bool = False
+    active: StrictBool = Field(
+        default=True, description="A closed one does nothing any more; its sessions and tokens end."
+    )
+    control_unit: StrictBool = False
     answer_within_days: WorkingDays = 2
     launch_base: LaunchBase | None = None
 
@@ -141,7 +147,7 @@ class AgreementWanted(BaseModel):
     ends_on: date | None = Field(default=None, description="The last day; none: until it is ended.")
     parties: list[Line] = Field(min_length=2, max_length=20)
     secrecy: Literal["professional", "discretion", "none"] = Field(description="By what its staff is bound.")
-    may_sanction: bool = Field(description="It can sanction the people it accompanies.")
+    may_sanction: StrictBool = Field(description="It can sanction the people it accompanies.")
     controller: Controller
 
     def signed(self) -> store_organisations.Signed:

@@ -6,7 +6,7 @@ from uuid import UUID
 
 import orjson
 from fastapi import Request
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, StrictBool
 
 from relais_gateway import repeating, store, store_tokens, token_actions
 from relais_gateway.domain.refusals import LastKey
@@ -119,14 +119,16 @@ class AuthenticationWanted(BaseModel):
         default=["client_secret_basic"], max_length=2, description="Those allowed; with none it gets no token."
     )
     jwks: KeySet = Field(default_factory=KeySet, description="Needed for `private_key_jwt`.")
-    dpop_required: bool = Field(default=False, description="Every token is bound to a key of the client (RFC 9449).")
+    dpop_required: StrictBool = Field(
+        default=False, description="Every token is bound to a key of the client (RFC 9449)."
+    )
     token_life_s: int | None = Field(
         default=None, ge=60, le=900, description="Seconds that its tokens live; as everybody's where null."
     )
     token_alg: Literal["Ed25519", "RS256"] = Field(
         default="Ed25519", description="RS256 for those who verify tokens with software that knows nothing newer."
     )
-    fapi: bool = Field(
+    fapi: StrictBool = Field(
         default=False,
         description="Held to FAPI 2.0: `private_key_jwt` alone, DPoP required, no RS256, `aud` is our issuer alone.",
     )

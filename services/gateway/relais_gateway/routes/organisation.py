@@ -6,7 +6,7 @@ from uuid import UUID
 
 import orjson
 from fastapi import Request
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field, StrictBool, StringConstraints
 
 from relais_gateway import actions, repeating, store
 from relais_gateway.live import Absence
@@ -66,7 +66,7 @@ class Membership(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    lead: bool = Field(default=False, description="She sees to it that nothing of the team's lies.")
+    lead: StrictBool = Field(default=False, description="She sees to it that nothing of the team's lies.")
 
 
 class AbsenceView(BaseModel):
