@@ -286,7 +286,7 @@ async def forget(pool: asyncpg.Pool, days: int) -> None:
             with suppress_instrumentation():
                 async with pool.acquire() as connection:
                     await step(connection, *before)
-        except store.DOWN as fault:
+        except store.FAULTS as fault:
             get_logger().warning("not forgotten", what=step.__name__, fault=type(fault).__name__)
 
 
@@ -296,6 +296,6 @@ async def _keep_forgetting_tokens(pool: asyncpg.Pool) -> None:
             with suppress_instrumentation():
                 async with pool.acquire() as connection:
                     await store_tokens.forget_tokens(connection, utc_now())
-        except store.DOWN:
-            get_logger().warning("no token forgotten: the database is away")
+        except store.FAULTS as fault:
+            get_logger().warning("no token forgotten", fault=type(fault).__name__)
         await asyncio.sleep(FORGET_TOKENS_EVERY_S)

@@ -114,8 +114,8 @@ class Limiting:
         while True:
             try:
                 await self._share()
-            except store.DOWN:
-                get_logger().warning("calls are counted alone: the database is away")
+            except store.FAULTS as fault:
+                get_logger().warning("calls are counted alone", fault=type(fault).__name__)
             for peer in list(self._heard):
                 self._lose(peer)
             await asyncio.sleep(AGAIN_AFTER_S)

@@ -222,8 +222,11 @@ class Live:
             async with asyncio.timeout(seconds):
                 with suppress_instrumentation():
                     await self._look()
-        except store.DOWN as fault:
+        except store.FAULTS as fault:
+            # Nobody is let on, whatever it is; what does not pass by itself is told with its stack.
             self._failed = time.monotonic()
+            if not isinstance(fault, store.DOWN):
+                get_logger().exception("registry not read")
             raise Unavailable(BLIND) from fault
 
     async def _look(self) -> None:

@@ -1,12 +1,18 @@
 """Whoever runs the platform sees who can do what, changes it, and learns why a call would fail."""
 
+import asyncio
+from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
+import asyncpg
 import pytest
-from api.gateway.world import ORGANISATION, PLATFORM, Door
+from api.gateway.world import ORGANISATION, PLATFORM, Door, opened
 from joserfc.jwk import OKPKey
+from structlog.testing import capture_logs
+
+from relais_local.databases import Access
 
 pytestmark = pytest.mark.anyio
 
@@ -151,3 +157,65 @@ async def test_a_dry_run_names_the_question_that_says_no(door: Door) -> None:
     await door.change("update organisation set active = false where id = $1", UUID(int=1))
     await door.known(lambda state: not state.members[UUID(int=1)].active)
     assert await no() == "organisation"
+
+
+@pytest.fixture(name="breakable")
+async def _breakable(
+    home: Any, fresh_database: Callable[[str], Access], anyio_backend: str
+) -> AsyncIterator[tuple[Door, asyncpg.Connection]]:
+    """Run the gateway on a database whose owner is at hand, to break it."""
+    del home, anyio_backend
+    access = fresh_database("gateway")
+    connection = await asyncpg.connect(access.owner_dsn)
+    async with opened(access) as door:
+        yield door, connection
+    await connection.close()
+
+
+async def test_waiting_is_advised_only_where_it_helps(
+    breakable: tuple[Door, asyncpg.Connection], caplog: pytest.LogCaptureFixture
+) -> None:
+    """A database that is away, full, read-only or busy is a 503; anything else is a fault of ours, and in our log."""
+    door, owner = breakable
+    operator = await door.bearer(OPERATOR)
+    limits = {"per_second": 20, "burst": 40, "at_once": 8}
+    asked = {"53100": 503, "53300": 503, "57014": 503, "57P01": 503, "08006": 503, "25006": 503, "40001": 503}
+    for code, status in {**asked, "P0001": 500, "42703": 500, "23514": 500, "22023": 500}.items():
+        await owner.execute(
+            "create or replace function fails() returns trigger language plpgsql as"
+            f" $$ begin raise exception 'a word of the database' using errcode = '{code}'; end $$"
+        )
+        await owner.execute(
+            "create or replace trigger fails before insert on organisation_limit for each row execute function fails()"
+        )
+        caplog.clear()
+        answer = await door.ask("PUT", f"{HOUSE}/limits", json=limits, headers=operator)
+        kind = "/problems/unavailable" if status == 503 else "/problems/internal"
+        assert (answer.status_code, answer.json()["type"]) == (status, kind), code
+        assert ("retry-after" in answer.headers) == (status == 503)
+        assert "a word of the database" not in answer.text
+        logged = [record for record in caplog.records if record.exc_info]
+        assert bool(logged) == (status == 500), code
+
+
+async def test_a_registry_that_cannot_be_read_lets_nobody_in_and_is_told(
+    breakable: tuple[Door, asyncpg.Connection],
+) -> None:
+    """Whatever is wrong with it, tokens are neither made nor taken; clients of OAuth are told in their own words."""
+    door, owner = breakable
+    partner = await door.bearer(ESSAI)
+    await owner.execute("alter table scope_grant rename to gone")
+    await owner.execute("update registry_version set version = version + 1")
+    with capture_logs() as logged:
+        async with asyncio.timeout(20):
+            while (answer := await door.token()).status_code == 200:  # noqa: ASYNC110 - within a second
+                await asyncio.sleep(0.05)
+    assert "registry not read" in {one["event"] for one in logged if one.get("exc_info")}
+    assert (answer.status_code, answer.json()["error"]) == (503, "temporarily_unavailable")
+    assert int(answer.headers["retry-after"]) >= 1
+    refused = await door.ask("GET", "/v1/directory/big", headers=partner)
+    assert (refused.status_code, refused.json()["type"]) == (503, "/problems/unavailable")
+    await owner.execute("alter table gone rename to scope_grant")
+    async with asyncio.timeout(20):
+        while (await door.token()).status_code != 200:  # noqa: ASYNC110 - the same
+            await asyncio.sleep(0.05)

@@ -18,10 +18,12 @@ async def transaction(request: Request) -> AsyncIterator[store.Connection]:
     """Open a transaction; it is committed when the block ends well, before the answer leaves.
 
     Raises:
-        Unavailable: The database does not answer.
+        Unavailable: The database does not answer; whatever else it says is a fault of ours, and no refusal.
     """
     try:
         async with request.app.state.pool.acquire() as connection, connection.transaction():
             yield connection
+    except ValueError:
+        raise  # asyncpg's word for an argument that fits no column is one of its InterfaceErrors too.
     except store.DOWN as fault:
         raise Unavailable("The database does not answer. Nothing was stored; try again.") from fault
