@@ -65,7 +65,7 @@ class Stack:
         environment = {name: value for name, value in os.environ.items() if not name.startswith(("RELAIS_", "OTEL_"))}
         environment |= {f"RELAIS_{name}_PORT".upper(): str(port) for name, port in ports.items()}
         environment |= {f"RELAIS_GATEWAY_ORGANISATION_{name}": value for name, value in UNBOUND.items()}
-        environment |= {"RELAIS_GATEWAY_OWN_PER_MINUTE": "1000000"}
+        environment |= {"RELAIS_GATEWAY_OWN_PER_MINUTE": "1000000", "RELAIS_GATEWAY_SERVICE_AT_ONCE": "1000"}
         environment |= {"RELAIS_HOME": str(home), "RELAIS_PUBLIC_URL": f"http://localhost:{ports['gateway']}"}
         environment |= more
         home.mkdir(parents=True, exist_ok=True)

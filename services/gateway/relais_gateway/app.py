@@ -102,7 +102,7 @@ def create_app(settings: GatewaySettings | None = None) -> Door:  # noqa: C901, 
     """
     settings = settings or GatewaySettings.load()
     keys = SigningKeys(settings.secret_bytes(), settings.public_url)
-    upstreams = {name: Upstream(name, urls) for name, urls in settings.upstreams.items()}
+    upstreams = {name: Upstream(name, urls, settings.service_at_once) for name, urls in settings.upstreams.items()}
     callers = Callers(keys)
     clients: dict[str, list[Client]] = {}
     provider = _provider(settings)

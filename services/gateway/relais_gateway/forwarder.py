@@ -189,9 +189,10 @@ class Door:
         if known is None or known.claims.jkt is not None or PROOF in scope[SAID]:
             return False
         begun: Begun | None = None
+        upstream = self._upstreams[operation.upstream]
         try:
             onward = self._onward(operation, known.actor, scope, receive)
-            begun = None if onward.has_body else self._upstreams[operation.upstream].kept()
+            begun = None if onward.has_body or upstream.full else upstream.kept()
             if begun is None:
                 return False
             told = Told(cycle.send, known.claims, self.limiting.known(known.asked))
@@ -206,6 +207,7 @@ class Door:
         def heard() -> None:
             body = None if cycle.flow.write_paused else exchange.there()
             if body is not None:
+                upstream.working -= 1
                 exchange.follow(None)
                 instance.circuit.worked()
                 instance.give_back(exchange)
@@ -214,6 +216,7 @@ class Door:
                 told.ended(exchange.status)
                 cycle.answer(exchange.status, headers, body)
             elif exchange.late or exchange.broken or (exchange.status and not exchange.small):
+                upstream.working -= 1
                 exchange.follow(None)
                 in_a_task(go_on)
 
@@ -223,6 +226,7 @@ class Door:
         told.served(operation, scope)
         onward.add(told.asking())
         onward.begin(instance, exchange)
+        upstream.working += 1
         exchange.follow(heard, WATCH_AFTER_S)
         return True
 

@@ -67,6 +67,7 @@ class Onward:
         self._safe = scope["method"] in SAFE
         kept, self._chunked, self.has_body = _kept(scope, body_max)
         self._headers = kept + headers
+        self._working = 0
         self._method = scope["method"]
         self._target = scope["raw_path"] + (b"?" + scope["query_string"] if scope["query_string"] else b"")
 
@@ -90,9 +91,24 @@ class Onward:
             begun: Whom it was sent to already.
 
         Raises:
+            Busy: The service has as much to do as it can bear.
             UpstreamDown: No instance answered.
             CallerLeft: The caller went meanwhile.
         """
+        if begun is None and (busy := upstream.busy()) is not None:
+            raise busy
+        try:
+            if not self.has_body:
+                self._works(upstream)
+            return await self._answered(upstream, begun)
+        finally:
+            upstream.working -= self._working
+
+    def _works(self, upstream: Upstream) -> None:
+        self._working = 1
+        upstream.working += 1
+
+    async def _answered(self, upstream: Upstream, begun: Begun | None) -> "Answer":
         again = self._safe and not self.has_body
         failed: list[Instance] = []
         instance, exchange = begun or await upstream.take()
@@ -101,7 +117,7 @@ class Onward:
                 if begun is None:
                     self.begin(instance, exchange)
                 begun = None
-                return await self._once(instance, exchange)
+                return await self._once(upstream, instance, exchange)
             except UpstreamDown as fault:
                 stale = again and exchange.used and fault.sent and not exchange.status
                 instance.give_back(exchange)
@@ -124,11 +140,13 @@ class Onward:
                 instance.give_back(exchange)
                 raise
 
-    async def _once(self, instance: Instance, exchange: Exchange) -> "Answer":
+    async def _once(self, upstream: Upstream, instance: Instance, exchange: Exchange) -> "Answer":
         leaving = _Leaving(self._receive, exchange)
         try:
             if self.has_body:
                 await exchange.send(self._body(), chunked=self._chunked)
+                # A body that trickles keeps no place from anybody: the service waits for it, and computes nothing.
+                self._works(upstream)
             leaving.watch()
             await exchange.head()
             instance.circuit.worked()

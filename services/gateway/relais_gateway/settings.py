@@ -9,6 +9,7 @@ from pydantic import AfterValidator, Field, SecretStr, ValidationInfo, field_val
 from pydantic_settings import SettingsConfigDict
 
 from relais_gateway.domain.second_steps import For
+from relais_gateway.upstream import AT_ONCE
 from relais_shared.settings import ServiceSettings
 
 MIGRATIONS: Final = Path(__file__).with_name("migrations")
@@ -83,6 +84,9 @@ class GatewaySettings(ServiceSettings):
     )
     organisation_burst: int = Field(default=200, ge=1, le=1_000_000, description="As many may come at once.")
     organisation_at_once: int = Field(default=32, ge=1, le=100_000, description="Calls under way at the same time.")
+    service_at_once: int = Field(
+        default=AT_ONCE, ge=1, le=10_000, description="Calls that one instance of a service works on for us at once."
+    )
     head_bytes: int = Field(default=16 << 10, ge=4 << 10, le=32 << 10, description="Bytes of a request's head.")
     proxies: list[IPv4Network | IPv6Network] = Field(
         default=[], description="Networks of the proxies before the gateway, as a JSON list; who else says so lies."

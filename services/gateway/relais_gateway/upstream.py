@@ -8,8 +8,12 @@ from urllib.parse import urlsplit
 
 from relais_gateway.domain.circuit import OPEN_S, Circuit
 from relais_gateway.exchange import Exchange, UpstreamDown, request_head
+from relais_shared.refusals import Unavailable
 from relais_shared.telemetry import get_logger
 
+AT_ONCE: Final = 48
+"""Calls that one instance works on for us at once, where nothing else is said: more of them make no more answers a
+second, and each waits longer. Half as many again as one organisation may have under way: it never fills them alone."""
 CONNECT_WITHIN_S: Final = 1.0
 """Our services are near: one that does not take a connection in a second is down."""
 IDLE_S: Final = 30.0
@@ -35,6 +39,10 @@ class CircuitOpen(UpstreamDown):
     def __init__(self) -> None:
         super().__init__("left alone for a moment", sent=False)
         self.wait_s = max(1, round(OPEN_S))
+
+
+class Busy(Unavailable):
+    """As many calls as a service may work on at once wait for it already."""
 
 
 class Instance:
@@ -171,14 +179,29 @@ class Upstream:
     Args:
         name: What it is called.
         urls: Where its instances listen.
+        at_once: Calls that each of them works on for this process at once.
     """
 
-    def __init__(self, name: str, urls: Sequence[str]) -> None:
+    def __init__(self, name: str, urls: Sequence[str], at_once: int = AT_ONCE) -> None:
         self.name = name
         self.instances = [Instance(name, url) for url in urls]
+        self.working = 0
+        """Calls that are whole and not answered yet: what a caller still sends, or already reads, costs it nothing."""
+        self._most = at_once * len(urls)
         self.changed = asyncio.Event()
         """An instance came (back): what it serves may be another than before."""
         self._turn = 0
+
+    @property
+    def full(self) -> bool:
+        """Whether it has as much to do as it can bear: a line that only grows would be waited in for nothing."""
+        return self.working >= self._most
+
+    def busy(self) -> Busy | None:
+        """Answer the refusal of one call more, where it has as much to do as it can bear."""
+        if not self.full:
+            return None
+        return Busy("Relais has as much to do as it can bear. Wait as Retry-After says, then call again.")
 
     async def take(self, but: Collection[Instance] = ()) -> tuple[Instance, Exchange]:
         """Answer a connection to the instance that has least to do, and that instance.

@@ -5,14 +5,16 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
+from pathlib import Path
 
 import httpx
 import pytest
-from api.gateway.world import BIG, Door
+from api.gateway.world import BIG, Door, opened
 
 from relais_gateway import exchange, forwarder, live
 from relais_gateway.domain import circuit
 from relais_gateway.onward import WATCH_AFTER_S
+from relais_local.databases import Access
 
 pytestmark = pytest.mark.anyio
 
@@ -289,3 +291,35 @@ async def test_what_goes_at_once_goes_on_however_it_comes(door: Door, monkeypatc
         await service.gone.wait()
         while door.under_way():  # noqa: ASYNC110 - the same
             await asyncio.sleep(0.01)
+
+
+async def test_a_service_with_all_it_can_bear_refuses_at_once_and_the_rest_goes_on(
+    home: Path, fresh_database: Callable[[str], Access]
+) -> None:
+    """Too many for one service are told when to come back; nobody else notices, and it is over when it is over."""
+    del home
+    go_on = asyncio.Event()
+
+    async def slowly(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await go_on.wait()
+        writer.write(OK)
+
+    async with opened(fresh_database("gateway"), service_at_once=2) as door:
+        headers = await door.bearer()
+        async with instead(door, slowly) as service:
+            held = [asyncio.create_task(door.ask("GET", "/v1/directory/big", headers=headers)) for _ in range(2)]
+            while len(service.heads) < len(held):  # noqa: ASYNC110 - it tells nobody
+                await asyncio.sleep(0.01)
+            for method, path in (("GET", "/v1/directory/big"), ("POST", "/v1/directory/echo")):
+                refused = await door.ask(method, path, headers=headers)
+                assert (refused.status_code, refused.json()["type"]) == (503, "/problems/unavailable")
+                assert int(refused.headers["retry-after"]) >= 1
+                # Who is known is told what is left all the same.
+                assert "ratelimit" in refused.headers
+            assert len(service.heads) == len(held)
+            # Tokens, the gateway's own operations and the other services have places of their own.
+            assert (await door.token()).status_code == 200
+            assert (await door.ask("GET", "/v1/organisations", headers=await door.bearer(1))).status_code == 200
+            go_on.set()
+            assert [answer.status_code for answer in await asyncio.gather(*held)] == [200, 200]
+            assert (await door.ask("GET", "/v1/directory/big", headers=headers)).status_code == 200

@@ -48,6 +48,7 @@ OTLP_TOKEN = "what-our-own-services-show"
 USUAL: dict[str, Any] = {
     "public_per_minute": PUBLIC_PER_MINUTE, "own_per_minute": 100_000,
     "organisation_per_second": 10_000, "organisation_burst": 10_000, "organisation_at_once": 1_000,
+    "service_at_once": 1_000,
 }  # fmt: skip
 """Tests of other things call as often as they like."""
 

@@ -13,7 +13,7 @@ from relais_gateway import exchange, upstream
 from relais_gateway.domain import circuit
 from relais_gateway.exchange import UpstreamDown
 from relais_gateway.onward import CallerLeft, Onward, TooLarge
-from relais_gateway.upstream import CircuitOpen, Instance, Upstream
+from relais_gateway.upstream import Busy, CircuitOpen, Instance, Upstream
 
 pytestmark = pytest.mark.anyio
 
@@ -356,3 +356,54 @@ async def test_an_address_without_a_listener_is_no_connection() -> None:
     with pytest.raises(UpstreamDown) as down:
         await Instance("directory", f"http://127.0.0.1:{nowhere}").take()
     assert not down.value.sent
+
+
+async def test_beyond_what_it_works_on_nobody_waits_in_line() -> None:
+    go_on = asyncio.Event()
+
+    async def slowly(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await go_on.wait()
+        writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok")
+
+    async with serving(slowly, slowly) as (_, processes):
+        directory = Upstream("directory", [one.url for one in processes], at_once=2)
+        waiting = [asyncio.create_task(ask(directory)) for _ in range(4)]
+        while sum(len(one.asked) for one in processes) < len(waiting):  # noqa: ASYNC110 - they tell nobody
+            await asyncio.sleep(0.01)
+        with pytest.raises(Busy):
+            await ask(directory)
+        go_on.set()
+        assert await asyncio.gather(*waiting, ask_when_free(directory, waiting[0])) == [b"ok"] * 5
+        assert directory.working == 0
+        assert sum(len(one.asked) for one in processes) == 5
+        directory.close()
+
+
+async def ask_when_free(upstream_: Upstream, before: "asyncio.Task[bytes]") -> bytes:
+    """Ask as soon as another has its answer."""
+    await asyncio.wait([before])
+    return await ask(upstream_)
+
+
+async def test_a_body_on_its_way_a_stream_and_whoever_left_keep_no_place() -> None:
+    async def leaves() -> dict[str, Any]:
+        return {"type": "http.disconnect"}
+
+    async def stream(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\n: up\n")
+
+    async with serving(read_on) as (_, (process,)):
+        directory = Upstream("directory", [process.url], at_once=1)
+        trickling = asyncio.create_task(Onward(scope("POST", content_length="9"), nobody, 9, []).asked(directory))
+        while not process.asked:  # noqa: ASYNC110 - it tells nobody
+            await asyncio.sleep(0.01)
+        with pytest.raises(CallerLeft):
+            await Onward(scope("GET"), leaves, LARGEST, []).asked(directory)
+        process.behave = stream
+        following = [await Onward(scope("GET"), nobody, LARGEST, []).asked(directory) for _ in range(2)]
+        assert directory.working == 0
+        for one in following:
+            one.end()
+        trickling.cancel()
+        await asyncio.gather(trickling, return_exceptions=True)
+        directory.close()
