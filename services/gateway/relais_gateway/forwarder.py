@@ -22,6 +22,7 @@ from relais_gateway.limiting import Limiting
 from relais_gateway.live import LOOK_EVERY_S, Live, State
 from relais_gateway.onward import NEVER_BACK, WATCH_AFTER_S, Begun, CallerLeft, Onward, too_large
 from relais_gateway.outer import Outer
+from relais_gateway.problems import oauth_not_now
 from relais_gateway.proofs import HEADER as PROOF
 from relais_gateway.signing import CACHE, LEEWAY_S, Claims, unknown
 from relais_gateway.told import ALWAYS, Told, answer, carried, parent_of, refuse
@@ -40,6 +41,9 @@ OWN: Final = "gateway"
 
 API: Final = ("/v1/", "/hsds/", "/fhir/", "/oauth2/")
 """Below these stand operations alone; elsewhere the gateway's pages may be."""
+
+TOKENS: Final = frozenset({"/oauth2/token", "/oauth2/revoke", "/oauth2/introspect"})
+"""What speaks RFC 6749, in its refusals too."""
 
 LONGEST_REFERENCE: Final = 100
 """Characters of the name of a human whom a partner's system acts for: room for any system's own id of a user."""
@@ -284,7 +288,8 @@ class Door:
             parent = parent_of(carried(scope)) if told.claims is not None else None
             with tracer().start_as_current_span(operation.name, parent, kind=SpanKind.SERVER) as span:
                 span.set_attribute("http.route", operation.template)
-                await refuse(told, refusal)
+                later = oauth_not_now(refusal) if operation.template in TOKENS else None
+                await (answer(told, later) if later else refuse(told, refusal))
 
     async def _elsewhere(self, operation: Operation, scope: Scope, receive: Receive, told: Told) -> None:
         refusal: Refusal | None = None

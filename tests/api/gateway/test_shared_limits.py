@@ -217,3 +217,27 @@ async def test_a_proxy_of_ours_names_who_called_and_nobody_else_does(
         # Two addresses of one IPv6 network are one caller.
         assert [await asked(door, f"2001:db8::{number}") for number in range(4)] == [200, 200, 200, 429]
         assert await asked(door, "2001:db8:0:1::1") == 200
+
+
+async def test_a_client_that_asks_for_too_many_tokens_is_told_in_the_words_it_knows(
+    home: Any, fresh_database: Callable[[str], Access], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """RFC 6749's own clients read `error`, not a problem document; how long to wait stands where it always does."""
+    del home
+    now_s = time.monotonic()
+    monkeypatch.setattr(limiting, "time", SimpleNamespace(monotonic=lambda: now_s))
+    async with opened(fresh_database("gateway"), own_per_minute=1) as door:
+        assert (await door.token()).status_code == 200
+        for path in ("/oauth2/token", "/oauth2/revoke", "/oauth2/introspect"):
+            refused = await door.ask("POST", path, headers=door.basic())
+            assert (refused.status_code, refused.headers["content-type"]) == (429, "application/json")
+            assert set(refused.json()) == {"error", "error_description", "trace_id"}
+            assert (refused.json()["error"], refused.headers["cache-control"]) == (
+                "temporarily_unavailable",
+                "no-store",
+            )
+            assert int(refused.headers["retry-after"]) >= 1
+            assert refused.headers["ratelimit"].startswith('"own";r=0;')
+        # What is no conversation of OAuth's keeps the problem document.
+        other = await door.ask("GET", "/.well-known/oauth-authorization-server")
+        assert (other.status_code, other.json()["type"]) == (429, "/problems/too-many-requests")

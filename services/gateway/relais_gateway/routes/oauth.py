@@ -13,21 +13,20 @@ from relais_gateway.clients import authenticated
 from relais_gateway.domain.refusals import InvalidClient, InvalidProof, InvalidScope
 from relais_gateway.domain.scopes import narrowed
 from relais_gateway.live import Client, State
+from relais_gateway.problems import NO_STORE, oauth_error, oauth_not_now
 from relais_gateway.proofs import Asked
 from relais_gateway.routes import oauth_documents as documents
 from relais_gateway.signing import Claims
 from relais_shared.auth import public
 from relais_shared.clock import Now
-from relais_shared.refusals import MalformedRequest, Refusal, Unauthenticated
+from relais_shared.refusals import MalformedRequest, Refusal, Unauthenticated, Unavailable
 from relais_shared.service import Router
-from relais_shared.telemetry import current_trace_id
 
 router = Router(tags=["tokens"])
 
 FORM: Final = "application/x-www-form-urlencoded"
 LONGEST: Final = 8_192
 """Bytes of a request: a few parameters, the longest an assertion or a token."""
-NO_STORE: Final = {"Cache-Control": "no-store", "Pragma": "no-cache"}
 OWN_CREDENTIAL: Final = "the client's own secret or key opens it"
 
 
@@ -216,7 +215,10 @@ async def _answered(work: Awaitable[Response]) -> Response:
             error = refusal.error
         elif isinstance(refusal, InvalidProof) and refusal.facts:
             error = "use_dpop_nonce"
-        body = {"error": error, "error_description": refusal.detail, "trace_id": current_trace_id()}
         challenged = error == "invalid_client"
         challenge = {"WWW-Authenticate": 'Basic realm="relais"'} if challenged else {}
-        return JSONResponse(body, 401 if challenged else 400, headers={**NO_STORE, **challenge})
+        return oauth_error(error, refusal.detail, 401 if challenged else 400, challenge)
+    except Unavailable as refusal:
+        answer = oauth_not_now(refusal)
+        assert answer is not None  # noqa: S101 - it says so of every such refusal
+        return answer

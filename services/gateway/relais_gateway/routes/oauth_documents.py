@@ -33,6 +33,8 @@ REFUSALS: Final[dict[int | str, dict[str, Any]]] = {
     for status, error, meaning in (
         (400, "invalid_request", "The request, the scope or the DPoP proof does not fit."),
         (401, "invalid_client", "No client proves itself by this."),
+        (429, "temporarily_unavailable", "Too many calls from this address: come back as Retry-After says."),
+        (503, "temporarily_unavailable", "Nobody can be told now: come back as Retry-After says."),
     )
 }
 REFUSALS[413] = {"description": "The body is too large."}

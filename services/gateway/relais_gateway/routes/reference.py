@@ -195,9 +195,13 @@ def merged(own: Mapping[str, Any], others: Mapping[str, Mapping[str, Any]], publ
 
 
 def _limit(operation: dict[str, Any]) -> None:
-    said = operation["responses"].get("429", {}).get("description", "")
+    own = operation["responses"].get("429", {})
+    if "application/json" in own.get("content", {}):
+        # The authorisation server's own clients read no problem documents.
+        operation["responses"]["429"] = {**LIMITED, **own}
+        return
     told = f"`/problems/{TOO_MANY}`: {PROBLEMS[TOO_MANY][1]}"
-    operation["responses"]["429"] = {"description": f"{said} {told}".strip(), **LIMITED}
+    operation["responses"]["429"] = {"description": f"{own.get('description', '')} {told}".strip(), **LIMITED}
 
 
 def _renamed(part: Any, names: Mapping[str, str]) -> Any:  # noqa: ANN401 - a JSON tree
