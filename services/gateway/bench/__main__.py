@@ -2,8 +2,8 @@
 
 Everybody forwards to the same nginx, which serves the same 5 kB; the authoriser that nginx asks does the door's own
 work of judging, in a FastAPI route (`authoriser.py`). Every figure is a ratio of two sides measured in turn.
-`make bench-gateway` runs everything, some six minutes; `--seconds 2` makes each turn shorter, `--only forward` (or
-`search`, `slow`, `memory`) runs a part.
+`make bench-gateway` runs everything, some eight minutes; `--seconds 2` makes each turn shorter, `--only forward` (or
+`search`, `slow`, `memory`, `overload`) runs a part.
 """
 
 import argparse
@@ -30,6 +30,7 @@ sys.path.insert(0, str(Path(__file__).parents[3] / "tests"))
 import behind as streaming
 import load
 import others
+import overload
 from load import Load
 from support.local import running
 from support.measuring import CLIENTS, ROUNDS, SECONDS, Result, compare, rate, report
@@ -38,6 +39,7 @@ from support.stack import Stack, free_ports
 from relais_gateway import actions, store
 from relais_gateway.settings import GatewaySettings
 from relais_gateway.signing import SigningKeys
+from relais_gateway.upstream import AT_ONCE
 from relais_local import databases
 from relais_local.home import Home
 from relais_shared.auth import Actor, Keyring
@@ -51,6 +53,10 @@ TOKENS = 40_000
 """More than a process remembers (10,000) and than one run shows."""
 SLOW = 500
 """Callers that are silent or trickle."""
+WHOLE = frozenset({"search", "overload"})
+"""Parts that are measured of a whole Relais, without nginx."""
+ARRIVING_TURNS = 3
+"""What calls arrive by themselves for is as long as so many turns: a percentile wants many of them."""
 STREAMS = 1_000
 """Followers of a stream that says nothing but that it lives."""
 
@@ -102,6 +108,7 @@ async def opened(folder: Path) -> AsyncIterator[Sides]:
             "RELAIS_GATEWAY_ORGANISATION_PER_SECOND": "1000000",
             "RELAIS_GATEWAY_ORGANISATION_BURST": "1000000",
             "RELAIS_GATEWAY_ORGANISATION_AT_ONCE": "10000",
+            "RELAIS_GATEWAY_SERVICE_AT_ONCE": "10000",
             "RELAIS_GATEWAY_DIRECTORY_URL": f"http://127.0.0.1:{behind_port}",
             "RELAIS_GATEWAY_REFERRAL_URL": f"http://127.0.0.1:{stream_port}",
         }
@@ -329,7 +336,7 @@ def _bounded(name: str, added: float, before: float, most: float) -> Result:
     return Result(name, round(added, 1), round(before, 1), ratio, target, added <= most, "MB", 1)
 
 
-# ── a search, all the way ──────────────────────────────────────────────────────────────────────────────────────
+# ── a whole Relais ───────────────────────────────────────────────────────────────────────────────────────────────
 
 
 async def searching(stack: Stack) -> list[Result]:
@@ -351,11 +358,15 @@ async def searching(stack: Stack) -> list[Result]:
     return [await compare("search through the gateway / direct (traced)", through, direct, 0.5)]
 
 
-def searched(folder: Path) -> list[Result]:
-    """Start a whole Relais of its own, measure it."""
-    stack = Stack.start(folder / "whole")
+def whole(folder: Path, wanted: set[str], seconds: float, results: list[Result]) -> None:
+    """Start a whole Relais of its own, measure what is wanted of it, add it to the results."""
+    # What nobody changes stands as it is delivered; how often one organisation may call is said where it matters.
+    stack = Stack.start(folder / "whole", RELAIS_GATEWAY_SERVICE_AT_ONCE=str(AT_ONCE))
     try:
-        return asyncio.run(searching(stack))
+        if "search" in wanted:
+            results += asyncio.run(searching(stack))
+        if "overload" in wanted:
+            results += asyncio.run(overload.measured(stack, TARGETS, ARRIVING_TURNS * seconds))
     finally:
         stack.stop()
 
@@ -373,7 +384,7 @@ async def beside(folder: Path, wanted: set[str], seconds: float, results: list[R
 
 def main() -> None:
     """Measure everything, or the part that is asked for."""
-    parts = ("forward", "slow", "memory", "search")
+    parts = ("forward", "slow", "memory", "search", "overload")
     arguments = argparse.ArgumentParser(description=__doc__)
     arguments.add_argument("--seconds", type=float, default=SECONDS, help="of one side in one round")
     arguments.add_argument("--only", action="append", choices=parts, help="a part; may stand several times")
@@ -384,10 +395,10 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as name:
             folder = Path(name)
             folder.chmod(0o755)
-            if wanted - {"search"} and others.nginx_there():
+            if wanted - WHOLE and others.nginx_there():
                 asyncio.run(beside(folder, wanted, told.seconds, results))
-            if "search" in wanted:
-                results += searched(folder)
+            if wanted & WHOLE:
+                whole(folder, wanted, told.seconds, results)
     finally:
         # What was measured before something broke is told all the same.
         report("gateway", results)
