@@ -10,7 +10,7 @@ from typing import Any
 import structlog
 from fastapi.telemetry import TelemetryConfig
 from opentelemetry import metrics, trace
-from opentelemetry.context import Context, get_current
+from opentelemetry.context import Context, attach, detach, get_current
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.exporter.prometheus import PrometheusMetricReader
 from opentelemetry.instrumentation.asyncpg import AsyncPGInstrumentor
@@ -20,6 +20,7 @@ from opentelemetry.sdk.metrics.export import MetricReader
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
+from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
@@ -155,6 +156,7 @@ QUIET = frozenset({"/healthz", "/readyz", "/metrics", "/openapi.json"})
 
 _provider: TracerProvider | None = None
 _tracer: trace.Tracer | None = None
+_IDS = RandomIdGenerator()
 _off = False
 """Nobody traces here: the API's own stand-ins do nothing, but take their time for it on every request."""
 _exporter: AllowListExporter | None = None
@@ -310,6 +312,20 @@ def begun(name: str, kind: trace.SpanKind, attributes: Mapping[str, Any], contex
         context: The trace that it belongs to; where None, the running one.
     """
     return tracer().start_span(name, context, kind, attributes, record_exception=False, set_status_on_exception=False)
+
+
+@contextmanager
+def unrecorded() -> Iterator[None]:
+    """Do something under a trace id by which it can be named, and record nothing: it may be done thousands of times."""
+    if silent():
+        yield
+        return
+    context = trace.SpanContext(_IDS.generate_trace_id(), _IDS.generate_span_id(), is_remote=False)
+    token = attach(trace.set_span_in_context(trace.NonRecordingSpan(context)))
+    try:
+        yield
+    finally:
+        detach(token)
 
 
 def get_logger() -> structlog.stdlib.BoundLogger:

@@ -16,6 +16,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from relais_gateway.callers import ASKED, ON_BEHALF_OF, SAID, TOKEN, Callers, fits, said
 from relais_gateway.domain.limits import Key as Bucket
 from relais_gateway.domain.limits import Policy
+from relais_gateway.domain.refusals import TooManyCalls
 from relais_gateway.domain.routing import Operation, RouteTable, operations
 from relais_gateway.exchange import Exchange, Header, UpstreamDown
 from relais_gateway.limiting import Limiting
@@ -26,7 +27,7 @@ from relais_gateway.problems import oauth_not_now
 from relais_gateway.proofs import HEADER as PROOF
 from relais_gateway.signing import CACHE, LEEWAY_S, Claims, unknown
 from relais_gateway.told import ALWAYS, Told, answer, carried, parent_of, refuse
-from relais_gateway.upstream import CircuitOpen, Upstream
+from relais_gateway.upstream import Busy, CircuitOpen, Upstream
 from relais_shared import problems
 from relais_shared.auth import ANONYMOUS, Actor, Keyring
 from relais_shared.clock import utc_now
@@ -302,6 +303,10 @@ class Door:
                 told.entry = self.limiting.anybody(_peer(scope))
         except Refusal as no:
             refusal = no
+        refusal = refusal or self._upstreams[operation.upstream].busy()
+        if isinstance(refusal, TooManyCalls | Busy):
+            await told.beyond(operation, refusal)
+            return
         told.served(operation, scope)
         await self._going_on(operation, actor, scope, receive, told, refusal)
 

@@ -137,6 +137,13 @@ class Told:
             time.perf_counter() - self._began, {**_known(self._operation), "http.response.status_code": status}
         )
 
+    async def beyond(self, operation: Operation, refusal: Refusal) -> None:
+        """Answer a refusal by a bound: they come in thousands when they come, are counted, and leave no span."""
+        with telemetry.unrecorded():
+            await refuse(self, refusal)
+        if not telemetry.silent():
+            _DURATION.record(0.0, {**_known(operation), "http.response.status_code": self.status or CLIENT_CLOSED})
+
 
 def _known(operation: Operation) -> dict[str, str]:
     return {"http.request.method": operation.method, "http.route": operation.template}
