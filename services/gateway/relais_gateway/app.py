@@ -241,6 +241,7 @@ def create_app(settings: GatewaySettings | None = None) -> Door:  # noqa: C901, 
     door = Door(app, app.state.keyring, callers, upstreams, document, Limiting(settings), Outer(settings))
     app.state.keys = keys
     app.state.door = door
+    app.state.clock = utc_now  # Where there is none, each request looks for it in vain.
     return door
 
 

@@ -273,7 +273,7 @@ class Exchange(asyncio.Protocol):
     @property
     def reusable(self) -> bool:
         """Whether another request may follow: the answer is whole, and read."""
-        return self._whole and self._keep and not self.broken and not self._blocks
+        return self._whole and self._keep and not self._broken and not self.closed and not self._blocks
 
 
 def request_head(method: str, target: bytes, headers: Iterable[Header]) -> bytes:

@@ -497,7 +497,7 @@ def _key(operation: Operation, scope: Scope) -> Key | None:
 def _back(headers: Iterable[Header], told: Told) -> list[Header]:
     """Answer the headers that the caller gets of a service's, and those that every answer carries."""
     back = [header for header in headers if header[0] not in NEVER_BACK]
-    there = {name for name, _ in back}
+    there = dict(back)
     back += [header for header in ALWAYS if header[0] not in there]
     if told.traced:
         back.append((b"traceresponse", (traceresponse(told.span) or "").encode()))

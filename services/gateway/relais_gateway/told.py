@@ -86,7 +86,8 @@ class Told:
     def served(self, operation: Operation, scope: Scope) -> None:
         """Begin the span of a call that goes on to a service, where anything is traced."""
         # A known partner's trace goes on; anybody else's begins here, so that nobody writes into ours.
-        parent = parent_of(carried(scope)) if self.claims is not None else None
+        comes = self.claims is not None and b"traceparent" in scope[SAID]
+        parent = parent_of(carried(scope)) if comes else None
         self.traced = parent is not None or not telemetry.silent()
         if self.traced:
             self._began, self._operation = time.perf_counter(), operation

@@ -287,6 +287,7 @@ async def test_a_connection_whose_answer_was_not_read_is_not_kept() -> None:
     async with serving(in_pieces) as (directory, _):
         answer = await Onward(scope("GET"), nobody, LARGEST, []).asked(directory)
         answer.end()
+        assert directory.instances[0].idle == 0
         assert await ask(directory) == b"x" * (2 * exchange.WAITING)
 
 
