@@ -9,6 +9,7 @@ import asyncpg
 from pydantic import ValidationError
 
 from relais_directory import store, upkeep_store, writing
+from relais_directory.domain.days import day_of
 from relais_directory.domain.reach import beyond
 from relais_directory.domain.refusals import NotNow
 from relais_directory.judging import judge_places, points
@@ -65,7 +66,7 @@ def judged(record: ServiceRecord, now: datetime, was: str | None = None) -> writ
         faults.append(Fault("/status", "It was published: say inactive, so that those who follow it hear of it."))
     if was in {None, "draft"} and record.status == "retired":
         faults.append(Fault("/status", "It never was published: there is nothing to retire."))
-    if record.assured_at and record.assured_at > now.date():
+    if record.assured_at and record.assured_at > day_of(now):
         faults.append(Fault("/assured_at", "A day to come."))
     if record.capacity and record.capacity.updated_at > now:
         faults.append(Fault("/capacity/updated_at", "An instant to come: nothing that is told later would be taken."))
@@ -128,7 +129,7 @@ def assured(record: ServiceRecord, actor: Actor, now: datetime, row: Row | None 
     In whose name is not the writer's to choose: its own organisation's, or as it stands.
     """
     who = actor.organisation or None
-    day = record.assured_at or now.date()
+    day = record.assured_at or day_of(now)
     if row is not None and day == row["assured_on"] and record.assured_by == row["assured_by"]:
         who = row["assured_by"]
     return record.model_copy(update={"assured_at": day, "assured_by": who, "updated_at": None})

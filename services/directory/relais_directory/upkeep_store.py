@@ -7,6 +7,7 @@ from uuid import UUID
 
 import asyncpg
 
+from relais_directory.domain.days import ZONE, day_of
 from relais_directory.store import Connection
 
 SHOWN_FROM: Final = 5
@@ -46,11 +47,12 @@ async def note_confirmed(connection: Connection, id_: UUID, organisation_id: UUI
         insert into remark (id, service_id, organisation_id, kind, at)
         select gen_random_uuid(), $1, $2, 'confirmed', $3
         where not exists (select from remark where service_id = $1 and organisation_id = $2 and kind = 'confirmed'
-            and (at at time zone 'UTC')::date = ($3 at time zone 'UTC')::date)
+            and (at at time zone $4)::date = ($3 at time zone $4)::date)
         """,
         id_,
         organisation_id,
         at,
+        ZONE.key,
     )
 
 
@@ -173,7 +175,7 @@ async def start_campaign(  # noqa: PLR0913 - what a review is
             and ($4::uuid is null or organisation_id = $4)
         """,
         id_,
-        now.date(),
+        day_of(now),
         older_than_days,
         organisation_id,
     )

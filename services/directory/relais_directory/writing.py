@@ -17,6 +17,7 @@ import orjson
 
 from relais_directory.cards import LONG_AGO, CardRow, Hours, Owner, Site, cards, facts, sites
 from relais_directory.domain import quality
+from relais_directory.domain.days import day_of
 from relais_directory.gazetteer import Place
 from relais_directory.judging import digest, document, judge_places, points
 from relais_directory.records import CapacityRecord, OrganisationProfile, Part, ServiceRecord
@@ -146,7 +147,7 @@ async def write_services(  # noqa: C901 - one look at each: known, changed, its 
     told: list[tuple[UUID, CapacityRecord]] = []
     beside: list[UUID] = []
     rows, history = [], []
-    today = author.now.date()
+    today = day_of(author.now)
     for one in services:
         there = known.get(one.id)
         hash_ = digest(document(one.record))

@@ -12,6 +12,7 @@ import pytest
 from api.directory.owners import CAPACITY, MERGE_PATCH, NAMUR, OWNER, READ, SEND, WRITE, World, faults, refusal, service
 
 from relais_directory import importing
+from relais_directory.domain.days import day_of
 from relais_directory.writing import Author
 
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("one_day")]
@@ -68,7 +69,7 @@ async def test_what_an_owner_publishes_is_found_at_once_as_it_wrote_it(world: Wo
     assert answer.headers["ETag"] == '"1"'
     id_ = answer.headers["Location"].rpartition("/")[2]
     written = answer.json()
-    assert written["assured_at"] == world.now().date().isoformat()
+    assert written["assured_at"] == day_of(world.now()).isoformat()
     assert written["assured_by"] == "Crèche des Essais"
     read = await owner.told("GET", f"/services/{id_}/record")
     assert read.json() == written
@@ -117,7 +118,7 @@ async def test_every_fault_is_named_by_its_pointer(world: World) -> None:
 
 async def test_what_only_the_whole_shows_is_named_too(world: World) -> None:
     place = service()["locations"][0]
-    tomorrow = (world.now() + timedelta(days=1)).date().isoformat()
+    tomorrow = (day_of(world.now()) + timedelta(days=1)).isoformat()
     answer = await world.caller().ask(
         "POST",
         "/services",
@@ -191,7 +192,7 @@ async def test_the_same_content_twice_is_one_version(world: World) -> None:
         # Said again on another day it is fresher, and the same version.
         again = await owner.told("PUT", f"/services/{id_}/record", service(), version='"1"')
         assert again.headers["ETag"] == '"1"'
-        assert again.json()["assured_at"] == world.now().date().isoformat()
+        assert again.json()["assured_at"] == day_of(world.now()).isoformat()
         changed = await owner.told("PUT", f"/services/{id_}/record", service(name="Autre nom"), version='"1"')
         assert changed.headers["ETag"] == '"2"'
     assert len((await owner.read(f"/services/{id_}/history"))["items"]) == len(service()) + 1
@@ -205,7 +206,7 @@ async def test_who_writes_assures_in_its_own_name_unless_it_says_when(world: Wor
     card = (await owner.found())[id_]
     assert card["freshness"]["assured_at"] == "2024-02-01"
     changed = (await owner.change(id_, name="Halte")).json()
-    assert changed["assured_at"] == world.now().date().isoformat()
+    assert changed["assured_at"] == day_of(world.now()).isoformat()
 
 
 async def test_a_patch_takes_away_and_replaces_and_says_what_it_breaks(world: World) -> None:
@@ -279,7 +280,7 @@ async def test_a_service_lives_from_draft_to_retired(world: World) -> None:
     refused = await owner.ask("PUT", f"/services/{id_}/record", service(status="retired"), version='"1"')
     assert faults(refused) == {"/status"}
     await owner.change(id_, status="active")
-    today = world.now().date().isoformat()
+    today = day_of(world.now()).isoformat()
     await owner.change(id_, status="temporarily_closed", closed_from=today, closed_until=today)
     assert (await owner.found())[id_]["status"] == "temporarily_closed"
     undated = await owner.ask("PATCH", f"/services/{id_}/record", {"status": "active"}, version='"3"')
@@ -309,7 +310,7 @@ async def test_a_service_lives_from_draft_to_retired(world: World) -> None:
 
 async def test_a_closure_shows_while_it_lasts_and_ends_by_itself(world: World) -> None:
     owner, reader = world.caller(), world.caller(READ)
-    day = world.now().date()
+    day = day_of(world.now())
     first, last = (day.fromordinal(day.toordinal() + days) for days in (10, 20))
     id_ = await owner.publish(
         status="temporarily_closed",

@@ -18,6 +18,7 @@ from geographiclib.geodesic import Geodesic
 
 from relais_directory import actions, importing, upkeep_store, writing
 from relais_directory.data import themes
+from relais_directory.domain.days import day_of
 from relais_directory.domain.geo import position
 from relais_directory.records import CapacityRecord
 from relais_directory.writing import Author
@@ -72,7 +73,7 @@ def _held(told: dict[str, Any] | None) -> bool:
     """Say whether an open place was told within sixty days."""
     if not told or not told["available"]:
         return False
-    return datetime.now(UTC).date() - datetime.fromisoformat(told["updated_at"]).date() <= timedelta(days=60)
+    return day_of(datetime.now(UTC)) - datetime.fromisoformat(told["updated_at"]).date() <= timedelta(days=60)
 
 
 FILTERS: Mapping[str, tuple[list[str], Callable[[Record, str], bool]]] = {

@@ -1,11 +1,13 @@
 """Kept right together: confirmed, reported and answered, reviewed; tips; needs that find no place."""
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
-from api.directory.owners import ADMIN, NAMUR, OWNER, READ, SEND, WRITE, World, faults, refusal
+from api.directory.owners import ADMIN, NAMUR, OWNER, READ, SEND, WRITE, World, faults, refusal, service
+
+from relais_directory.domain.days import day_of
 
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("one_day")]
 
@@ -49,7 +51,7 @@ async def test_a_confirmation_shows_on_card_and_order_at_once_and_counts_once_a_
         await reader.told("POST", f"/services/{stale}/confirmations")
     assert list(await owner.found(sort="freshness")) == [stale, fresh]
     card = (await owner.found())[stale]
-    today = world.now().date().isoformat()
+    today = day_of(world.now()).isoformat()
     assert card["freshness"] == {"assured_at": today, "assured_by": "Un partenaire", "score": 1.0}
     assert (await reader.read(f"/services/{stale}"))["freshness"] == card["freshness"]
     count = "select count(*) from remark where service_id = $1 and kind = 'confirmed'"
@@ -154,13 +156,28 @@ async def test_a_report_says_what_is_wrong_and_nothing_of_a_person(world: World)
 # ── reviews ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
+async def test_the_day_is_that_of_those_who_work(world: World) -> None:
+    """Half an hour after midnight in Brussels the day of UTC is still yesterday."""
+    owner, reader = world.caller(), world.caller(READ)
+    year = world.now().year + 1
+    half_past = datetime(year, 7, 13, 22, 30, tzinfo=UTC)
+    async with world.later(seconds=(half_past - world.now()).total_seconds()):
+        for id_ in (await owner.publish(), await owner.publish(assured_at=f"{year}-07-14")):
+            assert (await owner.found())[id_]["freshness"]["assured_at"] == f"{year}-07-14"
+        stale = await owner.publish(assured_at="2020-01-01")
+        await reader.told("POST", f"/services/{stale}/confirmations")
+        assert (await owner.found())[stale]["freshness"]["assured_at"] == f"{year}-07-14"
+        ahead = await owner.ask("POST", "/services", service(assured_at=f"{year}-07-15"))
+        assert faults(ahead) == {"/assured_at"}
+
+
 async def test_owners_of_stale_entries_are_asked_and_each_answer_counts(world: World) -> None:
     owner, operator = world.caller(name="À revoir"), world.caller(ADMIN)
     await owner.told("PUT", "/own/organisation", {"name": "À revoir", "email": "b@example.org"}, version='"0"')
     stale = [await owner.publish(name=f"n{number}", assured_at="2021-01-01") for number in range(5)]
     await owner.publish(name="frais")
     hidden = await owner.publish(assured_at="2021-01-01", status="draft")
-    due = (world.now() + timedelta(days=30)).date().isoformat()
+    due = (day_of(world.now()) + timedelta(days=30)).isoformat()
     campaign = {"name": "Automne", "older_than_days": 365, "due_on": due, "organisation_id": str(owner.id)}
     id_ = (await operator.told("POST", "/campaigns", campaign)).json()["id"]
     asked = (await owner.read("/own/reviews"))["items"]
@@ -199,7 +216,7 @@ async def test_owners_of_stale_entries_are_asked_and_each_answer_counts(world: W
 
 
 async def test_a_review_is_due_on_a_day_to_come(world: World) -> None:
-    today = world.now().date().isoformat()
+    today = day_of(world.now()).isoformat()
     campaign = {"name": " ", "older_than_days": 0, "due_on": "soon"}
     operator = world.caller(ADMIN)
     assert faults(await operator.ask("POST", "/campaigns", campaign)) == {"/name", "/older_than_days", "/due_on"}
@@ -282,8 +299,8 @@ async def test_needs_are_shown_from_five_on_and_in_fives(world: World) -> None:
     assert await shown() == [10]
     (one,) = [one for one in (await reader.read("/unmet-needs"))["items"] if one["theme"] == "mobility--bike"]
     assert one == {
-        "year": world.now().year, "theme": "mobility--bike", "municipality_code": NAMUR, "municipality": "Namur",
-        "hours": "night", "reason": "no_result", "needs": 10,
+        "year": day_of(world.now()).year, "theme": "mobility--bike", "municipality_code": NAMUR,
+        "municipality": "Namur", "hours": "night", "reason": "no_result", "needs": 10,
     }  # fmt: skip
     rows = await world.rows("select * from unmet_need where theme = 'mobility--bike'")
     assert {name for row in rows for name, _value in row.items()} == {
@@ -302,7 +319,7 @@ async def test_needs_of_two_years_are_never_added_up(world: World) -> None:
         assert not [one for one in (await reader.read("/unmet-needs"))["items"] if one["theme"] == "training--digital"]
         await reader.told("POST", "/unmet-needs", need)
         (one,) = [one for one in (await reader.read("/unmet-needs"))["items"] if one["theme"] == "training--digital"]
-        assert (one["year"], one["needs"]) == (world.now().year, 5)
+        assert (one["year"], one["needs"]) == (day_of(world.now()).year, 5)
     async with world.later(days=366 * 3):
         items = (await reader.read("/unmet-needs"))["items"]
         assert "training--digital" not in {one["theme"] for one in items}

@@ -7,6 +7,7 @@ from uuid import UUID
 from fastapi import Query, Request
 
 from relais_directory import quality_store
+from relais_directory.domain.days import day_of
 from relais_directory.routes.dependencies import Operator, Reading
 from relais_directory.schemas import QualityPage, StalePage
 from relais_shared import problems
@@ -37,7 +38,7 @@ async def quality(
     codec = CursorCodec(request.app.state.settings.secret_bytes(), f"quality:{older_than_days}")
     after = codec.decode(cursor) if cursor else None
     place = (int(after[0]), UUID(after[1])) if after else None
-    since = now.date() - timedelta(days=older_than_days)
+    since = day_of(now) - timedelta(days=older_than_days)
     rows = await quality_store.by_organisation(connection, since, place, limit + 1)
     last = rows[limit - 1] if len(rows) > limit else None
     return {
@@ -61,7 +62,7 @@ async def stale(
     codec = CursorCodec(request.app.state.settings.secret_bytes(), f"stale:{older_than_days}:{organisation_id}")
     after = codec.decode(cursor) if cursor else None
     place = (date.fromisoformat(after[0]), UUID(after[1])) if after else None
-    since = now.date() - timedelta(days=older_than_days)
+    since = day_of(now) - timedelta(days=older_than_days)
     rows = await quality_store.stale(connection, since, organisation_id, place, limit + 1)
     last = rows[limit - 1] if len(rows) > limit else None
     return {

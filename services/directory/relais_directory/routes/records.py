@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validat
 from relais_directory import entries, store, writing
 from relais_directory.cards import facts
 from relais_directory.domain import quality
+from relais_directory.domain.days import day_of
 from relais_directory.domain.refusals import NotNow
 from relais_directory.problems import TABLE
 from relais_directory.records import CapacityRecord, OrganisationProfile, ServiceRecord
@@ -124,7 +125,7 @@ async def own_services(
     codec = CursorCodec(request.app.state.settings.secret_bytes(), f"own:{actor.organisation_id}:{status}:{stale_days}")
     after = UUID(codec.decode(cursor)) if cursor else None
     rows = await store.own_services(
-        connection, organisation_of(actor), status, stale_days, now.date(), after, limit + 1
+        connection, organisation_of(actor), status, stale_days, day_of(now), after, limit + 1
     )
     return {
         "items": [_own(row, now) for row in rows[:limit]],
@@ -135,14 +136,14 @@ async def own_services(
 def _own(row: store.Row, now: Now) -> dict[str, Any]:
     # The score falls with time: it is made when it is read.
     told = facts(writing.read(row), row["assured_on"])
-    found = quality.criteria(told, now.date())
+    found = quality.criteria(told, day_of(now))
     capacity = None
     if row["told_at"] is not None:
         capacity = {
             **{name: row[name] for name in ("available", "maximum", "unit", "waiting_days", "description")},
             "updated_at": row["told_at"],
         }
-    return {**row, "quality": quality.score(told, now.date()), "criteria": found, "capacity": capacity}
+    return {**row, "quality": quality.score(told, day_of(now)), "criteria": found, "capacity": capacity}
 
 
 @router.get(

@@ -20,6 +20,7 @@ from relais_directory.data import lookalikes
 from relais_directory.data import words as spelt_words
 from relais_directory.domain import freshness
 from relais_directory.domain.areas import codes_of
+from relais_directory.domain.days import day_of
 from relais_directory.domain.geo import geodesic_m, position
 from relais_directory.domain.words import Lexicon, Meaning, plain, stem
 from relais_directory.nearby import Municipalities
@@ -118,7 +119,7 @@ async def answer(
         total = rows[0]["total"] if rows else 0
     words, themes, filters = why
     named = [(state.terms[slug], f'"{slug}"') for slug in themes if slug in state.terms]
-    at = _Moment(where, now, now.astimezone(UTC).date(), openings.at(now), words, named, filters)
+    at = _Moment(where, now, day_of(now), openings.at(now), words, named, filters)
     items = b",".join([_card(row, at) for row in shown])
     tail: dict[str, Any] = {
         "total": min(total, search_store.COUNT_UP_TO),
@@ -164,7 +165,7 @@ async def prepared(
         sort=sort,
         after=None,
         limit=query.limit,
-        today=moment.astimezone(UTC).date(),
+        today=day_of(moment),
         phrases=tuple(" ".join(map(stem, phrase.split())) for phrase in meaning.by) if said else (),
         # Asking for everybody asks for nobody in particular.
         audiences=() if "everyone" in query.audience else tuple(ids[slug] for slug in query.audience),

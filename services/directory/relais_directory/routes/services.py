@@ -1,7 +1,7 @@
 """Services and themes: everything that is known of one, and the taxonomy."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from hashlib import sha256
 from typing import Annotated, Any, Literal
 from uuid import UUID, uuid5
@@ -16,6 +16,7 @@ from relais_directory.data import audiences as all_audiences
 from relais_directory.data import themes as all_themes
 from relais_directory.domain import closures, conditions, freshness, quality
 from relais_directory.domain.areas import codes_of
+from relais_directory.domain.days import day_of
 from relais_directory.domain.geo import latitude_longitude
 from relais_directory.records import LocationRecord, OrganisationProfile, ServiceRecord
 from relais_directory.routes.dependencies import MayRead, Reading, reading
@@ -163,7 +164,7 @@ def view_of(row: store.Row, places: Sequence[store.Row], now: datetime) -> dict[
     record = ServiceRecord.model_validate_json(row["record_text"])
     profile = OrganisationProfile.model_validate_json(row["organisation_record"])
     told = row["assured_on"]
-    today = now.astimezone(UTC).date()
+    today = day_of(now)
     closure = row["status"], record.closed_from, record.closed_until
     terms = all_themes()
     return {

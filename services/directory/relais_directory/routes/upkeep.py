@@ -9,6 +9,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstra
 
 from relais_directory import store, upkeep_store, writing
 from relais_directory.data import themes
+from relais_directory.domain.days import day_of
 from relais_directory.domain.people import named_in
 from relais_directory.domain.refusals import NotNow, PersonalDataDetected
 from relais_directory.problems import TABLE
@@ -70,7 +71,7 @@ async def confirm(service_id: UUID, actor: MayRead, connection: Writing, now: No
     Search shows it at once; said twice on one day it counts once.
     """
     organisation_id = organisation_of(actor)
-    if not await upkeep_store.confirm(connection, service_id, now.date(), actor.organisation or None):
+    if not await upkeep_store.confirm(connection, service_id, day_of(now), actor.organisation or None):
         raise NotFound("The directory has no such service.")
     await upkeep_store.note_confirmed(connection, service_id, organisation_id, now)
     row = await store.service(connection, service_id)
@@ -200,7 +201,7 @@ class Campaign(_Body):
 @router.post("/campaigns", status_code=201, response_model=Made, responses=_TOLD)
 async def start_campaign(told: Campaign, _actor: Operator, connection: Writing, now: Now) -> dict[str, Any]:
     """Ask the owners of stale entries to look at them; each finds them under its reviews."""
-    if told.due_on <= now.date():
+    if told.due_on <= day_of(now):
         raise InvalidInput("One input cannot be taken.", [Fault("/due_on", "Has to be a day to come.")])
     _stored(told.name)
     id_ = await upkeep_store.start_campaign(
@@ -323,7 +324,7 @@ async def signal_unmet_need(told: UnmetNeed, actor: MayRead, connection: Writing
         raise InvalidInput("One input cannot be taken.", [Fault("/municipality", "The gazetteer has no such one.")])
     # A quarter of a town is the town here: its own needs would be too few.
     code = place["parent"] if place["kind"] == "locality" else place["code"]
-    await upkeep_store.signal(connection, told.theme, code, told.hours, told.reason, now.date())
+    await upkeep_store.signal(connection, told.theme, code, told.hours, told.reason, day_of(now))
     return Response(status_code=204)
 
 
