@@ -40,10 +40,10 @@ async def call(server: Instance, method: str, target: bytes, headers: Sequence[H
     length = [(b"content-length", str(len(body)).encode())] if body else []
     head = request_head(method, target, [(b"host", server.authority), *headers, *length])
     exchange = await server.take()
-    await exchange.send(head + body, None, chunked=False)
-    status, _headers = await exchange.head()
+    exchange.begin(head + body)
+    await exchange.head()
     answer = b"".join([block async for block in exchange.body()])
-    assert status == 200, (status, target, answer)
+    assert exchange.status == 200, (exchange.status, target, answer)
     server.give_back(exchange)
     return answer
 

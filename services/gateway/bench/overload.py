@@ -60,11 +60,9 @@ async def arriving(
         try:
             exchange = await server.take()
             target = targets[number % len(targets)]
-            await exchange.send(
-                request_head("GET", target, [(b"host", server.authority), *headers]), None, chunked=False
-            )
-            status, answered = await exchange.head()
-            says_when = any(name == b"retry-after" for name, _ in answered)
+            exchange.begin(request_head("GET", target, [(b"host", server.authority), *headers]))
+            await exchange.head()
+            status, says_when = exchange.status, any(name == b"retry-after" for name, _ in exchange.headers)
             async for _ in exchange.body():
                 pass
         except UpstreamDown:

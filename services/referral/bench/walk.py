@@ -214,9 +214,9 @@ class Caller:
 
 
 async def _call(exchange: Exchange, request: bytes) -> tuple[int, bytes]:
-    await exchange.send(request, None, chunked=False)
-    status, _headers = await exchange.head()
-    return status, b"".join([block async for block in exchange.body()])
+    exchange.begin(request)
+    await exchange.head()
+    return exchange.status, b"".join([block async for block in exchange.body()])
 
 
 def secret_of(home: Path, name: str) -> str:
