@@ -28,6 +28,12 @@ CHANGES_AT_ONCE: Final = 1_000
 THEMES_KEPT_FOR: Final = timedelta(minutes=5)
 """Themes hardly ever change; a new one is known five minutes later."""
 
+HOMES_KEPT_FOR: Final = THEMES_KEPT_FOR
+"""Municipalities change no more often: asking for hers with every draft was a good part of what one took."""
+
+HOMES_KEPT: Final = 2_000
+"""As many as two large regions have; beyond, all are asked for anew."""
+
 
 class Named(BaseModel):
     """An organisation as the directory names it."""
@@ -166,6 +172,7 @@ class Directory:
         self._keyring = keyring
         self._themes: dict[str, Theme] = {}
         self._themes_until: datetime | None = None
+        self._homes: dict[str, tuple[Home, datetime]] = {}
 
     async def service(self, service_id: UUID) -> NamedService | None:
         """Answer a service, or nothing where the directory has none such.
@@ -176,14 +183,23 @@ class Directory:
         answer = await self._get(f"/v1/directory/services/{service_id}")
         return NamedService.model_validate_json(answer) if answer is not None else None
 
-    async def home(self, municipality: str) -> Home | None:
+    async def home(self, municipality: str, now: datetime) -> Home | None:
         """Answer a municipality by its code, or nothing where the gazetteer has none such.
 
         Raises:
-            Unavailable: The directory does not answer.
+            Unavailable: The directory does not answer, and was not asked for it lately.
         """
+        kept, until = self._homes.get(municipality, (None, now))
+        if kept is not None and now < until:
+            return kept
         answer = await self._get(f"/v1/directory/places/{quote(municipality)}")
-        return Home.model_validate_json(answer) if answer is not None else None
+        if answer is None:
+            return None
+        if len(self._homes) >= HOMES_KEPT:
+            self._homes.clear()
+        home = Home.model_validate_json(answer)
+        self._homes[municipality] = home, now + HOMES_KEPT_FOR
+        return home
 
     async def themes(self, now: datetime) -> dict[str, Theme]:
         """Answer the themes by slug.

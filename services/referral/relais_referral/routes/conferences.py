@@ -299,7 +299,7 @@ async def draft_from_decision(
     # The directory is asked before the transaction opens: no connection waits for another service.
     service = await directory.service(draft.recipient.service_id)
     themes = await directory.themes(now)
-    home = await directory.home(draft.person.area.municipality)
+    home = await directory.home(draft.person.area.municipality, now)
     who = asked(request, actor, now)
     await store.begin(tx, who.caller)
     done = await recall(tx, Idempotency, key, who.organisation_id, now)

@@ -102,7 +102,7 @@ async def create_referral(
     # The directory is asked before the transaction opens: no connection waits for another service.
     service = await directory.service(draft.recipient.service_id)
     themes = await directory.themes(now)
-    home = await directory.home(draft.person.area.municipality)
+    home = await directory.home(draft.person.area.municipality, now)
     who = asked(request, actor, now)
     await store.begin(tx, who.caller)
     done = await recall(tx, Idempotency, key, who.organisation_id, now)
@@ -212,7 +212,7 @@ async def change_referral(
 ) -> ReferralView:
     """Change a draft; a part that is given takes the place of the whole part."""
     themes = await directory.themes(now) if change.needs else {}
-    home = await directory.home(change.person.area.municipality) if change.person else None
+    home = await directory.home(change.person.area.municipality, now) if change.person else None
     shown = await drafting.change_draft(tx, asked(request, actor, now), referral_id, change, version, themes, home)
     return told(response, shown)
 
