@@ -16,6 +16,10 @@ from relais_shared.registry import OrganisationCopyColumns
 class Table(SQLModel, registry=registry()):
     """The base of this service's tables, with metadata of their own."""
 
+    # SQLModel finds out for each value whether it is a column's, tells SQLAlchemy, then Pydantic, which judges no
+    # table's: forty calls to set one. The column's descriptor is all that it takes.
+    __setattr__ = object.__setattr__
+
 
 def _instant(*, nullable: bool = False) -> Any:  # noqa: ANN401 - SQLModel's field marker
     return Field(default=None if nullable else ..., sa_column=Column(DateTime(timezone=True), nullable=nullable))
