@@ -11,12 +11,14 @@ from typing import Annotated, Any
 import asyncpg
 from fastapi import Depends, Request
 from opentelemetry.instrumentation.utils import suppress_instrumentation
-from sqlalchemy import text
+from sqlalchemy import Connection, event, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError, InterfaceError
 from sqlalchemy.exc import TimeoutError as NoConnection
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
+from sqlalchemy.orm import SessionTransaction
 
+from relais_shared import telemetry
 from relais_shared.appending import Appending
 from relais_shared.refusals import Unavailable
 from relais_shared.settings import ServiceSettings, SettingsProblem
@@ -121,6 +123,22 @@ class Database:
     async def close(self) -> None:
         """Close every connection."""
         await self.engine.dispose()
+
+
+@event.listens_for(Appending, "after_begin")
+def _after_begin(session: Appending, _transaction: SessionTransaction, connection: Connection) -> None:
+    # A savepoint begins inside: it is part of what is told already.
+    if _SPAN not in session.info:
+        session.info[_SPAN] = telemetry.transaction(connection.engine.url.database)
+
+
+@event.listens_for(Appending, "after_transaction_end")
+def _after_transaction_end(session: Appending, transaction: SessionTransaction) -> None:
+    if transaction.parent is None and (span := session.info.pop(_SPAN, None)) is not None:
+        span.end()
+
+
+_SPAN = "span"
 
 
 class Bell:
@@ -230,19 +248,24 @@ async def _write(request: Request) -> AsyncIterator[AsyncSession]:
 async def _judged(request: Request, *, read_only: bool) -> AsyncIterator[AsyncSession]:
     database: Database = request.app.state.database
     confirming = False
-    async with database.session(read_only=read_only) as session:
-        try:
-            yield session
-            confirming = not read_only
-            await session.commit()
-        except (InterfaceError, OSError, TimeoutError, NoConnection) as fault:
+    session = database.session(read_only=read_only)
+    try:
+        yield session
+        confirming = not read_only
+        await session.commit()
+    except (InterfaceError, OSError, TimeoutError, NoConnection) as fault:
+        raise Unavailable(_UNKNOWN if confirming else _NOT_STORED) from fault
+    except DBAPIError as fault:
+        if fault.connection_invalidated:
             raise Unavailable(_UNKNOWN if confirming else _NOT_STORED) from fault
-        except DBAPIError as fault:
-            if fault.connection_invalidated:
-                raise Unavailable(_UNKNOWN if confirming else _NOT_STORED) from fault
-            if getattr(fault.orig, "sqlstate", None) in PASSING:
-                raise Unavailable("The database could not finish this. Nothing was stored; try again.") from fault
-            raise
+        if getattr(fault.orig, "sqlstate", None) in PASSING:
+            raise Unavailable("The database could not finish this. Nothing was stored; try again.") from fault
+        raise
+    finally:
+        # Closing takes a task of its own, and what was committed holds nothing any more.
+        if session.in_transaction():
+            async with session:
+                pass
 
 
 @asynccontextmanager

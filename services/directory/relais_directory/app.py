@@ -31,6 +31,7 @@ from relais_directory.settings import MIGRATIONS, DirectorySettings
 from relais_shared import registry
 from relais_shared.client import open_client
 from relais_shared.service import build_app
+from relais_shared.telemetry import tell_statements
 
 READING: Final = {"jit": "off", "max_parallel_workers_per_gather": "0"}
 """A search takes a millisecond: compiling it or parting it among workers would cost more than it."""
@@ -54,6 +55,7 @@ def _pool(settings: DirectorySettings, options: Mapping[str, str]) -> asyncpg.Po
         settings.dsn.get_secret_value(),
         min_size=2,
         max_size=settings.database_connections,
+        init=tell_statements,
         reset=_as_it_is,
         server_settings={"application_name": "relais-directory", "statement_timeout": "10000", **options},
     )

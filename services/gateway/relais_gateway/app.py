@@ -64,7 +64,7 @@ from relais_shared.client import Client, TransportError, open_client
 from relais_shared.clock import utc_now
 from relais_shared.idempotency import KEPT_FOR
 from relais_shared.registry import Snapshot
-from relais_shared.telemetry import get_logger
+from relais_shared.telemetry import get_logger, tell_statements
 
 FORGET_EVERY_S: Final = 3_600
 """How often old spans, sessions and sign-in attempts are removed."""
@@ -115,6 +115,7 @@ def create_app(settings: GatewaySettings | None = None) -> Door:  # noqa: C901, 
             settings.dsn.get_secret_value(),
             min_size=2,
             max_size=settings.database_connections,
+            init=tell_statements,
             server_settings={"application_name": "relais-gateway", "statement_timeout": "10000"},
         ) as pool:
             app.state.pool = pool
