@@ -4,12 +4,13 @@ import hmac
 import re
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cache
 from hashlib import sha256
 from typing import Annotated, Final
 from uuid import UUID
 
 from fastapi import Depends, Header, Request
-from sqlalchemy import func, select, true
+from sqlalchemy import BigInteger, Select, bindparam, func, select, true
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import DateTime, Field, SQLModel, col
 
@@ -129,14 +130,9 @@ async def recall(
     forgotten = now - KEPT_FOR
     name = f"{organisation_id}|{keyed.route}|{keyed.key}"
     number = int.from_bytes(sha256(name.encode()).digest()[:8], signed=True)
-    ended = select(true()).where(
-        col(table.organisation_id) == organisation_id,
-        col(table.route) == keyed.route,
-        col(table.key) == keyed.key,
-        col(table.created_at) > forgotten,
-    )
+    facts = {"owner": organisation_id, "route": keyed.route, "key": keyed.key, "forgotten": forgotten}
     # One statement looks, then locks only where nothing was found: a new request pays no round trip for repeats.
-    if not await tx.scalar(select(func.coalesce(ended.scalar_subquery(), func.pg_try_advisory_xact_lock(number)))):
+    if not await tx.scalar(_looking(table), facts | {"number": number}):
         raise StillRunning("Wait a moment, then send it again.", headers={"Retry-After": str(RETRY_AFTER_S)})
     # The first may have ended between the look and the lock: what is read now, under the lock, counts.
     row = await tx.get(table, (organisation_id, keyed.route, keyed.key))
@@ -149,6 +145,18 @@ async def recall(
     if not hmac.compare_digest(row.fingerprint, keyed.fingerprint):
         raise KeyReused("Take a new key for a new request.")
     return Replay(row.status, row.resource_id)
+
+
+@cache
+def _looking(table: type[IdempotencyColumns]) -> Select[bool]:
+    ended = select(true()).where(
+        col(table.organisation_id) == bindparam("owner"),
+        col(table.route) == bindparam("route"),
+        col(table.key) == bindparam("key"),
+        col(table.created_at) > bindparam("forgotten"),
+    )
+    locked = func.pg_try_advisory_xact_lock(bindparam("number", type_=BigInteger()))
+    return select(func.coalesce(ended.scalar_subquery(), locked))
 
 
 def remember(  # noqa: PLR0913 - the transaction, and what the row holds

@@ -3,6 +3,7 @@
 import gc
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from functools import cached_property
 from inspect import iscoroutinefunction
 from pathlib import Path
 from typing import Any, Final
@@ -13,7 +14,7 @@ from fastapi.openapi.utils import get_openapi
 from fastapi.routing import APIRoute, RouteContext, iter_route_contexts
 from starlette.datastructures import MutableHeaders
 from starlette.responses import JSONResponse, Response
-from starlette.routing import BaseRoute
+from starlette.routing import BaseRoute, Match
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from relais_shared import documents, problems, telemetry
@@ -31,6 +32,16 @@ STOP_WITHIN_S: Final = 10
 
 class GuardedRoute(APIRoute):
     """A route that judges its caller before its body is even read (design 10: 401 before the body)."""
+
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        """Say whether it serves a request; most routes can tell by how its path ends, without looking closer."""
+        if not scope["path"].endswith(self._end):
+            return Match.NONE, {}
+        return super().matches(scope)
+
+    @cached_property
+    def _end(self) -> str:
+        return self.path_format.rpartition("}")[2]
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """Answer FastAPI's handler behind the route's own guards."""

@@ -20,7 +20,7 @@ from relais_referral.schemas import ReferralView
 from relais_referral.store import Caller
 from relais_shared import idempotency, problems
 from relais_shared.auth import Actor, requires
-from relais_shared.clock import Now, clock_of
+from relais_shared.clock import Now, clock_of, now_of
 from relais_shared.db import WriteTx, apart
 from relais_shared.http import CursorCodec, etag, next_link
 from relais_shared.idempotency import Keyed, OptionalKey, Replay, recall, remember
@@ -113,10 +113,8 @@ class Step:
 
 
 # Plain functions would be called in a thread, which costs more than what they do.
-async def _step(
-    request: Request, response: Response, referral_id: UUID, tx: WriteTx, now: Now, key: OptionalKey
-) -> Step:
-    return Step(request, response, referral_id, tx, now, key)
+async def _step(request: Request, response: Response, referral_id: UUID, tx: WriteTx, key: OptionalKey) -> Step:
+    return Step(request, response, referral_id, tx, now_of(request), key)
 
 
 AStep = Annotated[Step, Depends(_step, scope="function")]
