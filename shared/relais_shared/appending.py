@@ -23,6 +23,10 @@ class Appending(Session):
         super().__init__(*args, **options)
         self.appended: list[Row] = []
 
+    def clean(self) -> bool:
+        """Say whether nothing waits to be written."""
+        return not self.appended and self._is_clean()
+
     def flush(self, objects: Any = None) -> None:  # noqa: ANN401 - as SQLAlchemy has it
         """Write what was appended, then what changed: row-level security may let it add nothing afterwards."""
         rows, self.appended = sorted(self.appended, key=_table), []

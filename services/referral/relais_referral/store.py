@@ -21,12 +21,12 @@ from sqlalchemy import (
     not_,
     or_,
     select,
-    text,
     true,
     tuple_,
 )
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import Session
 from sqlmodel import col
 
 from relais_referral.domain import chain
@@ -49,6 +49,7 @@ from relais_referral.models import (
 )
 from relais_shared.appending import append
 from relais_shared.auth import Actor
+from relais_shared.reading import Reading
 from relais_shared.refusals import NotFound
 from relais_shared.registry import known
 from relais_shared.telemetry import traceresponse
@@ -101,23 +102,28 @@ As = Literal["worker", "person", "guest", "organisation"]
 
 
 # Statements of a step are made once and carry their values as parameters: making one anew costs more than running it.
-_BEGIN: Final = text(
-    "select set_config('relais.organisation', :organisation, true), set_config('relais.access', :access, true),"
-    " set_config('relais.guest', :guest, true), set_config('relais.worker', :worker, true)"
+_BEGIN: Final = (
+    "select set_config('relais.organisation', $1, true) || set_config('relais.access', $2, true)"
+    " || set_config('relais.guest', $3, true) || set_config('relais.worker', $4, true)"
 )
 
 
 async def begin(tx: AsyncSession, caller: Caller) -> None:
     """Tell the database for whom this transaction asks; its row-level security then holds."""
-    await tx.execute(
-        _BEGIN,
-        {
-            "organisation": str(caller.actor.organisation_id or ""),
-            "access": str(caller.access_id or ""),
-            "guest": str(caller.guest_id or ""),
-            "worker": "on" if caller.working else "",
-        },
+    who = (
+        str(caller.actor.organisation_id or ""),
+        str(caller.access_id or ""),
+        str(caller.guest_id or ""),
+        "on" if caller.working else "",
     )
+    # Many actions begin by it, one inside the other; once a transaction is enough.
+    if (begun := tx.sync_session.get_transaction()) is None or tx.info.get("asks") != (begun, who):
+        await tx.run_sync(_begin, who)
+
+
+def _begin(session: Session, who: tuple[str, ...]) -> None:
+    session.connection().exec_driver_sql(_BEGIN, who).close()
+    session.info["asks"] = (session.get_transaction(), who)
 
 
 def parties_of(referral: Referral, caller: Caller) -> frozenset[Party]:
@@ -182,7 +188,8 @@ async def lock_referral(
         NotFound: Absent, or not the caller's to know of.
     """
     query = _referral(caller.comes_as, "share" if reading else "update")
-    referral = await tx.scalar(query, {"id": id_, "who": caller.owner, "turn": turn_of(id_)})
+    found = await query.objects(tx, id=id_, who=caller.owner, turn=turn_of(id_))
+    referral: Referral | None = found[0][0] if found else None
     parties = parties_of(referral, caller) if referral else frozenset()
     if referral is None or not (parties or caller.working):
         raise NotFound(UNKNOWN)
@@ -211,7 +218,8 @@ async def find_referral(tx: AsyncSession, id_: UUID, caller: Caller) -> tuple[Re
     Raises:
         NotFound: Absent, or not the caller's to know of.
     """
-    referral = await tx.scalar(_referral(caller.comes_as, None), {"id": id_, "who": caller.owner})
+    found = await _referral(caller.comes_as, None).objects(tx, id=id_, who=caller.owner)
+    referral: Referral | None = found[0][0] if found else None
     parties = parties_of(referral, caller) if referral else frozenset()
     if referral is None or not parties:
         raise NotFound(UNKNOWN)
@@ -240,12 +248,11 @@ def _of(comes_as: As, who: Any) -> Any:  # noqa: ANN401 - an id or the parameter
 
 
 @cache
-def _referral(comes_as: As, lock: Lock) -> Select[Referral]:
+def _referral(comes_as: As, lock: Lock) -> Reading:
     query = select(Referral).where(col(Referral.id) == bindparam("id"), _of(comes_as, bindparam("who")))
-    if lock is None:
-        return query
-    query = in_turn(query, bindparam("turn", type_=BigInteger()), reading=lock == "share")
-    return query.execution_options(populate_existing=True)
+    if lock is not None:
+        query = in_turn(query, bindparam("turn", type_=BigInteger()), reading=lock == "share")
+    return Reading(query)
 
 
 async def consents(
@@ -262,12 +269,12 @@ async def consents(
     """
     of = conference_id if conference_id == "every" else "conference" if conference_id else "referral"
     query = _consents(of, "update" if lock else "share" if reading else None)
-    found = await tx.execute(query, {"referral": referral_id, "conference": conference_id})
-    return [(row[0], row[1]) for row in found]
+    found = await query.objects(tx, referral=referral_id, conference=conference_id)
+    return [(record, state) for record, state in found]
 
 
 @cache
-def _consents(of: Literal["every", "conference", "referral"], lock: Lock) -> Select[ConsentRecord, ConsentState]:
+def _consents(of: Literal["every", "conference", "referral"], lock: Lock) -> Reading:
     query: Select[ConsentRecord, ConsentState] = (
         select(ConsentRecord, ConsentState)
         .join(ConsentState, col(ConsentState.consent_id) == col(ConsentRecord.id))
@@ -280,7 +287,7 @@ def _consents(of: Literal["every", "conference", "referral"], lock: Lock) -> Sel
         query = query.where(col(ConsentRecord.conference_id).is_(None))
     if lock is not None:
         query = query.with_for_update(of=ConsentState, read=lock == "share")
-    return query.execution_options(populate_existing=True)
+    return Reading(query)
 
 
 async def given(tx: AsyncSession, referrals: Iterable[Referral]) -> dict[UUID, Consent]:
@@ -335,18 +342,15 @@ async def sealed(tx: AsyncSession, referral_id: UUID, parts: Iterable[str]) -> d
         return {}
     if any(isinstance(each, SealedPart) for each in (*tx.new, *tx.dirty, *tx.deleted)):
         await tx.flush()
-    found = await tx.execute(_SEALED, {"referral": referral_id, "parts": wanted})
-    return {row[0]: row[1] for row in found}
+    # What else a step changed is written once, when its transaction ends.
+    return {row[0]: row[1] for row in await _SEALED.rows(tx, referral=referral_id, parts=wanted)}
 
 
-_SEALED: Final = (
-    select(col(SealedPart.part), col(SealedPart.content))
-    .where(
+_SEALED: Final = Reading(
+    select(col(SealedPart.part), col(SealedPart.content)).where(
         col(SealedPart.referral_id) == bindparam("referral"),
         col(SealedPart.part) == any_(bindparam("parts", type_=ARRAY(String))),
     )
-    # What else a step changed is written once, when its transaction ends.
-    .execution_options(autoflush=False)
 )
 
 

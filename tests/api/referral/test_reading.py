@@ -1,0 +1,130 @@
+"""What a hot path reads past the session is the session's all the same; a transaction is told as one span."""
+
+import asyncio
+from collections.abc import Iterator
+from uuid import UUID
+
+import asyncpg
+import pytest
+from api.referral.world import Handover, World
+from opentelemetry.instrumentation.utils import suppress_instrumentation
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from sqlalchemy import inspect, select, text
+from sqlalchemy.exc import DBAPIError
+from sqlmodel import SQLModel, col
+
+from relais_referral import store
+from relais_referral.models import ConsentRecord, ConsentState, Referral
+from relais_referral.rewrapping import WORKER
+from relais_shared import telemetry
+
+pytestmark = pytest.mark.anyio
+
+
+def facts(row: SQLModel) -> dict[str, object]:
+    """Answer every column of an object."""
+    return {one.key: getattr(row, one.key) for one in inspect(type(row)).column_attrs}
+
+
+async def test_what_is_read_is_what_the_session_reads(world: World, handover: Handover) -> None:
+    await handover.proposed()
+    await handover.walk("r.accept", "r.plan_meeting")
+    id_ = UUID(handover.id)
+    async with world.app.state.database.session() as tx:
+        await store.begin(tx, WORKER)
+        referral, _ = await store.lock_referral(tx, id_, WORKER)
+        [(record, state)] = await store.consents(tx, id_, lock=True)
+        read = [facts(one) for one in (referral, record, state)]
+    async with world.app.state.database.session() as tx:
+        await store.begin(tx, WORKER)
+        others = [
+            await tx.scalar(select(Referral).where(col(Referral.id) == id_)),
+            await tx.scalar(select(ConsentRecord).where(col(ConsentRecord.referral_id) == id_)),
+            await tx.scalar(select(ConsentState).where(col(ConsentState.referral_id) == id_)),
+        ]
+        assert read == [facts(one) for one in others]
+    assert {"version", "wrapped_key", "themes", "undo", "due_at"} <= read[0].keys()
+
+
+async def test_what_changes_is_written_and_read_anew(world: World, handover: Handover) -> None:
+    """A change waits for its reading no more than for the end; what others changed is seen in the same object."""
+    await handover.open()
+    id_ = UUID(handover.id)
+    async with world.app.state.database.session() as tx:
+        await store.begin(tx, WORKER)
+        referral, _ = await store.lock_referral(tx, id_, WORKER, reading=True)
+        referral.outcome = "under_way"
+        again, _ = await store.lock_referral(tx, id_, WORKER)
+        assert again is referral
+        assert again.outcome == "under_way"
+        await tx.execute(text("update referral set outcome = 'completed' where id = :id"), {"id": id_})
+        await store.lock_referral(tx, id_, WORKER)
+        assert referral.outcome == "completed"
+        await tx.rollback()
+
+
+async def test_a_lost_connection_is_said_as_ever(world: World, handover: Handover) -> None:
+    """Whoever catches what SQLAlchemy raises catches this; the next transaction has another connection."""
+    await handover.open()
+    id_ = UUID(handover.id)
+    async with world.app.state.database.session() as tx:
+        await store.begin(tx, WORKER)
+        killed = await tx.scalar(text("select pg_backend_pid()"))
+        admin = await asyncpg.connect(world.database.dsn)
+        await admin.execute("select pg_terminate_backend($1)", killed)
+        await admin.close()
+        with pytest.raises(DBAPIError) as fault:
+            await store.lock_referral(tx, id_, WORKER)
+        assert fault.value.connection_invalidated
+    async with world.app.state.database.session() as tx:
+        await store.begin(tx, WORKER)
+        referral, _ = await store.lock_referral(tx, id_, WORKER)
+        assert referral.id == id_
+
+
+@pytest.fixture(name="spans")
+def _spans(monkeypatch: pytest.MonkeyPatch) -> Iterator[InMemorySpanExporter]:
+    kept, provider = InMemorySpanExporter(), TracerProvider()
+    provider.add_span_processor(SimpleSpanProcessor(kept))
+    monkeypatch.setattr(telemetry, "_tracer", provider.get_tracer("test"))
+    monkeypatch.setattr(telemetry, "_off", False)
+    yield kept
+    provider.shutdown()
+
+
+async def test_a_transaction_is_one_span(world: World, spans: InMemorySpanExporter) -> None:
+    """Whatever it asks, and whether it ends well; nothing where the worker looks for work."""
+    with telemetry.tracer().start_as_current_span("asked") as around:
+        async with world.app.state.database.session() as tx:
+            await store.begin(tx, WORKER)
+            async with tx.begin_nested():
+                await tx.execute(text("select 1"))
+            await tx.commit()
+            await store.begin(tx, WORKER)
+        with suppress_instrumentation():
+            async with world.app.state.database.write() as tx:
+                await store.begin(tx, WORKER)
+    mine = [one for one in spans.get_finished_spans() if one.context.trace_id == around.get_span_context().trace_id]
+    assert [one.name for one in mine] == ["transaction", "transaction", "asked"]
+    assert mine[0].attributes is not None
+    assert mine[0].attributes["db.system.name"] == "postgresql"
+    assert mine[0].parent is not None
+    assert mine[0].parent.span_id == around.get_span_context().span_id
+
+
+async def test_a_statement_without_a_session_is_a_span(world: World, spans: InMemorySpanExporter) -> None:
+    """With its text and its fault, never what a fault says."""
+    async with asyncpg.create_pool(world.database.dsn, min_size=1, max_size=1, init=telemetry.tell_statements) as pool:
+        with telemetry.tracer().start_as_current_span("asked") as around:
+            assert await pool.fetchval("select $1::int", 1) == 1
+            with pytest.raises(asyncpg.PostgresError):
+                await pool.fetchval("select 1 / $1::int", 0)
+            with suppress_instrumentation():
+                await pool.fetchval("select 2")
+            await asyncio.sleep(0)  # They are told once what was asked goes on.
+    mine = [one for one in spans.get_finished_spans() if one.context.trace_id == around.get_span_context().trace_id]
+    # The pool's own, by which it leaves nothing behind, begin with capitals.
+    told = {(one.attributes or {}).get("db.query.text"): one.status.is_ok for one in mine if one.name == "select"}
+    assert told == {"select $1::int": True, "select 1 / $1::int": False}
