@@ -27,7 +27,7 @@ class Reading:
 
     def __init__(self, query: Select[*tuple[Any, ...]]) -> None:
         compiled = query.compile(dialect=dialect())
-        self._sql, self._names = str(compiled), tuple(compiled.positiontup or ())
+        self.sql, self._names = str(compiled), tuple(compiled.positiontup or ())
         mappers = {one["entity"].__table__: inspect(one["entity"]) for one in query.column_descriptions}
         columns = groupby(query.selected_columns, key=lambda column: column.table)
         self._parts = [_Part(mappers[table], [column.key for column in some]) for table, some in columns]
@@ -46,12 +46,12 @@ class Reading:
         driver: asyncpg.Connection = connection.connection.driver_connection
         assert driver.is_in_transaction()  # noqa: S101 - what is locked outside of one is free at once
         try:
-            return await driver.fetch(self._sql, *[values[name] for name in self._names])
+            return await driver.fetch(self.sql, *[values[name] for name in self._names])
         except (asyncpg.PostgresError, asyncpg.InterfaceError) as fault:
             lost = driver.is_closed()
             if lost:
                 connection.invalidate(fault)
-            raise DBAPIError(self._sql, None, fault, hide_parameters=True, connection_invalidated=lost) from fault
+            raise DBAPIError(self.sql, None, fault, hide_parameters=True, connection_invalidated=lost) from fault
 
     async def objects(self, tx: AsyncSession, **values: Any) -> list[tuple[Any, ...]]:  # noqa: ANN401 - of any column
         """Answer the rows as objects of the session, which change with it; those it knows already are read anew.

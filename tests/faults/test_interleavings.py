@@ -7,7 +7,7 @@ isolation tester does it with statements alone. Whoever waits for a lock misses 
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -21,9 +21,11 @@ import httpx
 import pytest
 from api.referral.world import BEN, GIVEN, HERS, RECIPIENT, SENDER, Handover, World, if_match, opened, problem
 from sqlalchemy import Connection, event
+from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.util import await_only
 
 from relais_local.databases import Access
+from relais_shared.reading import Reading
 
 pytestmark = pytest.mark.anyio
 
@@ -34,6 +36,8 @@ SCHEDULES = [
     for firsts in combinations(range(2 * PARTS), PARTS)
 ]
 """Every order of the parts of two transactions: 70."""
+LOCKING = re.compile(r"FOR (?:UPDATE|SHARE)(?: OF (\w+))?")
+"""Of which table a statement locks rows: of the referral where it names none."""
 A_LOOK_S = 0.005
 """How often it is asked whether somebody waits for a lock; nothing depends on it."""
 
@@ -69,8 +73,16 @@ def gates(world: World) -> Iterator[None]:
         request = _UNDER_WAY.get()
         if request is not None:
             request.pid = connection.connection.driver_connection.get_server_pid()  # type: ignore[union-attr]
-            if locked := re.search(r"FOR (?:UPDATE|SHARE)(?: OF (\w+))?", sql):
+            if locked := LOCKING.search(sql):
                 await_only(request.stop(locked[1] or "referral"))
+
+    read = Reading.rows
+
+    async def reading(query: Reading, tx: AsyncSession, **values: Any) -> Sequence[asyncpg.Record]:
+        request = _UNDER_WAY.get()
+        if request is not None and (locked := LOCKING.search(query.sql)):
+            await request.stop(locked[1] or "referral")
+        return await read(query, tx, **values)
 
     def commit(_connection: Connection) -> None:
         request = _UNDER_WAY.get()
@@ -80,7 +92,9 @@ def gates(world: World) -> Iterator[None]:
     event.listen(engine, "before_cursor_execute", statement)
     event.listen(engine, "commit", commit)
     try:
-        yield
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(Reading, "rows", reading)
+            yield
     finally:
         event.remove(engine, "before_cursor_execute", statement)
         event.remove(engine, "commit", commit)

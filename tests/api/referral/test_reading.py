@@ -1,6 +1,7 @@
 """What a hot path reads past the session is the session's all the same; a transaction is told as one span."""
 
 import asyncio
+import time
 from collections.abc import Iterator
 from uuid import UUID
 
@@ -71,10 +72,14 @@ async def test_a_lost_connection_is_said_as_ever(world: World, handover: Handove
     id_ = UUID(handover.id)
     async with world.app.state.database.session() as tx:
         await store.begin(tx, WORKER)
-        killed = await tx.scalar(text("select pg_backend_pid()"))
+        driver = (await (await tx.connection()).get_raw_connection()).driver_connection
+        assert isinstance(driver, asyncpg.Connection)
+        closed = asyncio.Event()
+        driver.add_termination_listener(lambda _: closed.set())
         admin = await asyncpg.connect(world.database.dsn)
-        await admin.execute("select pg_terminate_backend($1)", killed)
+        await admin.execute("select pg_terminate_backend($1)", driver.get_server_pid())
         await admin.close()
+        await closed.wait()
         with pytest.raises(DBAPIError) as fault:
             await store.lock_referral(tx, id_, WORKER)
         assert fault.value.connection_invalidated
@@ -99,6 +104,7 @@ async def test_a_transaction_is_one_span(world: World, spans: InMemorySpanExport
     with telemetry.tracer().start_as_current_span("asked") as around:
         async with world.app.state.database.session() as tx:
             await store.begin(tx, WORKER)
+            begun = time.time_ns()
             async with tx.begin_nested():
                 await tx.execute(text("select 1"))
             await tx.commit()
@@ -108,6 +114,7 @@ async def test_a_transaction_is_one_span(world: World, spans: InMemorySpanExport
                 await store.begin(tx, WORKER)
     mine = [one for one in spans.get_finished_spans() if one.context.trace_id == around.get_span_context().trace_id]
     assert [one.name for one in mine] == ["transaction", "transaction", "asked"]
+    assert (mine[0].start_time or begun) < begun, "A savepoint took the transaction's place."
     assert mine[0].attributes is not None
     assert mine[0].attributes["db.system.name"] == "postgresql"
     assert mine[0].parent is not None
