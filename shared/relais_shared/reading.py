@@ -26,11 +26,11 @@ class Reading:
     """
 
     def __init__(self, query: Select[*tuple[Any, ...]]) -> None:
-        compiled = query.compile(dialect=dialect())
+        compiled = query.compile(dialect=dialect())  # type: ignore[no-untyped-call]  # SQLAlchemy's own
         self.sql, self._names = str(compiled), tuple(compiled.positiontup or ())
         mappers = {one["entity"].__table__: inspect(one["entity"]) for one in query.column_descriptions}
         columns = groupby(query.selected_columns, key=lambda column: column.table)
-        self._parts = [_Part(mappers[table], [column.key for column in some]) for table, some in columns]
+        self._parts = [_Part(mappers[table], [str(column.key) for column in some]) for table, some in columns]
 
     async def rows(self, tx: AsyncSession, **values: Any) -> Sequence[asyncpg.Record]:  # noqa: ANN401 - of any column
         """Answer the rows as they are. What waits to be written is not written first.
@@ -43,7 +43,8 @@ class Reading:
             DBAPIError: As SQLAlchemy has it.
         """
         connection = tx.sync_session.connection()
-        driver: asyncpg.Connection = connection.connection.driver_connection
+        driver = connection.connection.driver_connection
+        assert isinstance(driver, asyncpg.Connection)  # noqa: S101 - `Database` has no other
         assert driver.is_in_transaction()  # noqa: S101 - what is locked outside of one is free at once
         try:
             return await driver.fetch(self.sql, *[values[name] for name in self._names])

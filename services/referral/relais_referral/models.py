@@ -18,7 +18,7 @@ class Table(SQLModel, registry=registry()):
 
     # SQLModel finds out for each value whether it is a column's, tells SQLAlchemy, then Pydantic, which judges no
     # table's: forty calls to set one. The column's descriptor is all that it takes.
-    __setattr__ = object.__setattr__
+    __setattr__ = object.__setattr__  # type: ignore[assignment]  # bound all the same: it is a slot of C
 
 
 def _instant(*, nullable: bool = False) -> Any:  # noqa: ANN401 - SQLModel's field marker
