@@ -19,7 +19,7 @@ class Reading:
     """A query whose rows are read past SQLAlchemy's session; what they become is the session's as ever.
 
     Finding out each time what is asked, and how its answer is read, was three tenths of what a step of the handshake
-    took (`docs/decisions/0030`).
+    took (`docs/decisions/0032`).
 
     Args:
         query: Of whole tables, or of columns. Its values are parameters.

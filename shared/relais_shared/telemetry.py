@@ -338,7 +338,7 @@ def transaction(database: str | None) -> trace.Span | None:
     """
     if silent() or not is_instrumentation_enabled():
         return None
-    return tracer().start_span("transaction", kind=trace.SpanKind.CLIENT, attributes=_asked(database))
+    return begun("transaction", trace.SpanKind.CLIENT, _asked(database), None)
 
 
 async def tell_statements(connection: asyncpg.Connection | PoolConnectionProxy) -> None:
