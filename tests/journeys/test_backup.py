@@ -80,7 +80,8 @@ def test_a_backup_and_the_keys_bring_everything_back(stack: Stack, elsewhere: Pa
     assert (refused.returncode, "not as it was written" in refused.stderr) == (1, True)
     assert relais(elsewhere, "restore", backup, "--replace").returncode == 0
 
-    back = Stack.start(elsewhere)
+    # What the territory's own themes are stands in a file beside: services bear them.
+    back = Stack.start(elsewhere, RELAIS_DIRECTORY_THEMES=str(stack.home.parent / "themes.json"))
     try:
         running = relais(elsewhere, "restore", backup, "--replace")
         assert (running.returncode, "already running" in running.stderr) == (1, True)
