@@ -314,6 +314,7 @@ async def test_a_service_with_all_it_can_bear_refuses_at_once_and_the_rest_goes_
                 refused = await door.ask(method, path, headers=headers)
                 assert (refused.status_code, refused.json()["type"]) == (503, "/problems/unavailable")
                 assert int(refused.headers["retry-after"]) >= 1
+                assert refused.headers["traceresponse"].endswith("-00")
                 # Who is known is told what is left all the same.
                 assert "ratelimit" in refused.headers
             assert len(service.heads) == len(held)
