@@ -37,9 +37,10 @@ BOUND = {"per_second": 100, "burst": 200, "at_once": 32}
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One call: when it should have begun (seconds), how long it took from then, what came back (0: nothing)."""
+    """One call: when it should have begun (seconds), how late it was, how long it took, what came back (0: nothing)."""
 
     at_s: float
+    late_ms: float
     took_ms: float
     status: int
     says_when: bool
@@ -55,6 +56,7 @@ async def arriving(
 
     async def call(number: int) -> Call:
         at_s = number / per_s
+        late_ms = (loop.time() - began - at_s) * 1000
         exchange = None
         status, says_when = 0, False
         try:
@@ -70,7 +72,7 @@ async def arriving(
         finally:
             if exchange is not None:
                 server.give_back(exchange)
-        return Call(at_s, (loop.time() - began - at_s) * 1000, status, says_when)
+        return Call(at_s, late_ms, (loop.time() - began - at_s) * 1000, status, says_when)
 
     calls = []
     for number in range(round(per_s * seconds)):
@@ -118,7 +120,8 @@ def _told(name: str, calls: Sequence[Call]) -> None:
     counts = {status: sum(one.status == status for one in calls) for status in sorted({one.status for one in calls})}
     let_in = [one for one in calls if one.status == OK]
     shares = ", ".join(f"p{share * 100:.0f} {percentile(let_in, share):.0f} ms" for share in (0.5, 0.95, 0.99))
-    print(f"{name}: {counts}; let in: {shares}")
+    late_ms = sorted(one.late_ms for one in calls)[int(0.95 * len(calls))]
+    print(f"{name}: {counts}; let in: {shares}; the bench itself was late by {late_ms:.0f} ms (p95)")
 
 
 async def measured(stack: Stack, targets: Sequence[bytes], seconds: float) -> list[Result]:
