@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from relais_local import databases, processes
@@ -285,7 +286,11 @@ class Supervisor:
         return folder
 
     async def _write_territory(self, folder: Path) -> None:
-        argv = [sys.executable, "-m", "relais_local.territory", str(folder)]
+        # Seen lately, whenever it is loaded: what was told of places counts for some weeks alone. On a Monday, so that
+        # whatever prepares it again in the same week changes nothing.
+        today = datetime.now(UTC).date()
+        seen = today - timedelta(days=today.weekday() + 7)
+        argv = [sys.executable, "-m", "relais_local.territory", str(folder), "--as-of", seen.isoformat()]
         with self._home.log("territory") as log:
             code = await processes.run(Launch(argv, self._environment(None), log))
         self._judge("territory", code)

@@ -8,6 +8,7 @@
 
 import json
 import time
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import httpx
@@ -47,6 +48,13 @@ def in_the_feed(api: httpx.Client, id_: str) -> list[bool]:
         if not page["more"]:
             return told
         since = {"since": page["next_cursor"]}
+
+
+def test_the_demonstration_was_seen_lately(stack: Stack) -> None:
+    """Whenever it is loaded: a year later nobody would find a place that is told to be open."""
+    records = json.loads((stack.home / "territory" / "services.json").read_text())
+    latest = max(date.fromisoformat(record["assured_at"]) for record in records)
+    assert timedelta(0) <= datetime.now(UTC).date() - latest <= timedelta(days=15)
 
 
 def test_an_owner_a_counsellor_and_the_standard(stack: Stack) -> None:
