@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import asyncpg
 from fastapi import Depends, Request
@@ -30,9 +30,18 @@ CONNECT_AGAIN_S = 0.5
 STATEMENT_TIMEOUT_MS = 10_000
 """No statement of a request may hold a connection longer; imports and migrations set their own."""
 
-PASSING = frozenset({"40001", "40P01", "53300", "55P03", "57014", "57P01", "57P02", "57P03"})
-"""Faults that pass by themselves (SQLSTATE): serialisation, deadlock, too many connections, a lock or statement that
-took too long, a server that stops or starts. The same request succeeds a little later."""
+DOWN: Final = (
+    OSError,
+    TimeoutError,
+    asyncpg.InterfaceError,  # the connection, or the pool, is closed
+    asyncpg.PostgresConnectionError,  # class 08
+    asyncpg.InsufficientResourcesError,  # class 53: no room on the disk, no memory, no connection left
+    asyncpg.OperatorInterventionError,  # class 57: it stops, starts, or ends what takes too long
+    asyncpg.LockNotAvailableError,  # 55P03: another holds it for too long
+    asyncpg.ReadOnlySQLTransactionError,  # 25006: it takes nothing, as a standby does
+    asyncpg.TransactionRollbackError,  # class 40: two wanted the same at once
+)
+"""What a query raises while the database is away or has too much to do: the same succeeds a little later."""
 
 _NOT_STORED = "The database does not answer. Nothing was stored; try again."
 _UNKNOWN = (
@@ -258,7 +267,7 @@ async def _judged(request: Request, *, read_only: bool) -> AsyncIterator[AsyncSe
     except DBAPIError as fault:
         if fault.connection_invalidated:
             raise Unavailable(_UNKNOWN if confirming else _NOT_STORED) from fault
-        if getattr(fault.orig, "sqlstate", None) in PASSING:
+        if isinstance(fault.orig, DOWN) or isinstance(getattr(fault.orig, "__cause__", None), DOWN):
             raise Unavailable("The database could not finish this. Nothing was stored; try again.") from fault
         raise
     finally:

@@ -19,6 +19,7 @@ from relais_gateway.domain.limits import Bounds, bounds
 from relais_gateway.domain.scopes import OF_ROLE, Agreement, Grant, granted
 from relais_gateway.jwts import PublicKey, key_set
 from relais_gateway.signing import ALGORITHM, SigningKeys
+from relais_shared.db import DOWN
 from relais_shared.refusals import Unavailable
 from relais_shared.registry import Organisation, Snapshot
 from relais_shared.telemetry import get_logger
@@ -225,7 +226,7 @@ class Live:
         except store.FAULTS as fault:
             # Nobody is let on, whatever it is; what does not pass by itself is told with its stack.
             self._failed = time.monotonic()
-            if not isinstance(fault, store.DOWN):
+            if not isinstance(fault, DOWN):
                 get_logger().exception("registry not read")
             raise Unavailable(BLIND) from fault
 

@@ -12,10 +12,11 @@ from urllib.parse import quote
 import asyncpg
 from opentelemetry.instrumentation.utils import suppress_instrumentation
 
-from relais_gateway import store, store_tokens
+from relais_gateway import store_tokens
 from relais_gateway.domain.refusals import InvalidProof
 from relais_gateway.domain.tokens import LEEWAY_S, judge_proof
 from relais_gateway.jwts import BANKING, Malformed, PublicKey, public_key, read
+from relais_shared.db import DOWN
 from relais_shared.refusals import Unavailable
 
 HEADER: Final = b"dpop"
@@ -130,5 +131,5 @@ async def once(pool: asyncpg.Pool, what: str, until: int) -> bool:
         with suppress_instrumentation():
             async with pool.acquire(timeout=1) as connection:
                 return await store_tokens.take_once(connection, sha256(what.encode()).digest(), expires)
-    except store.DOWN as fault:
+    except DOWN as fault:
         raise Unavailable("Whether this was shown before cannot be looked up now.") from fault

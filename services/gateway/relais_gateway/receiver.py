@@ -29,6 +29,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from relais_gateway import store
+from relais_shared.db import DOWN
 from relais_shared.problems import COMMON, MALFORMED, TOO_LARGE, WRONG_MEDIA_TYPE, problem_response
 from relais_shared.refusals import Unauthenticated, Unavailable
 from relais_shared.telemetry import TOKEN_HEADER, allowed, metrics_page
@@ -79,7 +80,7 @@ def create_receiver(pool: asyncpg.Pool, token: str) -> Starlette:
             with suppress_instrumentation():
                 async with pool.acquire() as connection:
                     await store.add_spans(connection, found)
-        except store.DOWN:
+        except DOWN:
             # An exporter sends again what is refused in this way.
             return problem_response(COMMON[Unavailable], headers={"Retry-After": "1"})
         said = b"{}" if kind == JSON else ExportTraceServiceResponse().SerializeToString()

@@ -10,21 +10,11 @@ from uuid import UUID
 import asyncpg
 
 from relais_gateway.domain.audit import START, Entry, digest
+from relais_shared.db import DOWN
 
 Row = asyncpg.Record
 Connection = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy
 
-DOWN: Final = (
-    OSError,
-    TimeoutError,
-    asyncpg.InterfaceError,  # the connection, or the pool, is closed
-    asyncpg.PostgresConnectionError,  # class 08
-    asyncpg.InsufficientResourcesError,  # class 53: no room on the disk, no memory, no connection left
-    asyncpg.OperatorInterventionError,  # class 57: it stops, starts, or ends what takes too long
-    asyncpg.ReadOnlySQLTransactionError,  # 25006: it takes nothing, as a standby does
-    asyncpg.TransactionRollbackError,  # class 40: two wanted the same at once
-)
-"""What a query raises while the database is away or has too much to do: the same succeeds a little later."""
 FAULTS: Final = (*DOWN, asyncpg.PostgresError)
 """All that a query raises: what works by itself tells of it, and begins again."""
 

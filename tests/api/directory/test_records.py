@@ -506,3 +506,28 @@ async def test_an_owner_lists_its_services_with_what_each_needs(world: World) ->
     async with world.later(days=31):
         assert len((await owner.read("/own/services", stale_days=30))["items"]) == 3
     assert (await world.caller().read("/own/services"))["items"] == []
+
+
+async def test_waiting_is_advised_only_where_it_helps(world: World) -> None:
+    """A database that is full, read-only or busy is a 503 that stored nothing; anything else is a fault of ours."""
+    owner = world.caller()
+    try:
+        for code in ("53100", "53300", "55P03", "57014", "25006", "40001", "P0001"):
+            await world.rows(
+                "create or replace function fails() returns trigger language plpgsql as"
+                f" $$ begin raise exception 'a word of the database' using errcode = '{code}'; end $$"
+            )
+            await world.rows(
+                "create or replace trigger fails before insert on service for each row"
+                f" when (new.organisation_id = '{owner.id}') execute function fails()"
+            )
+            if code == "P0001":
+                with pytest.raises(asyncpg.RaiseError, match="a word of the database"):
+                    await owner.ask("POST", "/services", service())
+                continue
+            answer = await owner.ask("POST", "/services", service())
+            assert refusal(answer) == (503, "unavailable"), code
+            assert answer.headers["retry-after"]
+            assert "a word of the database" not in answer.text
+    finally:
+        await world.rows("drop trigger if exists fails on service")

@@ -31,6 +31,7 @@ from api.referral.world import (
     key,
     problem,
 )
+from sqlalchemy.exc import DBAPIError
 
 from relais_referral.domain.handshake import RULES, Action, Party, Slip, Standing, State, allowed_actions
 
@@ -436,3 +437,29 @@ async def test_a_structure_hands_over_to_itself(world: World) -> None:
     await handover.proposed()
     answer = await handover.walk("r.receive", "r.accept", "confirm_handover", "r.confirm_handover", "r.close")
     assert answer.json()["state"] == "closed"
+
+
+async def test_waiting_is_advised_only_where_it_helps(fresh: World) -> None:
+    """A database that is full, read-only or busy is a 503 that stored nothing; anything else is a fault of ours."""
+    ana = fresh.as_(SENDER)
+    owner = await asyncpg.connect(fresh.database.owner_dsn)
+    for code in ("53100", "53300", "55P03", "57014", "25006", "40001", "P0001"):
+        await owner.execute(
+            "create or replace function fails() returns trigger language plpgsql as"
+            f" $$ begin raise exception 'a word of the database' using errcode = '{code}'; end $$"
+        )
+        await owner.execute(
+            "create or replace trigger fails before insert on referral for each row execute function fails()"
+        )
+        asking = ana.post("/v1/referrals", headers=key(), json=a_draft(RECIPIENT))
+        if code == "P0001":
+            with pytest.raises(DBAPIError, match="a word of the database"):
+                await asking
+            continue
+        answer = await asking
+        assert problem(answer) == (503, "unavailable"), code
+        assert answer.headers["retry-after"]
+        assert "a word of the database" not in answer.text
+    await owner.execute("drop trigger fails on referral")
+    assert (await ana.post("/v1/referrals", headers=key(), json=a_draft(RECIPIENT))).status_code == 201
+    await owner.close()

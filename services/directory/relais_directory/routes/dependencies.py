@@ -9,6 +9,7 @@ import asyncpg
 from fastapi import Depends, Request
 
 from relais_shared.auth import Actor, requires
+from relais_shared.db import DOWN
 from relais_shared.refusals import ScopeMissing, Unavailable
 
 MayRead = Annotated[Actor, requires("directory:read")]
@@ -21,16 +22,6 @@ Operator = Annotated[Actor, requires("platform:admin")]
 """Whoever looks after the whole directory."""
 Owners = Annotated[Actor, requires("directory:write", "platform:admin")]
 """Owners for what is theirs, operators for everything."""
-
-
-DOWN = (
-    asyncpg.InterfaceError,
-    asyncpg.PostgresConnectionError,
-    asyncpg.OperatorInterventionError,
-    OSError,
-    TimeoutError,
-)
-"""How a database that is down, restarting or too slow shows."""
 
 
 @asynccontextmanager

@@ -7,6 +7,7 @@ from typing import Final
 from fastapi import Request
 
 from relais_gateway import store
+from relais_shared.db import DOWN
 from relais_shared.refusals import Unavailable
 
 PRINTED: Final = r"^[^\x00-\x1f\x7f]*$"
@@ -25,5 +26,5 @@ async def transaction(request: Request) -> AsyncIterator[store.Connection]:
             yield connection
     except ValueError:
         raise  # asyncpg's word for an argument that fits no column is one of its InterfaceErrors too.
-    except store.DOWN as fault:
+    except DOWN as fault:
         raise Unavailable("The database does not answer. Nothing was stored; try again.") from fault
