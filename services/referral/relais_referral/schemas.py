@@ -12,6 +12,7 @@ from pydantic import (
     ConfigDict,
     EmailStr,
     Field,
+    StrictBool,
     StringConstraints,
     model_validator,
 )
@@ -95,10 +96,10 @@ class Identity(Input):
 class Safety(Input):
     """What may be done to reach her; every answer is no until she says yes."""
 
-    shared_phone: bool = Field(default=False, description="She knows that others answer this phone, and agrees.")
-    voicemail: bool = Field(default=False, description="A message may be left.")
-    sms: bool = Field(default=False, description="A text may be sent.")
-    may_say_who: bool = Field(default=False, description="The caller may say who they are.")
+    shared_phone: StrictBool = Field(default=False, description="She knows that others answer this phone, and agrees.")
+    voicemail: StrictBool = Field(default=False, description="A message may be left.")
+    sms: StrictBool = Field(default=False, description="A text may be sent.")
+    may_say_who: StrictBool = Field(default=False, description="The caller may say who they are.")
     times: Line | None = Field(default=None, description="When she can be called.")
 
 
@@ -344,7 +345,7 @@ class Appointment(Input):
     )
 
     starts_at: AwareDatetime | None = None
-    to_be_agreed: bool = Field(default=False, description="The time is still to be agreed with her.")
+    to_be_agreed: StrictBool = Field(default=False, description="The time is still to be agreed with her.")
     mode: Literal["visit", "call", "video"] = "visit"
     place: Line | None = None
     agreed: Line | None = Field(default=None, description="How it was agreed with her.")
@@ -449,7 +450,7 @@ class ConsentAnswer(Input):
 
     model_config = shown(agreed=True, purposes=["referral"], data_categories=["needs"])
 
-    agreed: bool
+    agreed: StrictBool
     purposes: list[Purpose] | None = None
     data_categories: list[Category] | None = None
     valid_until: AwareDatetime | None = None

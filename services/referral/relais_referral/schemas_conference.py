@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from pydantic import Field
+from pydantic import Field, StrictBool
 
 from relais_referral.domain.consent import Purpose
 from relais_referral.domain.visibility import Category
@@ -77,13 +77,13 @@ class NewDecision(Input):
     organisations: list[UUID] | None = Field(
         default=None, min_length=1, max_length=20, description="Who decided it; all who take part now, where absent."
     )
-    with_her: bool = Field(default=False, description="She was there and agreed.")
+    with_her: StrictBool = Field(default=False, description="She was there and agreed.")
 
 
 class Attendance(Input):
     """Whether she takes part herself."""
 
-    attends: bool = True
+    attends: StrictBool = True
 
 
 class ConferencePartView(OrganisationView):

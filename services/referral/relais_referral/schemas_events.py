@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, StrictBool
 
 from relais_referral.domain.events import OF_DIRECTORY, TYPES
 from relais_referral.domain.webhooks import DeliveryState, Disabled
@@ -61,7 +61,7 @@ class EndpointInput(Input):
         description="What is sent; all but the directory's changes unless told.",
     )
     description: Line | None = None
-    practice: bool = Field(default=False, description="It is sent what happens in rehearsals, and nothing else.")
+    practice: StrictBool = Field(default=False, description="It is sent what happens in rehearsals, and nothing else.")
 
 
 class EndpointChange(Input):
@@ -70,7 +70,7 @@ class EndpointChange(Input):
     url: str | None = Field(default=None, max_length=LONGEST_URL)
     types: list[EventType] | None = Field(default=None, min_length=1)
     description: Line | None = None
-    enabled: bool | None = Field(
+    enabled: StrictBool | None = Field(
         default=None, description="`true` after a repair; what was set aside is replayed apart."
     )
 

@@ -4,7 +4,7 @@ from datetime import date, datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from pydantic import Field, StringConstraints
+from pydantic import Field, StrictBool, StringConstraints
 
 from relais_referral.domain.access import Level, Way
 from relais_referral.domain.consent import Purpose
@@ -50,7 +50,7 @@ class NewAccess(Input):
 
     code: Code
     level: Level = Field(description="What her link shows; nothing where others answer her telephone.")
-    discreet: bool = Field(default=False, description="Neither structure nor theme on her page and her receipts.")
+    discreet: StrictBool = Field(default=False, description="Neither structure nor theme on her page and her receipts.")
     language: Language = "fr"
 
 
@@ -307,7 +307,7 @@ class HiddenLine(Input):
 
     theme: Slug
     words: Text | None = None
-    hidden: bool = True
+    hidden: StrictBool = True
 
 
 class PartialWithdrawal(Input):

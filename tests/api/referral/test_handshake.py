@@ -345,6 +345,15 @@ async def test_a_text_that_tells_more_than_it_may_is_refused(
     assert not [word for word in (*HERS, NISS, "Benali", "amina") if word in answer.text]
 
 
+@pytest.mark.parametrize("said", [1, "yes", "true"])
+async def test_what_may_be_done_is_said_by_yes_or_no_alone(world: World, said: object) -> None:
+    """Whatever else a system sends for it, nobody guesses that a message may be left."""
+    draft = a_draft(RECIPIENT, person=_person(contact={"safety": {"voicemail": said}}))
+    answer = await world.as_(SENDER).post("/v1/referrals", headers=key(), json=draft)
+    assert problem(answer) == (422, "invalid-input")
+    assert [error["pointer"] for error in answer.json()["errors"]] == ["/person/contact/safety/voicemail"]
+
+
 async def test_a_draft_changes_part_by_part(handover: Handover) -> None:
     draft = await handover.open(notes="à rappeler")
     place, ana = handover.place, handover.sender

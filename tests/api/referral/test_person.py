@@ -302,6 +302,8 @@ async def test_she_answers_what_she_was_asked(world: World, handover: Handover) 
     assert problem(await she.post(answer, json=more)) == (422, "invalid-input")
     past = {"agreed": True, "valid_until": "2026-01-01T00:00:00Z"}
     assert problem(await she.post(answer, json=past)) == (422, "invalid-input")
+    for guessed in (1, "yes"):
+        assert problem(await she.post(answer, json={"agreed": guessed})) == (422, "invalid-input")
     less = {"agreed": True, "data_categories": ["identity"]}
     first = ok(await she.post(answer, json=less))
     assert (first["status"], first["data_categories"], first["method"]) == ("given", ["identity"], "private_link")
