@@ -271,10 +271,12 @@ async def _judged(request: Request, *, read_only: bool) -> AsyncIterator[AsyncSe
             raise Unavailable("The database could not finish this. Nothing was stored; try again.") from fault
         raise
     finally:
-        # Closing takes a task of its own, and what was committed holds nothing any more.
+        # Closing takes a task of its own, and what was committed holds nothing any more. What a lost connection says to
+        # it adds nothing: the answer is decided already.
         if session.in_transaction():
-            async with session:
-                pass
+            with suppress(DBAPIError):
+                async with session:
+                    pass
 
 
 @asynccontextmanager

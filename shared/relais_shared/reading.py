@@ -14,6 +14,15 @@ from sqlalchemy.orm.attributes import set_committed_value
 
 from relais_shared.appending import Appending
 
+ENDED = (
+    asyncpg.PostgresConnectionError,
+    asyncpg.AdminShutdownError,
+    asyncpg.CrashShutdownError,
+    asyncpg.CannotConnectNowError,
+    asyncpg.InternalClientError,  # what a connection says that is being closed
+)
+"""What says that a connection serves nobody any more."""
+
 
 class Reading:
     """A query whose rows are read past SQLAlchemy's session; what they become is the session's as ever.
@@ -48,8 +57,9 @@ class Reading:
         assert driver.is_in_transaction()  # noqa: S101 - what is locked outside of one is free at once
         try:
             return await driver.fetch(self.sql, *[values[name] for name in self._names])
-        except (asyncpg.PostgresError, asyncpg.InterfaceError) as fault:
-            lost = driver.is_closed()
+        except (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError) as fault:
+            # What a server that ends says comes before the connection is closed.
+            lost = driver.is_closed() or isinstance(fault, ENDED)
             if lost:
                 connection.invalidate(fault)
             raise DBAPIError(self.sql, None, fault, hide_parameters=True, connection_invalidated=lost) from fault

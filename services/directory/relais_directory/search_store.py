@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import date, datetime
+from datetime import date, datetime, time, timedelta
 from typing import Any, Final
 from uuid import UUID
 
@@ -10,6 +10,7 @@ import asyncpg
 
 from relais_directory.domain import freshness
 from relais_directory.domain.areas import EVERYWHERE
+from relais_directory.domain.days import ZONE
 from relais_directory.domain.geo import chord_m
 from relais_directory.store import Connection, Position
 
@@ -334,8 +335,7 @@ def _filters(query: _Query, asked: Asked) -> str:  # noqa: C901, PLR0912 - one l
     if asked.free:
         found += " and c.free"
     if asked.has_capacity:
-        held = f"{query.bind(asked.today, 'date')} - {CAPACITY_HELD_DAYS}"
-        found += f" and c.available > 0 and c.capacity_at >= {held}"
+        found += f" and c.available > 0 and c.capacity_at >= {_held(query, asked)}"
     if asked.stop_m is not None:
         found += f" and c.stop_m <= {query.bind(asked.stop_m, 'int')}"
     if asked.open_ids is not None:
@@ -346,6 +346,12 @@ def _filters(query: _Query, asked: Asked) -> str:  # noqa: C901, PLR0912 - one l
     if asked.only is not None:
         found += f" and c.service_id = any({query.bind(list(asked.only), 'uuid[]')})"
     return found
+
+
+def _held(query: _Query, asked: Asked) -> str:
+    """Answer from which instant on what was told of open places is counted on: from the beginning of a day."""
+    first = asked.today - timedelta(days=CAPACITY_HELD_DAYS)
+    return query.bind(datetime.combine(first, time.min, ZONE), "timestamptz")
 
 
 def _meant(query: _Query, asked: Asked) -> str:
@@ -375,7 +381,7 @@ def _score(query: _Query, asked: Asked) -> str:
     if asked.words or asked.phrases:
         parts.append(f"ts_rank(c.document, {_words(query, asked)}, 32)")
     today = query.bind(asked.today, "date")
-    age = f"greatest(0, {today} - c.capacity_at::date)"
+    age = f"greatest(0, {today} - (c.capacity_at at time zone '{ZONE.key}')::date)"
     terms = {
         "words": f"least(1, {' + '.join(parts)})",
         "near": "0.5",
@@ -463,7 +469,7 @@ async def facet(connection: Connection, asked: Asked, name: str) -> dict[str, in
     asked = replace(asked, **without)
     query = _Query()
     if name == "has_capacity":
-        values = values.format(held=f"{query.bind(asked.today, 'date')} - {CAPACITY_HELD_DAYS}")
+        values = values.format(held=_held(query, asked))
     near, coming = _fitting(query, asked, "", apart=False)
     rows = await connection.fetch(
         f"""
