@@ -20,7 +20,7 @@ from relais_gateway.domain.refusals import TooManyCalls
 from relais_gateway.domain.routing import Operation, RouteTable, operations
 from relais_gateway.exchange import Exchange, Header, UpstreamDown
 from relais_gateway.limiting import Limiting
-from relais_gateway.live import LOOK_EVERY_S, Live, State
+from relais_gateway.live import LOOK_EVERY_S, ZONE, Live, State
 from relais_gateway.onward import NEVER_BACK, WATCH_AFTER_S, Begun, CallerLeft, Onward, too_large
 from relais_gateway.outer import Outer
 from relais_gateway.problems import oauth_not_now
@@ -389,7 +389,10 @@ class Door:
         today = now.date()
         until = datetime.fromtimestamp(min(claims.good_until, claims.expires + LEEWAY_S + 1), UTC)
         until = min(until, datetime.combine(today + timedelta(days=1), datetime.min.time(), UTC))
-        found = Pass(now, until, claims, _actor(claims, state, operation, scope, today), asked)
+        # Who is away noted it by the clocks on the wall.
+        local = now.astimezone(ZONE).date()
+        until = min(until, datetime.combine(local + timedelta(days=1), datetime.min.time(), ZONE))
+        found = Pass(now, until, claims, _actor(claims, state, operation, scope, today, local), asked)
         if self._judged_in is not state or len(self._passes) >= CACHE:
             self._judged_in = state
             self._passes.clear()
@@ -509,8 +512,10 @@ def _streams(headers: Iterable[Header]) -> bool:
     return any(name == b"content-type" and value.startswith(STREAM) for name, value in headers)
 
 
-def _actor(claims: Claims, state: State, operation: Operation, scope: Scope, today: date) -> Actor:
-    """Answer who acts, with what is granted on a day.
+def _actor(  # noqa: PLR0913 - what is judged, and the two days on which
+    claims: Claims, state: State, operation: Operation, scope: Scope, today: date, local: date
+) -> Actor:
+    """Answer who acts, with what is granted on a day of UTC, and for whom on a day of the clocks on the wall.
 
     Raises:
         MalformedRequest: A partner's system names the human that it acts for in no way we take.
@@ -550,7 +555,7 @@ def _actor(claims: Claims, state: State, operation: Operation, scope: Scope, tod
         name=account.name if account else "",
         teams=account.teams if account else (),
         leads=account.leads if account else (),
-        stands_for=account.stands_for(today) if account else (),
+        stands_for=account.stands_for(local) if account else (),
         on_behalf_of=None if account else _on_behalf_of(scope),
         limits={name: dict(held[name].limits) for name in sorted(scopes) if held[name].limits},
         issuer=OWN,

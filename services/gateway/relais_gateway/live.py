@@ -9,6 +9,7 @@ from datetime import UTC, date, datetime
 from hashlib import sha256
 from typing import Any, Final
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
 import asyncpg
 import orjson
@@ -24,6 +25,8 @@ from relais_shared.refusals import Unavailable
 from relais_shared.registry import Organisation, Snapshot
 from relais_shared.telemetry import get_logger
 
+ZONE: Final = ZoneInfo("Europe/Brussels")
+"""Absences are noted by the clocks on the wall."""
 LOOK_EVERY_S: Final = 0.3
 """How often the version is looked at; what was withdrawn stops working well within a second."""
 

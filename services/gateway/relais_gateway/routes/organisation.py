@@ -9,7 +9,7 @@ from fastapi import Request
 from pydantic import BaseModel, ConfigDict, Field, StrictBool, StringConstraints
 
 from relais_gateway import actions, repeating, store
-from relais_gateway.live import Absence
+from relais_gateway.live import ZONE, Absence
 from relais_gateway.problems import TABLE
 from relais_gateway.routes.dependencies import transaction
 from relais_shared import problems
@@ -202,7 +202,7 @@ async def list_accounts(request: Request, actor: MayRead, now: Now) -> Colleague
     """List who signs in for your organisation: their teams, who is away today, who stands for them."""
     async with transaction(request) as connection:
         rows = await store.colleagues(connection, _organisation(actor))
-    return Colleagues(items=[Colleague.of(row, actor, now.date()) for row in rows])
+    return Colleagues(items=[Colleague.of(row, actor, now.astimezone(ZONE).date()) for row in rows])
 
 
 @router.put("/organisation/accounts/{account_id}/absence", responses=_CHANGES)
