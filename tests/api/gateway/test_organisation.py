@@ -12,7 +12,7 @@ import pytest
 from api.gateway.house import ADMIN, BEA, CID, HOUSE, STRANGER, House, housed
 from api.gateway.world import ORGANISATION, Door
 from joserfc.jwk import OKPKey
-from support.days import today
+from support.days import BRUSSELS, today
 
 from relais_gateway import actions
 from relais_shared.auth import Keyring, system
@@ -120,8 +120,13 @@ async def test_nobody_of_elsewhere_joins_a_team_or_stands_in(house: House) -> No
 
 
 async def test_a_deputy_stands_for_the_absent_while_they_are_absent(house: House) -> None:
+    day = today(BRUSSELS)
     bea, cid, cids = house.ids[BEA], house.ids[CID], await house.bearer(CID)
-    body = {"deputy_id": str(cid), "from": today().isoformat(), "until": (today() + timedelta(days=7)).isoformat()}
+    body = {
+        "deputy_id": str(cid),
+        "from": day.isoformat(),
+        "until": (day + timedelta(days=7)).isoformat(),
+    }
     noted = await house.ask(BEA, "PUT", "/v1/me/absence", json=body)
     assert (noted.status_code, noted.json()) == (200, body)
     assert (await house.told(cids, stands_for=[str(bea)]))["stands_for"] == [str(bea)]
@@ -141,16 +146,19 @@ async def test_a_deputy_stands_for_the_absent_while_they_are_absent(house: House
 
     # What has not begun, or is over, lends nobody's eyes.
     for shift in (1, -9):
-        days = {"from": str(today() + timedelta(days=shift)), "until": str(today() + timedelta(days=shift + 1))}
+        days = {
+            "from": str(day + timedelta(days=shift)),
+            "until": str(day + timedelta(days=shift + 1)),
+        }
         changed = await house.ask(ADMIN, "PUT", f"{accounts}/{bea}/absence", json={**body, **days})
         assert changed.status_code == 200, changed.text
         assert (await house.told(cids, stands_for=[]))["stands_for"] == []
         row = of_bea(await house.ask(CID, "GET", accounts))
         assert (row["absent"], row["deputy"]) == (False, None)
-    backwards = await house.ask(BEA, "PUT", "/v1/me/absence", json={**body, "until": str(today() - timedelta(days=1))})
+    backwards = await house.ask(BEA, "PUT", "/v1/me/absence", json={**body, "until": str(day - timedelta(days=1))})
     assert (backwards.status_code, backwards.json()["errors"][0]["pointer"]) == (422, "/until")
 
-    endless = {"deputy_id": str(cid), "from": today().isoformat()}
+    endless = {"deputy_id": str(cid), "from": day.isoformat()}
     assert (await house.ask(BEA, "PUT", "/v1/me/absence", json=endless)).json() == {**endless, "until": None}
     assert (await house.told(cids, stands_for=[str(bea)]))["stands_for"] == [str(bea)]
     for _ in range(2):
