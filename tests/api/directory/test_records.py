@@ -10,6 +10,7 @@ from uuid import uuid4
 import asyncpg
 import pytest
 from api.directory.owners import CAPACITY, MERGE_PATCH, NAMUR, OWNER, READ, SEND, WRITE, World, faults, refusal, service
+from support.breaking import WORD, fails
 
 from relais_directory import importing
 from relais_directory.domain.days import day_of
@@ -513,21 +514,14 @@ async def test_waiting_is_advised_only_where_it_helps(world: World) -> None:
     owner = world.caller()
     try:
         for code in ("53100", "53300", "55P03", "57014", "25006", "40001", "P0001"):
-            await world.rows(
-                "create or replace function fails() returns trigger language plpgsql as"
-                f" $$ begin raise exception 'a word of the database' using errcode = '{code}'; end $$"
-            )
-            await world.rows(
-                "create or replace trigger fails before insert on service for each row"
-                f" when (new.organisation_id = '{owner.id}') execute function fails()"
-            )
+            await world.rows(fails("service", code, f"new.organisation_id = '{owner.id}'"))
             if code == "P0001":
-                with pytest.raises(asyncpg.RaiseError, match="a word of the database"):
+                with pytest.raises(asyncpg.RaiseError, match=WORD):
                     await owner.ask("POST", "/services", service())
                 continue
             answer = await owner.ask("POST", "/services", service())
             assert refusal(answer) == (503, "unavailable"), code
             assert answer.headers["retry-after"]
-            assert "a word of the database" not in answer.text
+            assert WORD not in answer.text
     finally:
         await world.rows("drop trigger if exists fails on service")

@@ -11,6 +11,7 @@ import pytest
 from api.gateway.world import ORGANISATION, PLATFORM, Door, opened
 from joserfc.jwk import OKPKey
 from structlog.testing import capture_logs
+from support.breaking import WORD, fails
 
 from relais_local.databases import Access
 
@@ -181,19 +182,13 @@ async def test_waiting_is_advised_only_where_it_helps(
     limits = {"per_second": 20, "burst": 40, "at_once": 8}
     asked = {"53100": 503, "53300": 503, "57014": 503, "57P01": 503, "08006": 503, "25006": 503, "40001": 503}
     for code, status in {**asked, "P0001": 500, "42703": 500, "23514": 500, "22023": 500}.items():
-        await owner.execute(
-            "create or replace function fails() returns trigger language plpgsql as"
-            f" $$ begin raise exception 'a word of the database' using errcode = '{code}'; end $$"
-        )
-        await owner.execute(
-            "create or replace trigger fails before insert on organisation_limit for each row execute function fails()"
-        )
+        await owner.execute(fails("organisation_limit", code))
         caplog.clear()
         answer = await door.ask("PUT", f"{HOUSE}/limits", json=limits, headers=operator)
         kind = "/problems/unavailable" if status == 503 else "/problems/internal"
         assert (answer.status_code, answer.json()["type"]) == (status, kind), code
         assert ("retry-after" in answer.headers) == (status == 503)
-        assert "a word of the database" not in answer.text
+        assert WORD not in answer.text
         logged = [record for record in caplog.records if record.exc_info]
         assert bool(logged) == (status == 500), code
 

@@ -32,6 +32,7 @@ from api.referral.world import (
     problem,
 )
 from sqlalchemy.exc import DBAPIError
+from support.breaking import WORD, fails
 
 from relais_referral.domain.handshake import RULES, Action, Party, Slip, Standing, State, allowed_actions
 
@@ -453,22 +454,16 @@ async def test_waiting_is_advised_only_where_it_helps(fresh: World) -> None:
     ana = fresh.as_(SENDER)
     owner = await asyncpg.connect(fresh.database.owner_dsn)
     for code in ("53100", "53300", "55P03", "57014", "25006", "40001", "P0001"):
-        await owner.execute(
-            "create or replace function fails() returns trigger language plpgsql as"
-            f" $$ begin raise exception 'a word of the database' using errcode = '{code}'; end $$"
-        )
-        await owner.execute(
-            "create or replace trigger fails before insert on referral for each row execute function fails()"
-        )
+        await owner.execute(fails("referral", code))
         asking = ana.post("/v1/referrals", headers=key(), json=a_draft(RECIPIENT))
         if code == "P0001":
-            with pytest.raises(DBAPIError, match="a word of the database"):
+            with pytest.raises(DBAPIError, match=WORD):
                 await asking
             continue
         answer = await asking
         assert problem(answer) == (503, "unavailable"), code
         assert answer.headers["retry-after"]
-        assert "a word of the database" not in answer.text
+        assert WORD not in answer.text
     await owner.execute("drop trigger fails on referral")
     assert (await ana.post("/v1/referrals", headers=key(), json=a_draft(RECIPIENT))).status_code == 201
     await owner.close()
