@@ -201,7 +201,7 @@ async def _form(request: Request) -> dict[str, str] | None:
     form = dict(pairs)
     if len(form) != len(pairs):
         return None
-    # A parameter without a value counts as left out (RFC 6749, section 3.1).
+    # A parameter without a value counts as left out (RFC 6749, section 3.2).
     return {name: value for name, value in pairs if value or name == "scope"}
 
 

@@ -10,8 +10,9 @@ _PROVES: Final[dict[str, Any]] = {
     "client_id": {**_TEXT, "description": "Not needed; where it stands it is the client's own."},
     "client_assertion_type": {
         **_TEXT,
-        "const": "urn:ietf:params:oauth:client-assertion-type:jwt-bearer",
-        "description": "With `client_assertion`, in place of HTTP Basic (RFC 7523).",
+        # A parameter without a value is taken as absent (RFC 6749, section 3.2).
+        "enum": ["urn:ietf:params:oauth:client-assertion-type:jwt-bearer", ""],
+        "description": "With `client_assertion`, in place of HTTP Basic (RFC 7523); absent where empty.",
     },
     "client_assertion": {**_TEXT, "description": "A JWT that the client signed, for this request alone."},
 }
