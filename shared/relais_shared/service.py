@@ -281,6 +281,8 @@ def described(app: FastAPI, scopes: Mapping[str, str]) -> dict[str, Any]:
                     parameter["required"] = True
             if "requestBody" in operation:
                 operation["responses"].setdefault("400", problems.responses(problems.MALFORMED)[400])
+                # The door says so before the service does.
+                operation["responses"].setdefault("413", problems.responses(problems.TOO_LARGE)[413])
             answer = operation["responses"].get("422")
             if answer and "HTTPValidationError" in str(answer):
                 operation["responses"]["422"] = problems.responses(problems.INVALID_INPUT)[422]

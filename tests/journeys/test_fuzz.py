@@ -21,6 +21,9 @@ STREAM: Final = "/events/stream"
 RIGHTS: Final = "/oauth2/|/clients|/grants|/signing_keys|/agreements|/v1/organisations?/"
 """A regular expression: what ends somebody's tokens, systems or rights is tried last, on what is made for it."""
 
+ALLOWED: Final = Path(__file__).parents[1] / "support" / "fuzzing.toml"
+"""What schemathesis does not know of by itself."""
+
 RULES_BEYOND: Final = "positive_data_acceptance"
 """The one check that is off: whatever fits a schema is taken. Most of ours have rules besides, so `what_fits_is_taken`
 (support/fuzzing.py) asks it only of the operations whose schema says everything."""
@@ -42,7 +45,8 @@ def fuzzed(stack: Stack, folder: Path, offered: Path, *chosen: str) -> None:
     """Let schemathesis try operations; fail with what it found."""
     done = subprocess.run(
         [
-            *(str(Path(sys.executable).with_name("st")), "run", f"{stack.base_url}/openapi.json"),
+            *(str(Path(sys.executable).with_name("st")), "--config-file", str(ALLOWED)),
+            *("run", f"{stack.base_url}/openapi.json"),
             *("--phases", "fuzzing", "--max-examples", TRIED, "--no-shrink", "--continue-on-failure", "--no-color"),
             *("--exclude-checks", RULES_BEYOND, "--request-timeout", "30", *chosen),
         ],

@@ -100,6 +100,18 @@ def test_each_operation_says_who_may(rows: list[Row]) -> None:
         assert row.scopes <= MEANINGS.keys(), str(row)
 
 
+def test_each_operation_says_that_a_body_may_be_unreadable_or_too_large(door: httpx.Client) -> None:
+    paths = door.get("/openapi.json").json()["paths"]
+    told = {
+        f"{method} {path}": operation["responses"].keys()
+        for path, operations in paths.items()
+        for method, operation in operations.items()
+        if "requestBody" in operation
+    }
+    assert told
+    assert {name for name, statuses in told.items() if not {"400", "413"} <= statuses} == set()
+
+
 def test_nobody_gets_in_anywhere(door: httpx.Client, guarded: list[Row]) -> None:
     for row in guarded:
         answer = ask(door, row)
