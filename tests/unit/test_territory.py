@@ -23,7 +23,7 @@ from relais_directory.gazetteer import read_places
 from relais_local.territory import sandbox
 from relais_local.territory.generate import AS_OF, localities, organisations, services
 from relais_referral.domain import rehearsal
-from relais_referral.schemas import DeclineReason
+from relais_referral.schemas.steps import DeclineReason
 
 Json = dict[str, Any]
 REFERENCE = Path(__file__).resolve().parents[3] / "shared" / "data" / "gazetteer"

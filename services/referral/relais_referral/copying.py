@@ -7,8 +7,8 @@ from typing import Any, Final
 from relais_referral.domain.deadlines import ZONE
 from relais_referral.papers.paper import LANGUAGES, Paper, Section, language_of
 from relais_referral.papers.words import CATEGORIES, PURPOSES, STATUSES
-from relais_referral.schemas_conference import ConferenceView
-from relais_referral.schemas_person import CopyView, HandoverView, Reading, WholeCopy, WholeView
+from relais_referral.schemas.conferences import ConferenceView
+from relais_referral.schemas.person import CopyView, HandoverView, Reading, WholeCopy, WholeView
 
 _SAY: Final[Mapping[str, tuple[str, str, str, str]]] = {
     "title": ("Tout ce qui est écrit ici de vous", "Alles wat hier over u staat", "Alles, was hier über Sie steht",

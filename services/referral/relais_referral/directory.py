@@ -8,7 +8,7 @@ from uuid import UUID
 
 from pydantic import BaseModel
 
-from relais_referral.schemas import Alternative
+from relais_referral.schemas.referrals import Alternative
 from relais_shared.auth import Keyring, system
 from relais_shared.client import Client, Response, TransportError
 from relais_shared.refusals import Unavailable

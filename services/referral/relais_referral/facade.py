@@ -9,7 +9,9 @@ from typing import Any, Final
 from uuid import UUID
 
 from relais_referral.domain.handshake import State
-from relais_referral.schemas import ConsentView, OrganisationView, ReferralView
+from relais_referral.schemas.common import OrganisationView
+from relais_referral.schemas.consents import ConsentView
+from relais_referral.schemas.referrals import ReferralView
 from relais_shared.fhir import without_empty
 
 Json = dict[str, Any]

@@ -22,15 +22,9 @@ from relais_referral.domain.handshake import (
 )
 from relais_referral.domain.visibility import OF_CATEGORY, PERSONAL, Category, Part, shown_state, visible
 from relais_referral.models import ConsentRecord, ConsentState, Disclosure, EventRow, Referral
-from relais_referral.schemas import (
-    ConsentView,
-    DisclosureView,
-    EventView,
-    OrganisationView,
-    PersonView,
-    RecipientView,
-    ReferralView,
-)
+from relais_referral.schemas.common import OrganisationView
+from relais_referral.schemas.consents import ConsentView
+from relais_referral.schemas.referrals import DisclosureView, EventView, PersonView, RecipientView, ReferralView
 
 SEALED_UNDER: Mapping[Part, tuple[str, ...]] = {
     Part.IDENTITY: ("identity",),

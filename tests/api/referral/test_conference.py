@@ -44,7 +44,7 @@ from api.referral.world import (
 
 from relais_referral import copying, worker
 from relais_referral.papers.paper import as_html
-from relais_referral.schemas_person import CopyView
+from relais_referral.schemas.person import CopyView
 from relais_shared.auth import Actor, system
 from relais_shared.client import Client
 

@@ -27,7 +27,7 @@ from api.referral.world import (
 
 from relais_referral import facade
 from relais_referral.domain.handshake import State
-from relais_referral.schemas import ConsentRequest
+from relais_referral.schemas.consents import ConsentRequest
 from relais_shared.client import Client
 
 pytestmark = pytest.mark.anyio

@@ -24,7 +24,7 @@ from api.referral.world import (
 )
 from joserfc.jwk import OKPKey
 
-from relais_referral.schemas import ConsentRequest
+from relais_referral.schemas.consents import ConsentRequest
 from relais_shared.auth import Actor, Keyring, system
 from relais_shared.client import Client
 

@@ -15,7 +15,7 @@ from relais_referral.domain.handshake import Action, Party, State, Transition, d
 from relais_referral.domain.refusals import IllegalAction, NotYourTurn, PersonalDataDetected
 from relais_referral.domain.visibility import Part, shown_state
 from relais_referral.models import ConsentRecord, ConsentState, Disclosure, Referral, Task
-from relais_referral.schemas import ReferralView
+from relais_referral.schemas.referrals import ReferralView
 from relais_referral.sealing import Seal, Sealer, Wrapped
 from relais_referral.store import Caller
 from relais_shared import texts

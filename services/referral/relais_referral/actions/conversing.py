@@ -29,7 +29,9 @@ from relais_referral.domain.refusals import ConsentMissing, IllegalAction
 from relais_referral.domain.visibility import Category, Part
 from relais_referral.models import Document, Message, Referral, Task
 from relais_referral.papers.calendar import Entry
-from relais_referral.schemas import Assignment, DocumentView, Identity, MeetingView, MessageView, TaskDone, TaskView
+from relais_referral.schemas.conversation import DocumentView, MeetingView, MessageView, TaskDone, TaskView
+from relais_referral.schemas.drafts import Identity
+from relais_referral.schemas.referrals import Assignment
 from relais_shared import texts
 from relais_shared.refusals import Fault, InvalidInput, NotFound
 

@@ -18,7 +18,7 @@ from relais_referral.domain.events import DISABLED, TEST
 from relais_referral.domain.webhooks import DeliveryState, Disabled, Outcome, Verdict, judge
 from relais_referral.models import Delivery, Endpoint, FeedRow, OrganisationCopy
 from relais_referral.rewrapping import WORKER
-from relais_referral.schemas_events import EventItem, item
+from relais_referral.schemas.events import EventItem, item
 from relais_referral.settings import ReferralSettings
 from relais_referral.signing import SecretBox, Secrets
 from relais_referral.store_events import Claimed, Held

@@ -29,7 +29,7 @@ from relais_referral.domain import chain
 from relais_referral.domain.handshake import Action, Party, State, Via
 from relais_referral.domain.refusals import AgreementMissing
 from relais_referral.models import OrganisationCopy, Referral
-from relais_referral.schemas import Draft, DraftChange, Identity, Redirection, To
+from relais_referral.schemas.drafts import Draft, DraftChange, Identity, Redirection, To
 from relais_shared import texts
 from relais_shared.refusals import Fault, InvalidInput, NotFound
 from relais_shared.registry import Organisation, known

@@ -24,7 +24,7 @@ from relais_referral.domain.handshake import ENDED, Party, State, Via
 from relais_referral.domain.refusals import IllegalAction
 from relais_referral.models import Guest, GuestSession, Referral
 from relais_referral.notices import undertaking
-from relais_referral.schemas_guest import GuestCard, GuestSessionView, Invitation
+from relais_referral.schemas.guests import GuestCard, GuestSessionView, Invitation
 from relais_referral.sealing import Sealer
 from relais_referral.store import Caller
 from relais_shared.auth import ANONYMOUS

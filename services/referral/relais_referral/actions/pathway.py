@@ -10,7 +10,7 @@ from relais_referral.domain.consent import Purpose
 from relais_referral.domain.handshake import Party, State
 from relais_referral.domain.visibility import pathway_open
 from relais_referral.models import OrganisationCopy, Referral
-from relais_referral.schemas import PathwayOutline, PathwayStage
+from relais_referral.schemas.referrals import PathwayOutline, PathwayStage
 from relais_shared.registry import known
 
 

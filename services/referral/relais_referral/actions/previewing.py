@@ -13,7 +13,7 @@ from relais_referral.domain.handshake import ENDED, WAITING, Party, State
 from relais_referral.domain.refusals import IllegalAction
 from relais_referral.domain.visibility import Category, Part
 from relais_referral.models import Referral
-from relais_referral.schemas_person import Preview
+from relais_referral.schemas.person import Preview
 from relais_shared.refusals import NotFound
 
 _THEM: Final = frozenset({Party.RECIPIENT})

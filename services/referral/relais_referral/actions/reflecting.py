@@ -30,7 +30,7 @@ from relais_referral.domain.reflection import (
 from relais_referral.domain.refusals import IllegalAction
 from relais_referral.models import Referral
 from relais_referral.rewrapping import WORKER
-from relais_referral.schemas_reflection import Note, NoteView
+from relais_referral.schemas.reflections import Note, NoteView
 from relais_referral.sealing import Sealer, Wrapped
 from relais_referral.store_reflection import PARTS, part_of
 from relais_shared.clock import Clock

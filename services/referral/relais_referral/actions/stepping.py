@@ -38,7 +38,7 @@ from relais_referral.domain.handshake import (
 )
 from relais_referral.domain.visibility import shown_state
 from relais_referral.models import Conference, ConsentRecord, OrganisationCopy, Referral, Task
-from relais_referral.schemas import (
+from relais_referral.schemas.steps import (
     Acceptance,
     Closing,
     Confirmation,

@@ -25,8 +25,7 @@ from relais_referral.routes.dependencies import (
     keep_nothing,
     told,
 )
-from relais_referral.schemas import ConsentView, Draft, NewMessage, ReferralView, Taken
-from relais_referral.schemas_conference import (
+from relais_referral.schemas.conferences import (
     ConferenceConsent,
     ConferenceMeeting,
     ConferenceMessageView,
@@ -36,6 +35,11 @@ from relais_referral.schemas_conference import (
     DecisionView,
     NewDecision,
 )
+from relais_referral.schemas.consents import ConsentView
+from relais_referral.schemas.conversation import NewMessage
+from relais_referral.schemas.drafts import Draft
+from relais_referral.schemas.referrals import ReferralView
+from relais_referral.schemas.steps import Taken
 from relais_shared import idempotency, problems
 from relais_shared.auth import Actor
 from relais_shared.clock import Now

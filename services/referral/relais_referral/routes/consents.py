@@ -16,7 +16,8 @@ from relais_referral.problems import TABLE
 from relais_referral.routes import files
 from relais_referral.routes.dependencies import Either, MaySend, asked
 from relais_referral.routes.files import Form, WantedForm
-from relais_referral.schemas import ConsentInput, ConsentPage, ConsentRequest, ConsentView, NoticeView, Withdrawal
+from relais_referral.schemas.consents import ConsentInput, ConsentPage, ConsentRequest, ConsentView, NoticeView
+from relais_referral.schemas.steps import Withdrawal
 from relais_shared import idempotency, problems
 from relais_shared.clock import Now
 from relais_shared.db import WriteTx

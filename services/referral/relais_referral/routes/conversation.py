@@ -9,7 +9,7 @@ from relais_referral.actions import conversing
 from relais_referral.papers.calendar import calendar
 from relais_referral.routes import files
 from relais_referral.routes.dependencies import READING, WRITING, Either, Pages, asked, keep_nothing, versioned
-from relais_referral.schemas import (
+from relais_referral.schemas.conversation import (
     DocumentPage,
     DocumentView,
     MeetingView,

@@ -16,7 +16,7 @@ from relais_referral.domain import refusals
 from relais_referral.domain.handshake import Action
 from relais_referral.models import Idempotency
 from relais_referral.problems import TABLE
-from relais_referral.schemas import ReferralView
+from relais_referral.schemas.referrals import ReferralView
 from relais_referral.store import Caller
 from relais_shared import idempotency, problems
 from relais_shared.auth import Actor, requires

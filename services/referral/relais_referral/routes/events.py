@@ -16,7 +16,7 @@ from relais_referral import store, store_events
 from relais_referral.domain import refusals
 from relais_referral.models import OrganisationCopy
 from relais_referral.problems import TABLE
-from relais_referral.schemas_events import EventFeed, EventItem, EventType, item
+from relais_referral.schemas.events import EventFeed, EventItem, EventType, item
 from relais_referral.store import Caller
 from relais_shared import problems
 from relais_shared.auth import Actor, requires

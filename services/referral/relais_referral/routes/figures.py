@@ -12,7 +12,7 @@ from relais_referral.domain.figures import family
 from relais_referral.domain.handshake import Party
 from relais_referral.models import OrganisationCopy
 from relais_referral.routes.dependencies import READING, MayReceive, MaySend
-from relais_referral.schemas_figures import (
+from relais_referral.schemas.figures import (
     FiguresPage,
     FiguresQuery,
     MonthFigures,

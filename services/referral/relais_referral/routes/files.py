@@ -11,7 +11,7 @@ from pydantic import TypeAdapter
 
 from relais_referral.domain.documents import KINDS
 from relais_referral.papers.paper import Paper, as_html, as_pdf
-from relais_referral.schemas import Line
+from relais_referral.schemas.common import Line
 from relais_shared.refusals import Fault, InvalidInput
 
 PAGE, PDF, JSON_LD, CALENDAR = "text/html", "application/pdf", "application/ld+json", "text/calendar"

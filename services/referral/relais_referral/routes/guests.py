@@ -17,28 +17,21 @@ from relais_referral.problems import TABLE
 from relais_referral.routes import files
 from relais_referral.routes.dependencies import WRITING, MaySend, Step, TheService, asked, told, versioned
 from relais_referral.routes.person import Door, Private
-from relais_referral.schemas import (
-    Acceptance,
-    Closing,
-    Confirmation,
-    Decline,
+from relais_referral.schemas.consents import NoticeView
+from relais_referral.schemas.conversation import (
     DocumentPage,
     DocumentView,
-    Meeting,
     MeetingView,
     MessagePage,
     MessageView,
     NewMessage,
-    NoticeView,
-    Pause,
-    ReferralView,
-    Taken,
     TaskDone,
     TaskPage,
     TaskView,
-    Withdrawal,
 )
-from relais_referral.schemas_guest import GuestCard, GuestSessionView, Invitation
+from relais_referral.schemas.guests import GuestCard, GuestSessionView, Invitation
+from relais_referral.schemas.referrals import ReferralView
+from relais_referral.schemas.steps import Acceptance, Closing, Confirmation, Decline, Meeting, Pause, Taken, Withdrawal
 from relais_shared import problems
 from relais_shared.auth import ANONYMOUS, Actor, Guard, actor_of, public
 from relais_shared.clock import Now, clock_of, now_of

@@ -21,17 +21,10 @@ from relais_referral.problems import TABLE
 from relais_referral.routes import files
 from relais_referral.routes.dependencies import WRITING, Either, FromDirectory, asked
 from relais_referral.routes.files import Form, WantedForm
-from relais_referral.schemas import (
-    Confirmation,
-    ConsentAnswer,
-    ConsentView,
-    MessageView,
-    NewMessage,
-    Pause,
-    ReferralView,
-)
-from relais_referral.schemas_conference import Attendance, ConferenceMessageView
-from relais_referral.schemas_person import (
+from relais_referral.schemas.conferences import Attendance, ConferenceMessageView
+from relais_referral.schemas.consents import ConsentAnswer, ConsentView
+from relais_referral.schemas.conversation import MessageView, NewMessage
+from relais_referral.schemas.person import (
     AccessMade,
     AccessPage,
     AccessView,
@@ -52,6 +45,8 @@ from relais_referral.schemas_person import (
     SessionView,
     WholeView,
 )
+from relais_referral.schemas.referrals import ReferralView
+from relais_referral.schemas.steps import Confirmation, Pause
 from relais_shared import problems
 from relais_shared.auth import ANONYMOUS, Actor, Guard, actor_of, public
 from relais_shared.clock import Now, clock_of, now_of

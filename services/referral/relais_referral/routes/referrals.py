@@ -29,21 +29,19 @@ from relais_referral.routes.dependencies import (
     told,
 )
 from relais_referral.routes.files import WantedForm
-from relais_referral.schemas import (
+from relais_referral.schemas.common import Slug
+from relais_referral.schemas.drafts import Draft, DraftChange, ExternalIds
+from relais_referral.schemas.person import PreviewPage
+from relais_referral.schemas.referrals import (
     AlternativePage,
     Assignment,
     CountsView,
     DisclosurePage,
-    Draft,
-    DraftChange,
     EventPage,
-    ExternalIds,
     PathwayOutline,
     ReferralPage,
     ReferralView,
-    Slug,
 )
-from relais_referral.schemas_person import PreviewPage
 from relais_referral.store import Caller
 from relais_shared import idempotency, problems
 from relais_shared.clock import Now

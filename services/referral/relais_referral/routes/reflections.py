@@ -15,7 +15,7 @@ from relais_referral.models import ReflectionPeriod
 from relais_referral.problems import TABLE
 from relais_referral.routes.dependencies import READING, Either, asked, keep_nothing
 from relais_referral.routes.figures import STATS, MayCount
-from relais_referral.schemas_reflection import (
+from relais_referral.schemas.reflections import (
     Note,
     NoteView,
     ReflectionPeriodView,

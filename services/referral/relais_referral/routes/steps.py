@@ -19,7 +19,9 @@ from relais_referral.routes.dependencies import (
     asked,
     told,
 )
-from relais_referral.schemas import (
+from relais_referral.schemas.drafts import Redirection
+from relais_referral.schemas.referrals import ReferralView
+from relais_referral.schemas.steps import (
     Acceptance,
     Closing,
     Confirmation,
@@ -28,8 +30,6 @@ from relais_referral.schemas import (
     Pause,
     PhoneAgreement,
     Propose,
-    Redirection,
-    ReferralView,
     Taken,
     Withdrawal,
 )

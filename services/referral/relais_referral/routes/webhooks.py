@@ -12,7 +12,7 @@ from relais_referral.actions import webhooks
 from relais_referral.domain.webhooks import DeliveryState
 from relais_referral.models import Delivery, Endpoint, Idempotency
 from relais_referral.problems import TABLE
-from relais_referral.schemas_events import (
+from relais_referral.schemas.events import (
     AttemptView,
     DeliveryPage,
     DeliveryView,

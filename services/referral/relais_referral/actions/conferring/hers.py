@@ -13,7 +13,7 @@ from relais_referral.actions.stepping import end_conference, leave_conference
 from relais_referral.domain.conference import THREAD
 from relais_referral.domain.consent import Status
 from relais_referral.domain.refusals import IllegalAction
-from relais_referral.schemas_conference import ConferenceMessageView, ConferenceView
+from relais_referral.schemas.conferences import ConferenceMessageView, ConferenceView
 from relais_shared.refusals import NotFound
 
 

@@ -12,7 +12,7 @@ from relais_referral.actions.conferring.seats import Consents, Seat, given_to, s
 from relais_referral.domain.conference import Piece
 from relais_referral.domain.handshake import Party
 from relais_referral.models import ConferencePart, Decision, Message
-from relais_referral.schemas_conference import ConferenceMessageView, ConferencePartView, ConferenceView, DecisionView
+from relais_referral.schemas.conferences import ConferenceMessageView, ConferencePartView, ConferenceView, DecisionView
 from relais_shared.refusals import NotFound
 
 SEALED_UNDER: Final[Mapping[Piece, tuple[str, ...]]] = {

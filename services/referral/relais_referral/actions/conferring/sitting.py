@@ -14,8 +14,8 @@ from relais_referral.domain.handshake import Party, State
 from relais_referral.domain.refusals import IllegalAction
 from relais_referral.domain.visibility import OPEN
 from relais_referral.models import Conference, ConferencePart
-from relais_referral.schemas import Counsellor
-from relais_referral.schemas_conference import ConferenceView
+from relais_referral.schemas.conferences import ConferenceView
+from relais_referral.schemas.drafts import Counsellor
 
 
 async def open_conference(tx: AsyncSession, asked: Asked, referral_id: UUID, counsellor: Counsellor) -> ConferenceView:

@@ -27,14 +27,14 @@ from relais_referral.domain.handshake import Party
 from relais_referral.domain.refusals import IllegalAction
 from relais_referral.models import Decision, Message, Referral
 from relais_referral.papers.calendar import Entry, calendar
-from relais_referral.schemas import Draft
-from relais_referral.schemas_conference import (
+from relais_referral.schemas.conferences import (
     ConferenceMeeting,
     ConferenceMessageView,
     ConferenceView,
     DecisionView,
     NewDecision,
 )
+from relais_referral.schemas.drafts import Draft
 from relais_shared.refusals import Fault, InvalidInput, NotFound
 
 

@@ -32,7 +32,7 @@ from relais_referral.domain.consent import BOUND_ONLY, Status
 from relais_referral.domain.handshake import Action, Party
 from relais_referral.domain.refusals import IllegalAction, RecipientNotBound
 from relais_referral.models import ConsentRecord, OrganisationCopy, Referral
-from relais_referral.schemas import ConsentAnswer, ConsentInput, ConsentRequest, ConsentTerms, ConsentView
+from relais_referral.schemas.consents import ConsentAnswer, ConsentInput, ConsentRequest, ConsentTerms, ConsentView
 from relais_shared.refusals import Fault, InvalidInput, NotFound
 from relais_shared.registry import known
 

@@ -10,7 +10,8 @@ from relais_referral.domain.handshake import Via
 from relais_referral.domain.refusals import SensitiveBasisMissing
 from relais_referral.models import ConsentRecord, Referral
 from relais_referral.notices import notice
-from relais_referral.schemas import ConsentInput, ConsentTerms, Identity
+from relais_referral.schemas.consents import ConsentInput, ConsentTerms
+from relais_referral.schemas.drafts import Identity
 from relais_shared import texts
 from relais_shared.refusals import Fault, InvalidInput
 from relais_shared.registry import Organisation

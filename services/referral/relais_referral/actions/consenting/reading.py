@@ -10,7 +10,7 @@ from relais_referral.actions.common import Asked
 from relais_referral.actions.consenting.records import UNKNOWN
 from relais_referral.domain.consent import Status
 from relais_referral.papers.receipt import ConsentFacts, Controller
-from relais_referral.schemas import ConsentView
+from relais_referral.schemas.consents import ConsentView
 from relais_shared.refusals import NotFound
 
 

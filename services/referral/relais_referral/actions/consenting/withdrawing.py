@@ -11,7 +11,8 @@ from relais_referral.actions.stepping import ask_about_copy, leave_conference, t
 from relais_referral.domain.consent import Purpose, Status
 from relais_referral.domain.handshake import Action, Party
 from relais_referral.models import ConsentRecord, ConsentState, Referral
-from relais_referral.schemas import ConsentView, Withdrawal
+from relais_referral.schemas.consents import ConsentView
+from relais_referral.schemas.steps import Withdrawal
 from relais_shared.refusals import NotFound
 
 

@@ -14,9 +14,10 @@ from relais_referral.actions.person.standing import held
 from relais_referral.domain.consent import Status
 from relais_referral.domain.refusals import IllegalAction
 from relais_referral.models import ConsentRecord, ConsentState, Referral
-from relais_referral.schemas import ConsentAnswer, ConsentView, Withdrawal
-from relais_referral.schemas_conference import ConferenceMessageView
-from relais_referral.schemas_person import PartialWithdrawal
+from relais_referral.schemas.conferences import ConferenceMessageView
+from relais_referral.schemas.consents import ConsentAnswer, ConsentView
+from relais_referral.schemas.person import PartialWithdrawal
+from relais_referral.schemas.steps import Withdrawal
 from relais_shared.refusals import NotFound
 
 

@@ -12,8 +12,10 @@ from relais_referral.actions.accessing import Session
 from relais_referral.actions.common import Asked, open_pieces, plain, read, refuse_numbers, seal_of, texts_of
 from relais_referral.actions.person.opening import changed, tell, whole_only
 from relais_referral.domain.handshake import WAITING, State
-from relais_referral.schemas import DraftChange, MessageView, Need, ReferralView
-from relais_referral.schemas_person import AddedWords, Correction, HiddenLine
+from relais_referral.schemas.conversation import MessageView
+from relais_referral.schemas.drafts import DraftChange, Need
+from relais_referral.schemas.person import AddedWords, Correction, HiddenLine
+from relais_referral.schemas.referrals import ReferralView
 from relais_shared.refusals import Fault, InvalidInput
 
 MOST_LINES: Final = 20

@@ -15,8 +15,8 @@ from relais_referral.domain.handshake import ENDED, Action, Party, State
 from relais_referral.domain.refusals import IllegalAction
 from relais_referral.domain.retention import TAKEN_BACK
 from relais_referral.models import Access, AccessReferral
-from relais_referral.schemas import Confirmation, Pause, Withdrawal
-from relais_referral.schemas_person import Card, Erased
+from relais_referral.schemas.person import Card, Erased
+from relais_referral.schemas.steps import Confirmation, Pause, Withdrawal
 
 
 async def withdraw(tx: AsyncSession, asked: Asked, session: Session, id_: UUID) -> None:

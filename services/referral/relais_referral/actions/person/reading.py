@@ -22,7 +22,7 @@ from relais_referral.domain.visibility import Category
 from relais_referral.models import Access, ConsentRecord, ConsentState, Disclosure, Guest, OrganisationCopy, Referral
 from relais_referral.papers.calendar import MODES, Entry
 from relais_referral.papers.receipt import ConsentFacts
-from relais_referral.schemas_person import (
+from relais_referral.schemas.person import (
     AccessView,
     CopyView,
     LocalCopy,

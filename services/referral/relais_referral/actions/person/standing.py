@@ -16,8 +16,9 @@ from relais_referral.domain.handshake import Party, State, allowed_actions
 from relais_referral.domain.retention import TAKEN_BACK
 from relais_referral.domain.visibility import Category
 from relais_referral.models import Access, ConsentRecord, ConsentState, EventRow, Referral
-from relais_referral.schemas import OrganisationView, RecipientView
-from relais_referral.schemas_person import Erased, HandoverView, PathwayView, Sharing, StepView, Waiting
+from relais_referral.schemas.common import OrganisationView
+from relais_referral.schemas.person import Erased, HandoverView, PathwayView, Sharing, StepView, Waiting
+from relais_referral.schemas.referrals import RecipientView
 
 CONFIRMABLE: Final = frozenset({State.ACCEPTED, State.MEETING_PLANNED})
 """Where her word that she was met is waited for."""

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from pydantic import Field, StringConstraints
 
-from relais_referral.schemas import Input, Line, View
+from relais_referral.schemas.common import Input, Line, View
 
 
 class Invitation(View):

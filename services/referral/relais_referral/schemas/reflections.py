@@ -6,7 +6,7 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field
 
 from relais_referral.criteria import MOST, Code, Version
-from relais_referral.schemas import Input
+from relais_referral.schemas.common import Input
 
 
 class Note(Input):

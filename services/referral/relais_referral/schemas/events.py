@@ -8,7 +8,7 @@ from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
 
 from relais_referral.domain.events import OF_DIRECTORY, TYPES
 from relais_referral.domain.webhooks import DeliveryState, Disabled
-from relais_referral.schemas import Input, Line
+from relais_referral.schemas.common import Input, Line
 
 
 def _known(type_: str) -> str:

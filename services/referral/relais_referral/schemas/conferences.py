@@ -8,18 +8,9 @@ from pydantic import Field, StrictBool
 
 from relais_referral.domain.consent import Purpose
 from relais_referral.domain.visibility import Category
-from relais_referral.schemas import (
-    Appointment,
-    Attendee,
-    ConsentInput,
-    ConsentRequest,
-    ConsentView,
-    Input,
-    OrganisationView,
-    Text,
-    View,
-    shown,
-)
+from relais_referral.schemas.common import Input, OrganisationView, Text, View, shown
+from relais_referral.schemas.consents import ConsentInput, ConsentRequest, ConsentView
+from relais_referral.schemas.steps import Appointment, Attendee
 
 
 class ConferenceConsent(ConsentInput):

@@ -9,22 +9,12 @@ from pydantic import Field, StrictBool, StringConstraints
 from relais_referral.domain.access import Level, Way
 from relais_referral.domain.consent import Purpose
 from relais_referral.domain.visibility import Category
-from relais_referral.schemas import (
-    ConsentView,
-    Contact,
-    DocumentView,
-    Identity,
-    Input,
-    Language,
-    MessageView,
-    OrganisationView,
-    RecipientView,
-    ReferralView,
-    Slug,
-    Text,
-    View,
-)
-from relais_referral.schemas_conference import ConferenceView
+from relais_referral.schemas.common import Input, Language, OrganisationView, Slug, Text, View
+from relais_referral.schemas.conferences import ConferenceView
+from relais_referral.schemas.consents import ConsentView
+from relais_referral.schemas.conversation import DocumentView, MessageView
+from relais_referral.schemas.drafts import Contact, Identity
+from relais_referral.schemas.referrals import RecipientView, ReferralView
 
 
 class PictureCode(Input):

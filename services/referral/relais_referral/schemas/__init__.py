@@ -1,0 +1,1 @@
+"""What travels: bodies and representations, by subject."""
