@@ -33,6 +33,9 @@ SHOWN: Final = (
 )
 """The steps that a hand-over is made of, under `/v1/referrals`: whoever connects a system reads these first."""
 
+NAMED_TWICE: Final = {"ReferralCard", "ReferralOrganisationView", "ReferralPage", "ReferralPlaceView"}
+"""Shapes of the referral app that stand without its name too: another service has some of that name."""
+
 WITHIN_S: Final = 60
 """Far more than the second within which a revoked token stops working: this machine may be busy."""
 
@@ -110,6 +113,13 @@ def test_each_operation_says_that_a_body_may_be_unreadable_or_too_large(door: ht
     }
     assert told
     assert {name for name, statuses in told.items() if not {"400", "413"} <= statuses} == set()
+
+
+def test_no_shape_of_one_service_renames_that_of_another(door: httpx.Client) -> None:
+    """Partners' generated classes are called so."""
+    names = door.get("/openapi.json").json()["components"]["schemas"]
+    assert {name for name in names if name.removeprefix("Referral") in names.keys() - {name}} == NAMED_TWICE
+    assert not any(name.removeprefix("Directory") in names.keys() - {name} for name in names)
 
 
 def test_nobody_gets_in_anywhere(door: httpx.Client, guarded: list[Row]) -> None:

@@ -33,7 +33,7 @@ class InvitationLink(BaseModel):
     secret: Secret = Field(repr=False)
 
 
-class Acceptance(InvitationLink):
+class InvitationAcceptance(InvitationLink):
     """The password that the person chose, and how she writes her name."""
 
     model_config = ConfigDict(
@@ -72,7 +72,7 @@ async def read_invitation(request: Request, body: InvitationLink, now: Now) -> I
 
 
 @router.post("/accept", status_code=201, openapi_extra=public(OWN_LINK), responses=_OPENS)
-async def accept_invitation(request: Request, body: Acceptance, now: Now) -> InvitationOpened:
+async def accept_invitation(request: Request, body: InvitationAcceptance, now: Now) -> InvitationOpened:
     """Make the account, with a password that only the person knows; the link opens nothing from then on."""
     async with transaction(request) as connection:
         who = await account_actions.opened(connection, body.secret, now)
