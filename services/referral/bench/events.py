@@ -29,7 +29,7 @@ from support.measuring import ROUNDS, Result, report
 from support.stack import Stack, if_match, key
 
 from relais_referral import store
-from relais_referral.models import Referral
+from relais_referral.models.referrals import Referral
 from relais_referral.rewrapping import WORKER
 from relais_referral.settings import ReferralSettings
 from relais_shared.db import Database

@@ -11,7 +11,7 @@ from fastapi import FastAPI
 from relais_referral import criteria
 from relais_referral.colleagues import Colleagues
 from relais_referral.directory import Directory
-from relais_referral.models import OrganisationCopy
+from relais_referral.models.shared import OrganisationCopy
 from relais_referral.problems import TABLE
 from relais_referral.routes import (
     conferences,

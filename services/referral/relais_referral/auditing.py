@@ -17,7 +17,8 @@ from sqlmodel import col
 
 from relais_referral.domain import chain
 from relais_referral.domain.heads import START, End, Head, days_due, end_of, head_of
-from relais_referral.models import DayHead, EventRow, Referral
+from relais_referral.models.referrals import Referral
+from relais_referral.models.trail import DayHead, EventRow
 from relais_shared.settings import SettingsProblem
 
 AT_ONCE: Final = 1_000

@@ -9,18 +9,11 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from relais_referral import store
-from relais_referral.models import (
-    Access,
-    AccessReferral,
-    Conference,
-    ConferencePart,
-    Decision,
-    Document,
-    Guest,
-    Message,
-    Referral,
-    SealedPart,
-)
+from relais_referral.models.access import Access, AccessReferral
+from relais_referral.models.conferences import Conference, ConferencePart, Decision
+from relais_referral.models.conversation import Document, Message
+from relais_referral.models.guests import Guest
+from relais_referral.models.referrals import Referral, SealedPart
 from relais_referral.sealing import KeyFile, Sealer, Wrapped
 from relais_referral.store import Caller
 from relais_shared.auth import system

@@ -33,20 +33,13 @@ from relais_referral.domain import chain
 from relais_referral.domain.consent import Consent, Purpose, Status, held_back
 from relais_referral.domain.handshake import ENDED, WAITING, Party, State
 from relais_referral.domain.visibility import Category, shown_state
-from relais_referral.models import (
-    AccessReferral,
-    ConsentRecord,
-    ConsentState,
-    Disclosure,
-    Document,
-    EventRow,
-    Guest,
-    Message,
-    OrganisationCopy,
-    Referral,
-    SealedPart,
-    Task,
-)
+from relais_referral.models.access import AccessReferral
+from relais_referral.models.consents import ConsentRecord, ConsentState
+from relais_referral.models.conversation import Document, Message, Task
+from relais_referral.models.guests import Guest
+from relais_referral.models.referrals import Referral, SealedPart
+from relais_referral.models.shared import OrganisationCopy
+from relais_referral.models.trail import Disclosure, EventRow
 from relais_shared.appending import append
 from relais_shared.auth import Actor
 from relais_shared.reading import Reading

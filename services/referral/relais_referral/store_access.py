@@ -9,7 +9,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from relais_referral.domain.handshake import State
-from relais_referral.models import Access, AccessOpening, AccessReferral, PersonSession, Referral
+from relais_referral.models.access import Access, AccessOpening, AccessReferral, PersonSession
+from relais_referral.models.referrals import Referral
 
 UNSHARED = (str(State.DRAFT), str(State.WITHDRAWN))
 """A draft is its sender's alone, and what she stopped she does not go on showing."""

@@ -11,13 +11,9 @@ from sqlmodel import col
 
 from relais_referral import store
 from relais_referral.domain.handshake import Party
-from relais_referral.models import (
-    Conference,
-    ConferencePart,
-    ConsentRecord,
-    Decision,
-    Referral,
-)
+from relais_referral.models.conferences import Conference, ConferencePart, Decision
+from relais_referral.models.consents import ConsentRecord
+from relais_referral.models.referrals import Referral
 from relais_referral.store import Caller
 from relais_shared.refusals import NotFound
 

@@ -26,7 +26,10 @@ from sqlmodel import col
 from relais_referral import store
 from relais_referral.domain.events import PUBLIC, Happened
 from relais_referral.domain.webhooks import DeliveryState, Disabled
-from relais_referral.models import Delivery, Endpoint, EventRow, FeedRow, Referral, Sequencing, ServiceSeen
+from relais_referral.models.feed import FeedRow, Sequencing, ServiceSeen
+from relais_referral.models.referrals import Referral
+from relais_referral.models.trail import EventRow
+from relais_referral.models.webhooks import Delivery, Endpoint
 from relais_shared.auth import Actor
 from relais_shared.refusals import NotFound
 

@@ -10,7 +10,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from relais_referral.domain.figures import PROPOSED, counted_at, first_of, next_month
-from relais_referral.models import EventRow, FigureMonth, FigureOwn
+from relais_referral.models.figures import FigureMonth, FigureOwn
+from relais_referral.models.trail import EventRow
 
 AT_ONCE: Final = 1_000
 """Rows that a count holds at a time."""

@@ -8,7 +8,7 @@ from sqlalchemy import delete, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
-from relais_referral.models import Guest, GuestSession
+from relais_referral.models.guests import Guest, GuestSession
 
 
 async def of_referral(tx: AsyncSession, referral_id: UUID) -> Sequence[Guest]:

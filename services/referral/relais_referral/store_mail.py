@@ -11,7 +11,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from relais_referral.domain.mail import Choice, MailState
-from relais_referral.models import Mail, Mailbox, Referral
+from relais_referral.models.mail import Mail, Mailbox
+from relais_referral.models.referrals import Referral
 
 UNKNOWN: Final = b""
 """The mailbox of a notice whose addressees are not found yet."""

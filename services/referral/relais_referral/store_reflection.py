@@ -13,7 +13,9 @@ from relais_referral import store_figures
 from relais_referral.domain.figures import first_of
 from relais_referral.domain.handshake import Party
 from relais_referral.domain.reflection import CLOSED, Ballot, counted_at, next_quarter
-from relais_referral.models import EventRow, Referral, ReflectionBallot, ReflectionPeriod, SealedPart
+from relais_referral.models.referrals import Referral, SealedPart
+from relais_referral.models.reflections import ReflectionBallot, ReflectionPeriod
+from relais_referral.models.trail import EventRow
 
 
 def part_of(party: Party) -> str:

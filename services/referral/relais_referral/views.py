@@ -21,7 +21,9 @@ from relais_referral.domain.handshake import (
     allowed_actions,
 )
 from relais_referral.domain.visibility import OF_CATEGORY, PERSONAL, Category, Part, shown_state, visible
-from relais_referral.models import ConsentRecord, ConsentState, Disclosure, EventRow, Referral
+from relais_referral.models.consents import ConsentRecord, ConsentState
+from relais_referral.models.referrals import Referral
+from relais_referral.models.trail import Disclosure, EventRow
 from relais_referral.schemas.common import OrganisationView
 from relais_referral.schemas.consents import ConsentView
 from relais_referral.schemas.referrals import DisclosureView, EventView, PersonView, RecipientView, ReferralView

@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from relais_referral import store
-from relais_referral.models import Task
+from relais_referral.models.conversation import Task
 from relais_referral.rewrapping import WORKER
 from relais_shared.appending import TOGETHER, append
 

@@ -35,7 +35,7 @@ from support.stack import free_ports
 from relais_referral import store
 from relais_referral.actions.sequencing import follow_directory, forget_events, sequence
 from relais_referral.domain.events import TYPES
-from relais_referral.models import Referral
+from relais_referral.models.referrals import Referral
 from relais_referral.rewrapping import WORKER
 from relais_referral.routes import events as routes
 from relais_shared.auth import Actor

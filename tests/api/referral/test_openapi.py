@@ -17,7 +17,7 @@ import relais_referral
 from relais_local.databases import Access
 from relais_referral import problems
 from relais_referral.domain import refusals
-from relais_referral.models import Table
+from relais_referral.models.table import Table
 from relais_shared import idempotency
 from relais_shared.db import async_url
 from relais_shared.refusals import Refusal

@@ -17,7 +17,8 @@ from sqlalchemy.exc import DBAPIError
 from sqlmodel import SQLModel, col
 
 from relais_referral import store
-from relais_referral.models import ConsentRecord, ConsentState, Referral
+from relais_referral.models.consents import ConsentRecord, ConsentState
+from relais_referral.models.referrals import Referral
 from relais_referral.rewrapping import WORKER
 from relais_shared import telemetry
 

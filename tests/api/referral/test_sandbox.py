@@ -17,7 +17,7 @@ from relais_referral.actions.keeping import erase_past_term
 from relais_referral.actions.rehearsing import rehearse
 from relais_referral.domain import rehearsal
 from relais_referral.domain.rehearsal import BY_PERSON, SERVICES, Way, service_id
-from relais_referral.models import Referral
+from relais_referral.models.referrals import Referral
 from relais_referral.rewrapping import WORKER
 
 PATIENCE_S = 60

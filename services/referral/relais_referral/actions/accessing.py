@@ -25,7 +25,9 @@ from relais_referral.domain.consent import Consent
 from relais_referral.domain.handshake import Party
 from relais_referral.domain.refusals import IllegalAction
 from relais_referral.domain.visibility import Part
-from relais_referral.models import Access, AccessOpening, AccessReferral, OrganisationCopy, PersonSession, Referral
+from relais_referral.models.access import Access, AccessOpening, AccessReferral, PersonSession
+from relais_referral.models.referrals import Referral
+from relais_referral.models.shared import OrganisationCopy
 from relais_referral.schemas.person import AccessMade, AccessView, Card, Code, NewAccess, OpeningView, SessionView
 from relais_referral.sealing import Sealer
 from relais_referral.store import Caller

@@ -14,7 +14,10 @@ from relais_referral.domain.consent import Consent, Status
 from relais_referral.domain.handshake import Action, Party, State, Transition, decide
 from relais_referral.domain.refusals import IllegalAction, NotYourTurn, PersonalDataDetected
 from relais_referral.domain.visibility import Part, shown_state
-from relais_referral.models import ConsentRecord, ConsentState, Disclosure, Referral, Task
+from relais_referral.models.consents import ConsentRecord, ConsentState
+from relais_referral.models.conversation import Task
+from relais_referral.models.referrals import Referral
+from relais_referral.models.trail import Disclosure
 from relais_referral.schemas.referrals import ReferralView
 from relais_referral.sealing import Seal, Sealer, Wrapped
 from relais_referral.store import Caller

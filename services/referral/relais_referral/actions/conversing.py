@@ -27,7 +27,8 @@ from relais_referral.domain import documents
 from relais_referral.domain.handshake import ENDED, WAITING, Party, State
 from relais_referral.domain.refusals import ConsentMissing, IllegalAction
 from relais_referral.domain.visibility import Category, Part
-from relais_referral.models import Document, Message, Referral, Task
+from relais_referral.models.conversation import Document, Message, Task
+from relais_referral.models.referrals import Referral
 from relais_referral.papers.calendar import Entry
 from relais_referral.schemas.conversation import DocumentView, MeetingView, MessageView, TaskDone, TaskView
 from relais_referral.schemas.drafts import Identity

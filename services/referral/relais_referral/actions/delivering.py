@@ -16,7 +16,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from relais_referral import store, store_events
 from relais_referral.domain.events import DISABLED, TEST
 from relais_referral.domain.webhooks import DeliveryState, Disabled, Outcome, Verdict, judge
-from relais_referral.models import Delivery, Endpoint, FeedRow, OrganisationCopy
+from relais_referral.models.feed import FeedRow
+from relais_referral.models.shared import OrganisationCopy
+from relais_referral.models.webhooks import Delivery, Endpoint
 from relais_referral.rewrapping import WORKER
 from relais_referral.schemas.events import EventItem, item
 from relais_referral.settings import ReferralSettings

@@ -28,7 +28,8 @@ from relais_referral.directory import Home, NamedService, Theme
 from relais_referral.domain import chain
 from relais_referral.domain.handshake import Action, Party, State, Via
 from relais_referral.domain.refusals import AgreementMissing
-from relais_referral.models import OrganisationCopy, Referral
+from relais_referral.models.referrals import Referral
+from relais_referral.models.shared import OrganisationCopy
 from relais_referral.schemas.drafts import Draft, DraftChange, Identity, Redirection, To
 from relais_shared import texts
 from relais_shared.refusals import Fault, InvalidInput, NotFound

@@ -22,7 +22,8 @@ from relais_referral.directory import NamedService
 from relais_referral.domain.access import rests_until
 from relais_referral.domain.handshake import ENDED, Party, State, Via
 from relais_referral.domain.refusals import IllegalAction
-from relais_referral.models import Guest, GuestSession, Referral
+from relais_referral.models.guests import Guest, GuestSession
+from relais_referral.models.referrals import Referral
 from relais_referral.notices import undertaking
 from relais_referral.schemas.guests import GuestCard, GuestSessionView, Invitation
 from relais_referral.sealing import Sealer

@@ -19,16 +19,13 @@ from relais_referral.domain import retention
 from relais_referral.domain.consent import WARNED_BEFORE, Status
 from relais_referral.domain.deadlines import day_of
 from relais_referral.domain.handshake import ENDED, WAITING, Party, State
-from relais_referral.models import (
-    ConsentState,
-    EventRow,
-    GuestSession,
-    Idempotency,
-    OrganisationCopy,
-    PersonSession,
-    Referral,
-    Task,
-)
+from relais_referral.models.access import PersonSession
+from relais_referral.models.consents import ConsentState
+from relais_referral.models.conversation import Task
+from relais_referral.models.guests import GuestSession
+from relais_referral.models.referrals import Referral
+from relais_referral.models.shared import Idempotency, OrganisationCopy
+from relais_referral.models.trail import EventRow
 from relais_referral.rewrapping import BATCH, WORKER
 from relais_referral.sealing import Sealer
 from relais_shared.clock import Clock

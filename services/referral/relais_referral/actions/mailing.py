@@ -19,7 +19,9 @@ from relais_referral.domain.handshake import Party
 from relais_referral.domain.mail import Choice, Colleague, MailState, Mode
 from relais_referral.domain.webhooks import WAITS
 from relais_referral.mailing import Letter, Postman, Untaken
-from relais_referral.models import Mail, Mailbox, OrganisationCopy, Referral
+from relais_referral.models.mail import Mail, Mailbox
+from relais_referral.models.referrals import Referral
+from relais_referral.models.shared import OrganisationCopy
 from relais_referral.rewrapping import WORKER
 from relais_referral.settings import ReferralSettings
 from relais_shared.auth import Actor

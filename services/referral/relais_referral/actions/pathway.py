@@ -9,7 +9,8 @@ from relais_referral.actions.common import Asked, disclose, in_force
 from relais_referral.domain.consent import Purpose
 from relais_referral.domain.handshake import Party, State
 from relais_referral.domain.visibility import pathway_open
-from relais_referral.models import OrganisationCopy, Referral
+from relais_referral.models.referrals import Referral
+from relais_referral.models.shared import OrganisationCopy
 from relais_referral.schemas.referrals import PathwayOutline, PathwayStage
 from relais_shared.registry import known
 

@@ -12,7 +12,7 @@ from relais_referral.domain.consent import Consent, Purpose, Status, held_back
 from relais_referral.domain.handshake import ENDED, WAITING, Party, State
 from relais_referral.domain.refusals import IllegalAction
 from relais_referral.domain.visibility import Category, Part
-from relais_referral.models import Referral
+from relais_referral.models.referrals import Referral
 from relais_referral.schemas.person import Preview
 from relais_shared.refusals import NotFound
 

@@ -28,7 +28,7 @@ from relais_referral.domain.reflection import (
     year_of,
 )
 from relais_referral.domain.refusals import IllegalAction
-from relais_referral.models import Referral
+from relais_referral.models.referrals import Referral
 from relais_referral.rewrapping import WORKER
 from relais_referral.schemas.reflections import Note, NoteView
 from relais_referral.sealing import Sealer, Wrapped

@@ -15,7 +15,7 @@ from relais_referral.actions.common import Asked, open_pieces
 from relais_referral.domain import rehearsal
 from relais_referral.domain.handshake import Action, Party, State
 from relais_referral.domain.rehearsal import Move, Way
-from relais_referral.models import Referral
+from relais_referral.models.referrals import Referral
 from relais_referral.rewrapping import BATCH, WORKER
 from relais_referral.schemas.steps import Acceptance, Closing, Confirmation, Decline, DeclineReason, Meeting, Taken
 from relais_referral.sealing import Sealer

@@ -10,7 +10,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from relais_referral import store, store_events, store_mail
 from relais_referral.directory import Changes, Directory
 from relais_referral.domain.events import Public, Told, directory_change, told
-from relais_referral.models import FeedRow, Referral
+from relais_referral.models.feed import FeedRow
+from relais_referral.models.referrals import Referral
 from relais_referral.rewrapping import WORKER
 from relais_referral.store_events import Unplaced
 from relais_shared.clock import Clock

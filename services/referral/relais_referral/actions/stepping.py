@@ -37,7 +37,11 @@ from relais_referral.domain.handshake import (
     Via,
 )
 from relais_referral.domain.visibility import shown_state
-from relais_referral.models import Conference, ConsentRecord, OrganisationCopy, Referral, Task
+from relais_referral.models.conferences import Conference
+from relais_referral.models.consents import ConsentRecord
+from relais_referral.models.conversation import Task
+from relais_referral.models.referrals import Referral
+from relais_referral.models.shared import OrganisationCopy
 from relais_referral.schemas.steps import (
     Acceptance,
     Closing,

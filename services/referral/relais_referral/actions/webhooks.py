@@ -11,7 +11,7 @@ from sqlmodel import col
 from relais_referral import store_events
 from relais_referral.domain.events import TEST
 from relais_referral.domain.webhooks import DeliveryState, Disabled
-from relais_referral.models import Delivery, Endpoint
+from relais_referral.models.webhooks import Delivery, Endpoint
 from relais_referral.schemas.events import USUAL_TYPES, EndpointChange, EndpointInput, ReplayRange
 from relais_referral.signing import Pair, SecretBox, Secrets
 from relais_shared.refusals import InvalidInput, NotFound, StaleVersion

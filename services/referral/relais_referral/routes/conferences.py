@@ -13,7 +13,7 @@ from relais_referral.actions import common
 from relais_referral.actions.common import Asked
 from relais_referral.actions.conferring import asking, showing, sitting, speaking
 from relais_referral.domain import refusals
-from relais_referral.models import Idempotency
+from relais_referral.models.shared import Idempotency
 from relais_referral.problems import TABLE
 from relais_referral.routes.dependencies import (
     READING,

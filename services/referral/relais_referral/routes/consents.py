@@ -9,7 +9,7 @@ from fastapi import Query, Request, Response
 from relais_referral import store, views
 from relais_referral.actions.consenting import asking, reading, withdrawing
 from relais_referral.domain import refusals
-from relais_referral.models import Idempotency
+from relais_referral.models.shared import Idempotency
 from relais_referral.notices import notice
 from relais_referral.papers.receipt import kantara, receipt, receipt_paper
 from relais_referral.problems import TABLE

@@ -14,7 +14,7 @@ from relais_referral.actions.common import Asked, Shown
 from relais_referral.directory import Directory, NamedService
 from relais_referral.domain import refusals
 from relais_referral.domain.handshake import Action
-from relais_referral.models import Idempotency
+from relais_referral.models.shared import Idempotency
 from relais_referral.problems import TABLE
 from relais_referral.schemas.referrals import ReferralView
 from relais_referral.store import Caller

@@ -14,7 +14,7 @@ from starlette.responses import StreamingResponse
 
 from relais_referral import store, store_events
 from relais_referral.domain import refusals
-from relais_referral.models import OrganisationCopy
+from relais_referral.models.shared import OrganisationCopy
 from relais_referral.problems import TABLE
 from relais_referral.schemas.events import EventFeed, EventItem, EventType, item
 from relais_referral.store import Caller

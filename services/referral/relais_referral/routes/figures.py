@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from relais_referral import store, store_figures
 from relais_referral.domain.figures import family
 from relais_referral.domain.handshake import Party
-from relais_referral.models import OrganisationCopy
+from relais_referral.models.shared import OrganisationCopy
 from relais_referral.routes.dependencies import READING, MayReceive, MaySend
 from relais_referral.schemas.figures import (
     FiguresPage,

@@ -11,7 +11,7 @@ from relais_referral.actions import common, conversing, drafting, pathway, previ
 from relais_referral.domain import refusals
 from relais_referral.domain.handshake import Party, State
 from relais_referral.domain.visibility import Category
-from relais_referral.models import Idempotency
+from relais_referral.models.shared import Idempotency
 from relais_referral.papers.sheet import sheet
 from relais_referral.problems import TABLE
 from relais_referral.routes import files

@@ -11,7 +11,7 @@ from relais_referral.actions import reflecting
 from relais_referral.criteria import Criteria
 from relais_referral.domain import refusals
 from relais_referral.domain.reflection import name_of, next_quarter
-from relais_referral.models import ReflectionPeriod
+from relais_referral.models.reflections import ReflectionPeriod
 from relais_referral.problems import TABLE
 from relais_referral.routes.dependencies import READING, Either, asked, keep_nothing
 from relais_referral.routes.figures import STATS, MayCount

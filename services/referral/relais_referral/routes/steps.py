@@ -8,7 +8,7 @@ from fastapi import Request, Response
 from relais_referral import store
 from relais_referral.actions import common, drafting
 from relais_referral.domain.handshake import Action
-from relais_referral.models import Idempotency
+from relais_referral.models.shared import Idempotency
 from relais_referral.routes.dependencies import (
     STEP,
     AStep,

@@ -10,7 +10,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from relais_referral import store, store_events
 from relais_referral.actions import webhooks
 from relais_referral.domain.webhooks import DeliveryState
-from relais_referral.models import Delivery, Endpoint, Idempotency
+from relais_referral.models.shared import Idempotency
+from relais_referral.models.webhooks import Delivery, Endpoint
 from relais_referral.problems import TABLE
 from relais_referral.schemas.events import (
     AttemptView,

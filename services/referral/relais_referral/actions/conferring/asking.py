@@ -12,7 +12,8 @@ from relais_referral.actions.consenting import judging, records
 from relais_referral.domain.conference import OF_CATEGORY, Act
 from relais_referral.domain.consent import BOUND_ONLY, Purpose, Secrecy
 from relais_referral.domain.refusals import ConsentMissing, RecipientNotBound
-from relais_referral.models import ConferencePart, ConsentRecord
+from relais_referral.models.conferences import ConferencePart
+from relais_referral.models.consents import ConsentRecord
 from relais_referral.schemas.conferences import ConferenceConsent, ConferenceRequest
 from relais_referral.schemas.consents import ConsentTerms, ConsentView
 from relais_shared.refusals import Fault, NotFound

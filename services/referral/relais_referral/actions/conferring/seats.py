@@ -13,7 +13,10 @@ from relais_referral.domain.conference import Act, Piece, allowed, readable
 from relais_referral.domain.consent import Consent, Purpose, Status
 from relais_referral.domain.handshake import State
 from relais_referral.domain.refusals import IllegalAction
-from relais_referral.models import Conference, ConferencePart, ConsentRecord, ConsentState, OrganisationCopy, Referral
+from relais_referral.models.conferences import Conference, ConferencePart
+from relais_referral.models.consents import ConsentRecord, ConsentState
+from relais_referral.models.referrals import Referral
+from relais_referral.models.shared import OrganisationCopy
 from relais_shared.refusals import NotFound
 from relais_shared.registry import Organisation, known
 

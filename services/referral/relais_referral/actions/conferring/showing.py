@@ -11,7 +11,8 @@ from relais_referral.actions.common import Asked, disclose, open_pieces, seal_of
 from relais_referral.actions.conferring.seats import Consents, Seat, given_to, seat_of
 from relais_referral.domain.conference import Piece
 from relais_referral.domain.handshake import Party
-from relais_referral.models import ConferencePart, Decision, Message
+from relais_referral.models.conferences import ConferencePart, Decision
+from relais_referral.models.conversation import Message
 from relais_referral.schemas.conferences import ConferenceMessageView, ConferencePartView, ConferenceView, DecisionView
 from relais_shared.refusals import NotFound
 

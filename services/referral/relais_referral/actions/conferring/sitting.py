@@ -13,7 +13,7 @@ from relais_referral.domain.consent import Status
 from relais_referral.domain.handshake import Party, State
 from relais_referral.domain.refusals import IllegalAction
 from relais_referral.domain.visibility import OPEN
-from relais_referral.models import Conference, ConferencePart
+from relais_referral.models.conferences import Conference, ConferencePart
 from relais_referral.schemas.conferences import ConferenceView
 from relais_referral.schemas.drafts import Counsellor
 

@@ -25,7 +25,9 @@ from relais_referral.directory import Home, NamedService, Theme
 from relais_referral.domain.conference import Act, Piece
 from relais_referral.domain.handshake import Party
 from relais_referral.domain.refusals import IllegalAction
-from relais_referral.models import Decision, Message, Referral
+from relais_referral.models.conferences import Decision
+from relais_referral.models.conversation import Message
+from relais_referral.models.referrals import Referral
 from relais_referral.papers.calendar import Entry, calendar
 from relais_referral.schemas.conferences import (
     ConferenceMeeting,

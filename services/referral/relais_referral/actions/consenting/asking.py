@@ -31,7 +31,9 @@ from relais_referral.actions.stepping import leave_conference
 from relais_referral.domain.consent import BOUND_ONLY, Status
 from relais_referral.domain.handshake import Action, Party
 from relais_referral.domain.refusals import IllegalAction, RecipientNotBound
-from relais_referral.models import ConsentRecord, OrganisationCopy, Referral
+from relais_referral.models.consents import ConsentRecord
+from relais_referral.models.referrals import Referral
+from relais_referral.models.shared import OrganisationCopy
 from relais_referral.schemas.consents import ConsentAnswer, ConsentInput, ConsentRequest, ConsentTerms, ConsentView
 from relais_shared.refusals import Fault, InvalidInput, NotFound
 from relais_shared.registry import known

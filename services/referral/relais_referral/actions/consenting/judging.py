@@ -8,7 +8,8 @@ from relais_referral.actions.common import Asked, open_pieces, refuse_numbers, r
 from relais_referral.domain.consent import Purpose, Secrecy, given_in_time
 from relais_referral.domain.handshake import Via
 from relais_referral.domain.refusals import SensitiveBasisMissing
-from relais_referral.models import ConsentRecord, Referral
+from relais_referral.models.consents import ConsentRecord
+from relais_referral.models.referrals import Referral
 from relais_referral.notices import notice
 from relais_referral.schemas.consents import ConsentInput, ConsentTerms
 from relais_referral.schemas.drafts import Identity

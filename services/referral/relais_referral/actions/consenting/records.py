@@ -9,7 +9,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from relais_referral import store
 from relais_referral.actions.common import Asked, event, locked, stands
 from relais_referral.domain.consent import Status
-from relais_referral.models import ConsentRecord, ConsentState, Referral
+from relais_referral.models.consents import ConsentRecord, ConsentState
+from relais_referral.models.referrals import Referral
 from relais_shared.refusals import NotFound
 from relais_shared.registry import Organisation
 

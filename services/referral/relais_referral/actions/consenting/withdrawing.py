@@ -10,7 +10,8 @@ from relais_referral.actions.consenting.records import UNKNOWN, copy_of, one_of,
 from relais_referral.actions.stepping import ask_about_copy, leave_conference, take
 from relais_referral.domain.consent import Purpose, Status
 from relais_referral.domain.handshake import Action, Party
-from relais_referral.models import ConsentRecord, ConsentState, Referral
+from relais_referral.models.consents import ConsentRecord, ConsentState
+from relais_referral.models.referrals import Referral
 from relais_referral.schemas.consents import ConsentView
 from relais_referral.schemas.steps import Withdrawal
 from relais_shared.refusals import NotFound

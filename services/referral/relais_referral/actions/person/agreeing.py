@@ -13,7 +13,8 @@ from relais_referral.actions.person.opening import method, whole_only
 from relais_referral.actions.person.standing import held
 from relais_referral.domain.consent import Status
 from relais_referral.domain.refusals import IllegalAction
-from relais_referral.models import ConsentRecord, ConsentState, Referral
+from relais_referral.models.consents import ConsentRecord, ConsentState
+from relais_referral.models.referrals import Referral
 from relais_referral.schemas.conferences import ConferenceMessageView
 from relais_referral.schemas.consents import ConsentAnswer, ConsentView
 from relais_referral.schemas.person import PartialWithdrawal

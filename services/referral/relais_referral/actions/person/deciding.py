@@ -14,7 +14,7 @@ from relais_referral.domain.access import Level
 from relais_referral.domain.handshake import ENDED, Action, Party, State
 from relais_referral.domain.refusals import IllegalAction
 from relais_referral.domain.retention import TAKEN_BACK
-from relais_referral.models import Access, AccessReferral
+from relais_referral.models.access import Access, AccessReferral
 from relais_referral.schemas.person import Card, Erased
 from relais_referral.schemas.steps import Confirmation, Pause, Withdrawal
 

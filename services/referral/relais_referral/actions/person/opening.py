@@ -10,7 +10,7 @@ from relais_referral.actions.accessing import Session
 from relais_referral.actions.common import Asked, event, locked, moved, open_task
 from relais_referral.domain.access import Level
 from relais_referral.domain.handshake import ENDED, Party, State
-from relais_referral.models import Referral
+from relais_referral.models.referrals import Referral
 from relais_shared.refusals import NotFound, ScopeMissing
 
 

@@ -19,7 +19,12 @@ from relais_referral.directory import NamedService
 from relais_referral.domain.consent import Consent, Status
 from relais_referral.domain.deadlines import day_of
 from relais_referral.domain.visibility import Category
-from relais_referral.models import Access, ConsentRecord, ConsentState, Disclosure, Guest, OrganisationCopy, Referral
+from relais_referral.models.access import Access
+from relais_referral.models.consents import ConsentRecord, ConsentState
+from relais_referral.models.guests import Guest
+from relais_referral.models.referrals import Referral
+from relais_referral.models.shared import OrganisationCopy
+from relais_referral.models.trail import Disclosure
 from relais_referral.papers.calendar import MODES, Entry
 from relais_referral.papers.receipt import ConsentFacts
 from relais_referral.schemas.person import (

@@ -15,7 +15,10 @@ from relais_referral.domain.consent import Status, held_back
 from relais_referral.domain.handshake import Party, State, allowed_actions
 from relais_referral.domain.retention import TAKEN_BACK
 from relais_referral.domain.visibility import Category
-from relais_referral.models import Access, ConsentRecord, ConsentState, EventRow, Referral
+from relais_referral.models.access import Access
+from relais_referral.models.consents import ConsentRecord, ConsentState
+from relais_referral.models.referrals import Referral
+from relais_referral.models.trail import EventRow
 from relais_referral.schemas.common import OrganisationView
 from relais_referral.schemas.person import Erased, HandoverView, PathwayView, Sharing, StepView, Waiting
 from relais_referral.schemas.referrals import RecipientView
