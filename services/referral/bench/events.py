@@ -135,12 +135,12 @@ class Writer:
         id_ = self.ids[number % len(self.ids)]
         async with self._turn[id_], self._room:
             async with self._database.write() as tx:
-                await store.begin(tx, WORKER)
+                await store.callers.begin(tx, WORKER)
                 query = select(Referral).where(col(Referral.id) == UUID(id_)).with_for_update()
                 referral = (await tx.scalars(query)).one()
                 referral.updated_at = datetime.now(UTC)
                 if event:
-                    store.add_event(
+                    store.trail.add_event(
                         tx,
                         referral,
                         TYPE,

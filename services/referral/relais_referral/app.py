@@ -30,7 +30,7 @@ from relais_referral.routes import (
 )
 from relais_referral.sealing import Sealer
 from relais_referral.settings import MIGRATIONS, ReferralSettings
-from relais_referral.store_events import FEED_CHANNEL
+from relais_referral.store.feed import FEED_CHANNEL
 from relais_shared import registry
 from relais_shared.client import ASGITransport, Outside, Resolve, open_client, resolve
 from relais_shared.db import Bell

@@ -15,7 +15,7 @@ from relais_referral.models.conversation import Document, Message
 from relais_referral.models.guests import Guest
 from relais_referral.models.referrals import Referral, SealedPart
 from relais_referral.sealing import KeyFile, Sealer, Wrapped
-from relais_referral.store import Caller
+from relais_referral.store.callers import Caller
 from relais_shared.auth import system
 from relais_shared.db import Database
 
@@ -76,7 +76,7 @@ def _settled(file: KeyFile, key_id: str, now: datetime) -> bool:
 
 async def _rewrap(database: Database, sealer: Sealer, key_ids: Iterable[str]) -> int:
     async with database.write() as tx:
-        await store.begin(tx, WORKER)
+        await store.callers.begin(tx, WORKER)
         rows = (
             await tx.execute(
                 select(col(Referral.id), col(Referral.key_id), col(Referral.wrapped_key))
@@ -99,7 +99,7 @@ async def _rewrap(database: Database, sealer: Sealer, key_ids: Iterable[str]) ->
 
 async def _rows_under(database: Database, key_ids: Iterable[str]) -> dict[str, int]:
     async with database.write() as tx:
-        await store.begin(tx, WORKER)
+        await store.callers.begin(tx, WORKER)
         rows = await tx.execute(
             select(col(Referral.key_id), func.count())
             .where(col(Referral.key_id).in_(list(key_ids)))
@@ -111,7 +111,7 @@ async def _rows_under(database: Database, key_ids: Iterable[str]) -> dict[str, i
 async def rows_by_key(database: Database) -> dict[str, int]:
     """Answer how many referrals live under each wrapping key."""
     async with database.write() as tx:
-        await store.begin(tx, WORKER)
+        await store.callers.begin(tx, WORKER)
         rows = await tx.execute(
             select(col(Referral.key_id), func.count())
             .where(col(Referral.key_id).is_not(None))

@@ -16,7 +16,7 @@ from relais_referral.colleagues import Colleagues
 from relais_referral.directory import Directory
 from relais_referral.sealing import Sealer
 from relais_referral.settings import ReferralSettings
-from relais_referral.store_events import EVENTS_CHANNEL, FEED_CHANNEL
+from relais_referral.store.feed import EVENTS_CHANNEL, FEED_CHANNEL
 from relais_shared import telemetry
 from relais_shared.auth import Keyring
 from relais_shared.client import Outside, open_client

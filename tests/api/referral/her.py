@@ -10,7 +10,7 @@ from api.referral.world import SEND, SENDER, Asserted, Handover, World, a_consen
 from relais_referral.actions.common import Asked
 from relais_referral.actions.consenting import asking
 from relais_referral.schemas.consents import ConsentRequest
-from relais_referral.store import Caller
+from relais_referral.store.callers import Caller
 from relais_shared.auth import ANONYMOUS, Actor
 from relais_shared.client import Client
 from relais_shared.clock import utc_now

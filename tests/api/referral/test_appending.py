@@ -38,12 +38,12 @@ async def test_rows_are_written_though_no_object_changed(world: World, handover:
     """Neither a commit nor a question of the same transaction passes them by, however many there are."""
     await handover.open()
     async with world.app.state.database.write() as tx:
-        await store.begin(tx, WORKER)
+        await store.callers.begin(tx, WORKER)
         add_tasks(tx, handover.id, SEVERAL)
         assert await there(tx, handover.id) == SEVERAL
         add_tasks(tx, handover.id, 1)
     async with world.app.state.database.write() as tx:
-        await store.begin(tx, WORKER)
+        await store.callers.begin(tx, WORKER)
         assert await there(tx, handover.id) == SEVERAL + 1
 
 
@@ -51,12 +51,12 @@ async def test_rows_go_with_the_transaction_that_was_given_up(world: World, hand
     """What was written and what still waited are gone, though the session goes on."""
     await handover.open()
     async with world.app.state.database.session() as tx:
-        await store.begin(tx, WORKER)
+        await store.callers.begin(tx, WORKER)
         add_tasks(tx, handover.id, 1)
         assert await there(tx, handover.id) == 1
         add_tasks(tx, handover.id, 1)
         await tx.rollback()
-        await store.begin(tx, WORKER)
+        await store.callers.begin(tx, WORKER)
         assert await there(tx, handover.id) == 0
         await tx.commit()
 

@@ -45,7 +45,7 @@ async def write_heads(world: World, now: datetime) -> list[Head]:
     """Write the heads that are due, as the worker does."""
     key, key_id = auditing.signing_key(world.app.state.settings.home)
     async with world.app.state.database.write() as tx:
-        await store.begin(tx, rewrapping.WORKER)
+        await store.callers.begin(tx, rewrapping.WORKER)
         return await auditing.write_heads(tx, key, key_id, now)
 
 
@@ -276,7 +276,7 @@ async def test_a_log_rewritten_whole_shows_beside_a_head_that_was_handed_out(fre
 async def test_a_head_of_another_key_is_not_ours(fresh: World) -> None:
     now = await walked(fresh, days=1)
     async with fresh.app.state.database.write() as tx:
-        await store.begin(tx, rewrapping.WORKER)
+        await store.callers.begin(tx, rewrapping.WORKER)
         _, key_id = auditing.signing_key(fresh.app.state.settings.home)
         foreign = (await auditing.write_heads(tx, Ed25519PrivateKey.generate(), key_id, now))[-1]
     assert [fault for fault in (await verdict(fresh, now)).faults if "signature" in fault]

@@ -218,7 +218,7 @@ async def writing(world: World, referral_id: str) -> AsyncIterator[Any]:
     database: Database = world.app.state.database
     async with database.session() as session:
         await session.begin()
-        await store.begin(session, WORKER)
+        await store.callers.begin(session, WORKER)
         # A transaction has its number from its first write on, long before the lock that it waits for.
         await session.execute(text("select pg_current_xact_id()"))
 
@@ -228,7 +228,7 @@ async def writing(world: World, referral_id: str) -> AsyncIterator[Any]:
             referral = await session.get(Referral, referral_id)
             assert referral is not None
             await session.refresh(referral)
-            store.add_event(session, referral, type_, actor="test", organisation_id=None, at=datetime.now(UTC))
+            store.trail.add_event(session, referral, type_, actor="test", organisation_id=None, at=datetime.now(UTC))
             await session.commit()
 
         yield write
@@ -468,7 +468,7 @@ async def test_what_has_had_its_time_is_forgotten(fresh: World) -> None:
     assert await forget_events(state.database, state.sealer, lambda: now + timedelta(days=91)) == 1
     assert types(await followed(reader)) == ["consent.given", "referral.proposed"]
     async with state.database.write() as tx:
-        await store.begin(tx, WORKER)
+        await store.callers.begin(tx, WORKER)
         # As its own term would do it (test_keeping walks that).
         await tx.execute(
             text("update referral set wrapped_key = null, key_id = null, erased_at = :at, shredded_at = :at"),

@@ -397,8 +397,8 @@ async def test_a_sender_that_may_sanction_reads_its_own_words_as_long_however_it
         await handover.walk("r.accept", "r.confirm_handover")
         async with fresh.app.state.database.write() as tx:
             # The person says so in her own session; here her word stands in the row at once.
-            await store.begin(tx, rewrapping.WORKER)
-            referral, _ = await store.lock_referral(tx, UUID(handover.id), rewrapping.WORKER)
+            await store.callers.begin(tx, rewrapping.WORKER)
+            referral, _ = await store.referrals.lock(tx, UUID(handover.id), rewrapping.WORKER)
             referral.state, referral.state_at, referral.noticed_at = "closed", time.now, time.now
     else:
         await handover.walk(end)
@@ -453,9 +453,9 @@ async def test_what_the_worker_does_is_dated_after_what_came_before_it(
     await handover.agree(given_at=time.now.isoformat())
     await handover.walk("propose")
     time.now += 30 * DAY
-    begin, begun = store.begin, 0
+    begin, begun = store.callers.begin, 0
 
-    async def begins(tx: Any, caller: store.Caller) -> None:
+    async def begins(tx: Any, caller: store.callers.Caller) -> None:
         nonlocal begun
         begun += caller.working
         if caller.working and begun == 2:
@@ -466,7 +466,7 @@ async def test_what_the_worker_does_is_dated_after_what_came_before_it(
             time.now += timedelta(minutes=1)
         await begin(tx, caller)
 
-    monkeypatch.setattr(store, "begin", begins)
+    monkeypatch.setattr(store.callers, "begin", begins)
     assert await keeping.tell_overdue(fresh.app.state.database, fresh.app.state.sealer, time) == 1
     events = (await handover.recipient.get(f"{handover.place}/events")).json()["items"]
     assert [one["type"] for one in events][-2:] == ["message.written", "referral.overdue"]

@@ -135,7 +135,7 @@ async def _desk(fresh: World, post: Post) -> AsyncIterator[Desk]:
 async def kept(world: World) -> list[tuple[Any, ...]]:
     """Answer what the table of notices holds."""
     async with world.app.state.database.write() as tx:
-        await store.begin(tx, WORKER)
+        await store.callers.begin(tx, WORKER)
         rows = await tx.execute(text("select party, state, attempts from mail order by at, party"))
         return [tuple(row) for row in rows]
 

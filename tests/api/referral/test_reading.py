@@ -35,12 +35,12 @@ async def test_what_is_read_is_what_the_session_reads(world: World, handover: Ha
     await handover.walk("r.accept", "r.plan_meeting")
     id_ = UUID(handover.id)
     async with world.app.state.database.session() as tx:
-        await store.begin(tx, WORKER)
-        referral, _ = await store.lock_referral(tx, id_, WORKER)
-        [(record, state)] = await store.consents(tx, id_, lock=True)
+        await store.callers.begin(tx, WORKER)
+        referral, _ = await store.referrals.lock(tx, id_, WORKER)
+        [(record, state)] = await store.consents.of_referral(tx, id_, lock=True)
         read = [facts(one) for one in (referral, record, state)]
     async with world.app.state.database.session() as tx:
-        await store.begin(tx, WORKER)
+        await store.callers.begin(tx, WORKER)
         others = [
             await tx.scalar(select(Referral).where(col(Referral.id) == id_)),
             await tx.scalar(select(ConsentRecord).where(col(ConsentRecord.referral_id) == id_)),
@@ -55,14 +55,14 @@ async def test_what_changes_is_written_and_read_anew(world: World, handover: Han
     await handover.open()
     id_ = UUID(handover.id)
     async with world.app.state.database.session() as tx:
-        await store.begin(tx, WORKER)
-        referral, _ = await store.lock_referral(tx, id_, WORKER, reading=True)
+        await store.callers.begin(tx, WORKER)
+        referral, _ = await store.referrals.lock(tx, id_, WORKER, reading=True)
         referral.outcome = "under_way"
-        again, _ = await store.lock_referral(tx, id_, WORKER)
+        again, _ = await store.referrals.lock(tx, id_, WORKER)
         assert again is referral
         assert again.outcome == "under_way"
         await tx.execute(text("update referral set outcome = 'completed' where id = :id"), {"id": id_})
-        await store.lock_referral(tx, id_, WORKER)
+        await store.referrals.lock(tx, id_, WORKER)
         assert referral.outcome == "completed"
         await tx.rollback()
 
@@ -72,7 +72,7 @@ async def test_a_lost_connection_is_said_as_ever(world: World, handover: Handove
     await handover.open()
     id_ = UUID(handover.id)
     async with world.app.state.database.session() as tx:
-        await store.begin(tx, WORKER)
+        await store.callers.begin(tx, WORKER)
         driver = (await (await tx.connection()).get_raw_connection()).driver_connection
         assert isinstance(driver, asyncpg.Connection)
         closed = asyncio.Event()
@@ -82,11 +82,11 @@ async def test_a_lost_connection_is_said_as_ever(world: World, handover: Handove
         await admin.close()
         await closed.wait()
         with pytest.raises(DBAPIError) as fault:
-            await store.lock_referral(tx, id_, WORKER)
+            await store.referrals.lock(tx, id_, WORKER)
         assert fault.value.connection_invalidated
     async with world.app.state.database.session() as tx:
-        await store.begin(tx, WORKER)
-        referral, _ = await store.lock_referral(tx, id_, WORKER)
+        await store.callers.begin(tx, WORKER)
+        referral, _ = await store.referrals.lock(tx, id_, WORKER)
         assert referral.id == id_
 
 
@@ -104,15 +104,15 @@ async def test_a_transaction_is_one_span(world: World, spans: InMemorySpanExport
     """Whatever it asks, and whether it ends well; nothing where the worker looks for work."""
     with telemetry.tracer().start_as_current_span("asked") as around:
         async with world.app.state.database.session() as tx:
-            await store.begin(tx, WORKER)
+            await store.callers.begin(tx, WORKER)
             begun = time.time_ns()
             async with tx.begin_nested():
                 await tx.execute(text("select 1"))
             await tx.commit()
-            await store.begin(tx, WORKER)
+            await store.callers.begin(tx, WORKER)
         with suppress_instrumentation():
             async with world.app.state.database.write() as tx:
-                await store.begin(tx, WORKER)
+                await store.callers.begin(tx, WORKER)
     mine = [one for one in spans.get_finished_spans() if one.context.trace_id == around.get_span_context().trace_id]
     assert [one.name for one in mine] == ["transaction", "transaction", "asked"]
     assert (mine[0].start_time or begun) < begun, "A savepoint took the transaction's place."

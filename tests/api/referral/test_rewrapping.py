@@ -156,8 +156,8 @@ async def test_a_key_is_not_destroyed_while_a_row_is_under_it(fresh: World) -> N
     [row] = await fetch(fresh.database.owner_dsn, "select key_id from referral")
     now = datetime.now(UTC)
     async with database.write() as tx:
-        await store.begin(tx, rewrapping.WORKER)
-        await store.lock_referral(tx, UUID(handover.id), rewrapping.WORKER)
+        await store.callers.begin(tx, rewrapping.WORKER)
+        await store.referrals.lock(tx, UUID(handover.id), rewrapping.WORKER)
         # Somebody holds the row: the round goes on without it, and its key stays.
         await rewrapping.turn_over(database, sealer, [row["key_id"]], now)
         await rewrapping.turn_over(database, sealer, [], now + LATER)

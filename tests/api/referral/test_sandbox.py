@@ -108,8 +108,8 @@ async def test_whoever_reads_while_the_sandbox_answers_reads_on(world: World, an
     later = datetime.now(UTC) + timedelta(seconds=5)
     waits = text("select count(*) from pg_locks where locktype = 'advisory' and not granted")
     async with state.database.write() as reading:
-        await store.begin(reading, WORKER)
-        await reading.execute(select(func.pg_advisory_xact_lock_shared(store.turn_of(id_))))
+        await store.callers.begin(reading, WORKER)
+        await reading.execute(select(func.pg_advisory_xact_lock_shared(store.referrals.turn_of(id_))))
         answers = asyncio.create_task(rehearse(state.database, state.sealer, partial(_as_told, later)))
         async with asyncio.timeout(PATIENCE_S):
             while True:

@@ -196,7 +196,7 @@ class Machine(RuleBasedStateMachine):
         """Call the app, and let what was asked to fail, fail."""
         with pytest.MonkeyPatch.context() as patch:
             if self.fault:
-                patch.setattr(store, "add_event", _break_off)
+                patch.setattr(store.trail, "add_event", _break_off)
             self.fault = False
             answer: httpx.Response = self.run(client.request(method, path, **options))
         return answer

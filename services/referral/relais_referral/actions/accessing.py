@@ -18,7 +18,7 @@ from uuid import UUID, uuid4
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from relais_referral import store, store_access, views
+from relais_referral import store, views
 from relais_referral.actions.common import Asked, event, locked, open_pieces
 from relais_referral.domain.access import Level, Way, lives_until, rests_until
 from relais_referral.domain.consent import Consent
@@ -30,7 +30,7 @@ from relais_referral.models.referrals import Referral
 from relais_referral.models.shared import OrganisationCopy
 from relais_referral.schemas.person import AccessMade, AccessView, Card, Code, NewAccess, OpeningView, SessionView
 from relais_referral.sealing import Sealer
-from relais_referral.store import Caller
+from relais_referral.store.callers import Caller
 from relais_shared.auth import ANONYMOUS
 from relais_shared.refusals import NotFound, Unauthenticated
 from relais_shared.registry import known
@@ -115,12 +115,12 @@ async def make_access(  # noqa: PLR0913 - the link, by whom, for which hand-over
     """
     referral, parties, consent = await locked(tx, asked, id_)
     if referral.erased_at is not None or views.past_term(referral, parties, asked.now):
-        raise NotFound(store.UNKNOWN)
+        raise NotFound(store.referrals.UNKNOWN)
     _judge_maker(referral, parties, consent, asked)
     sanctioning = _sanctioning(referral, parties)
     level = Level.NONE if sanctioning or await _overheard(tx, [referral], asked) else wanted.level
     party = Party.SENDER if Party.SENDER in parties else Party.RECIPIENT
-    await store_access.end(tx, id_, asked.now, made_by=party if sanctioning else None)
+    await store.access.end(tx, id_, asked.now, made_by=party if sanctioning else None)
     token = secrets.token_urlsafe(LINK_BYTES)
     access = Access(
         id=uuid4(),
@@ -190,8 +190,8 @@ async def list_accesses(tx: AsyncSession, asked: Asked, id_: UUID) -> list[Acces
     referral, parties, consent = await locked(tx, asked, id_)
     _judge_maker(referral, parties, consent, asked)
     plain = _sanctioning(referral, parties)
-    rows = [row for row in await store_access.of_referral(tx, id_) if not plain or row.party == Party.SENDER]
-    opened = await store_access.openings(tx, [row.id for row in rows])
+    rows = [row for row in await store.access.of_referral(tx, id_) if not plain or row.party == Party.SENDER]
+    opened = await store.access.openings(tx, [row.id for row in rows])
     return [access_view(row, [one for one in opened if one.access_id == row.id], plain=plain) for row in rows]
 
 
@@ -221,7 +221,7 @@ async def end_access(tx: AsyncSession, asked: Asked, id_: UUID) -> None:
     """
     referral, parties, consent = await locked(tx, asked, id_)
     _judge_maker(referral, parties, consent, asked)
-    await store_access.end(tx, id_, asked.now, made_by=Party.SENDER if _sanctioning(referral, parties) else None)
+    await store.access.end(tx, id_, asked.now, made_by=Party.SENDER if _sanctioning(referral, parties) else None)
     event(tx, referral, asked, "access.ended")
 
 
@@ -261,7 +261,7 @@ async def verified(tx: AsyncSession, card: Card, keys: Keys, now: datetime) -> A
 
     Whatever is wrong, the same is computed and written: the time it takes tells no more than the answer does.
     """
-    access = await store_access.by_link(tx, keys.link(card.link))
+    access = await store.access.by_link(tx, keys.link(card.link))
     id_ = access.id if access else NOBODY
     kept = bytes(access.code_hash) if access else bytes(32)
     right = hmac.compare_digest(kept, keys.code(id_, card.code))
@@ -271,15 +271,15 @@ async def verified(tx: AsyncSession, card: Card, keys: Keys, now: datetime) -> A
         # While it rests nothing is counted: hammering must not keep her out any longer.
         tries = 0 if right else tries + 1
         until = None if right else rests_until(tries, now)
-    await store_access.count_try(tx, id_, tries, until)
+    await store.access.count_try(tx, id_, tries, until)
     return access if stands and right else None
 
 
 async def level_now(tx: AsyncSession, access: Access, sealer: Sealer, now: datetime) -> Level:
     """Answer what a link shows now: what was safe when it was made may not be any more."""
     asked = Asked(Caller(ANONYMOUS, access_id=access.id), now, sealer)
-    await store.begin(tx, asked.caller)
-    unsafe = await _overheard(tx, list(await store_access.linked(tx, access.id)), asked)
+    await store.callers.begin(tx, asked.caller)
+    unsafe = await _overheard(tx, list(await store.access.linked(tx, access.id)), asked)
     return Level.NONE if unsafe else Level(access.level)
 
 
@@ -287,7 +287,7 @@ async def _opened(tx: AsyncSession, access: Access, keys: Keys, now: datetime, o
     token = secrets.token_urlsafe(SESSION_BYTES)
     way = Way(opening.way)
     expires_at = lives_until(now, now, way)
-    await store_access.forget_old_sessions(tx, access.id, now)
+    await store.access.forget_old_sessions(tx, access.id, now)
     tx.add(opening)
     tx.add(
         PersonSession(
@@ -314,13 +314,13 @@ async def use_session(tx: AsyncSession, token: str, keys: Keys, now: datetime) -
     Raises:
         Unauthenticated: There is none, it has run out, or her link was ended.
     """
-    found = await store_access.session(tx, keys.session(token), now)
+    found = await store.access.session(tx, keys.session(token), now)
     if found is None:
         raise Unauthenticated("Open your link again.")
     row, access = found
     assisted = row.assisted_by is not None
     expires_at = lives_until(row.opened_at, now, Way.ASSISTED if assisted else Way.LINK)
-    await store_access.prolong(tx, row.token_hash, expires_at)
+    await store.access.prolong(tx, row.token_hash, expires_at)
     return Session(
         access_id=access.id,
         level=Level.FULL if assisted else Level(access.level),
@@ -334,4 +334,4 @@ async def use_session(tx: AsyncSession, token: str, keys: Keys, now: datetime) -
 
 async def end_session(tx: AsyncSession, token: str, keys: Keys) -> None:
     """Forget a session; whoever shows none, or an old one, is answered the same."""
-    await store_access.end_session(tx, keys.session(token))
+    await store.access.end_session(tx, keys.session(token))

@@ -20,7 +20,7 @@ from relais_referral.models.referrals import Referral
 from relais_referral.models.trail import Disclosure
 from relais_referral.schemas.referrals import ReferralView
 from relais_referral.sealing import Seal, Sealer, Wrapped
-from relais_referral.store import Caller
+from relais_referral.store.callers import Caller
 from relais_shared import texts
 from relais_shared.appending import append
 from relais_shared.auth import Actor
@@ -66,7 +66,7 @@ class Asked:
     def organisation_id(self) -> UUID:
         """The organisation that asks."""
         if self.actor.organisation_id is None:
-            raise NotFound(store.UNKNOWN)
+            raise NotFound(store.referrals.UNKNOWN)
         return self.actor.organisation_id
 
 
@@ -87,11 +87,11 @@ async def locked(
         NotFound: Absent, or not the caller's to know of.
         StaleVersion: It changed since.
     """
-    await store.begin(tx, asked.caller)
-    referral, parties = await store.lock_referral(tx, id_, asked.caller)
+    await store.callers.begin(tx, asked.caller)
+    referral, parties = await store.referrals.lock(tx, id_, asked.caller)
     if version is not None and version != str(views.version(referral, parties)):
         raise StaleVersion("It changed since you read it: read it again, then decide again.")
-    rows = await store.consents(tx, id_, lock=True)
+    rows = await store.consents.of_referral(tx, id_, lock=True)
     asked.got_lock()
     return referral, parties, in_force(referral, rows)
 
@@ -99,7 +99,8 @@ async def locked(
 def in_force(referral: Referral, rows: Iterable[tuple[ConsentRecord, ConsentState]]) -> Consent | None:
     """Answer the consent that was given and not ended; it may have run out."""
     return next(
-        (store.consent_of(referral, record, state) for record, state in rows if state.status == Status.GIVEN), None
+        (store.consents.consent_of(referral, record, state) for record, state in rows if state.status == Status.GIVEN),
+        None,
     )
 
 
@@ -109,8 +110,8 @@ async def read(tx: AsyncSession, asked: Asked, id_: UUID) -> Shown:
     Raises:
         NotFound: Absent, or not the caller's to know of.
     """
-    await store.begin(tx, asked.caller)
-    referral, parties = await store.lock_referral(tx, id_, asked.caller, reading=True)
+    await store.callers.begin(tx, asked.caller)
+    referral, parties = await store.referrals.lock(tx, id_, asked.caller, reading=True)
     return await show(tx, referral, parties, asked)
 
 
@@ -120,8 +121,8 @@ async def service_of(tx: AsyncSession, asked: Asked, id_: UUID) -> UUID:
     Raises:
         NotFound: Absent, or not the caller's to know of.
     """
-    await store.begin(tx, asked.caller)
-    referral, _ = await store.find_referral(tx, id_, asked.caller)
+    await store.callers.begin(tx, asked.caller)
+    referral, _ = await store.referrals.find(tx, id_, asked.caller)
     return referral.service_id
 
 
@@ -129,7 +130,7 @@ async def opened_parts(
     tx: AsyncSession, referral: Referral, parties: frozenset[Party], asked: Asked
 ) -> tuple[frozenset[Part], Consent | None]:
     """Answer what these parties read now, the consent's state locked until the transaction ends."""
-    consent = in_force(referral, await store.consents(tx, referral.id, reading=True))
+    consent = in_force(referral, await store.consents.of_referral(tx, referral.id, reading=True))
     asked.got_lock()
     return views.parts_for(referral, parties, consent, asked.now), consent
 
@@ -168,7 +169,7 @@ async def open_pieces(tx: AsyncSession, referral: Referral, names: Iterable[str]
     """Answer sealed pieces of a referral, opened; nothing once it is erased."""
     if referral.erased_at is not None:
         return {}
-    kept = await store.sealed(tx, referral.id, names)
+    kept = await store.sealed.parts(tx, referral.id, names)
     if not kept:
         return {}
     seal = seal_of(referral, asked)
@@ -288,7 +289,7 @@ def stands(state: ConsentState, status: Status, now: datetime, **more: Any) -> N
 
 def event(tx: AsyncSession, referral: Referral, asked: Asked, type_: str, **data: Any) -> None:  # noqa: ANN401 - JSON-able facts
     """Write the next event of a referral's chain."""
-    store.add_event(
+    store.trail.add_event(
         tx,
         referral,
         type_,

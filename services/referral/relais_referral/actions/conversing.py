@@ -92,14 +92,14 @@ async def read_messages(tx: AsyncSession, asked: Asked, id_: UUID) -> list[Messa
     Raises:
         NotFound: Absent, or not the caller's to know of.
     """
-    await store.begin(tx, asked.caller)
-    referral, parties = await store.lock_referral(tx, id_, asked.caller, reading=True)
+    await store.callers.begin(tx, asked.caller)
+    referral, parties = await store.referrals.lock(tx, id_, asked.caller, reading=True)
     parts, consent = await opened_parts(tx, referral, parties, asked)
     if Part.MESSAGES not in parts or referral.erased_at is not None:
         return []
     # Taken back to before acceptance, the recipient reads what was written for that time alone.
     early_only = parties == {Party.RECIPIENT} and State(referral.state) in WAITING
-    rows = [row for row in await store.messages(tx, id_) if row.early or not early_only]
+    rows = [row for row in await store.conversation.messages(tx, id_) if row.early or not early_only]
     if not rows:
         return []
     seal = seal_of(referral, asked)
@@ -172,10 +172,10 @@ async def list_documents(tx: AsyncSession, asked: Asked, id_: UUID) -> list[Docu
     Raises:
         NotFound: Absent, or not the caller's to know of.
     """
-    await store.begin(tx, asked.caller)
-    referral, parties = await store.lock_referral(tx, id_, asked.caller, reading=True)
+    await store.callers.begin(tx, asked.caller)
+    referral, parties = await store.referrals.lock(tx, id_, asked.caller, reading=True)
     parts, consent = await opened_parts(tx, referral, parties, asked)
-    rows = await store.documents(tx, id_) if Part.DOCUMENTS in parts and referral.erased_at is None else []
+    rows = await store.conversation.documents(tx, id_) if Part.DOCUMENTS in parts and referral.erased_at is None else []
     if not rows:
         return []
     seal = seal_of(referral, asked)
@@ -200,8 +200,8 @@ async def read_document(tx: AsyncSession, asked: Asked, id_: UUID, document_id: 
     Raises:
         NotFound: Absent, or not the caller's to know of.
     """
-    await store.begin(tx, asked.caller)
-    referral, parties = await store.lock_referral(tx, id_, asked.caller, reading=True)
+    await store.callers.begin(tx, asked.caller)
+    referral, parties = await store.referrals.lock(tx, id_, asked.caller, reading=True)
     parts, consent = await opened_parts(tx, referral, parties, asked)
     row = await tx.get(Document, document_id)
     if row is None or row.referral_id != id_ or Part.DOCUMENTS not in parts:
@@ -233,8 +233,8 @@ async def read_meetings(tx: AsyncSession, asked: Asked, id_: UUID) -> tuple[Refe
     Raises:
         NotFound: Absent, or not the caller's to know of.
     """
-    await store.begin(tx, asked.caller)
-    referral, parties = await store.lock_referral(tx, id_, asked.caller, reading=True)
+    await store.callers.begin(tx, asked.caller)
+    referral, parties = await store.referrals.lock(tx, id_, asked.caller, reading=True)
     parts, consent = await opened_parts(tx, referral, parties, asked)
     names = ["meeting", "meeting_options"] if Part.MEETING in parts else []
     pieces = await open_pieces(tx, referral, names, asked)
@@ -268,9 +268,9 @@ async def entries(tx: AsyncSession, asked: Asked, id_: UUID) -> list[Entry]:
 
 async def all_entries(tx: AsyncSession, asked: Asked) -> list[Entry]:
     """Answer the meetings that stand of the caller's side, the hand-overs that changed last first; as `entries`."""
-    await store.begin(tx, asked.caller)
-    filters = store.Filters(states=[State.MEETING_PLANNED])
-    rows, _ = await store.page(tx, asked.actor, filters, before=None, limit=MOST_ENTRIES)
+    await store.callers.begin(tx, asked.caller)
+    filters = store.referrals.Filters(states=[State.MEETING_PLANNED])
+    rows, _ = await store.referrals.page(tx, asked.actor, filters, before=None, limit=MOST_ENTRIES)
     # Always in one order, so that two feeds at once never wait for each other's rows.
     found = [entry for id_ in sorted(row.id for row in rows) for entry in await entries(tx, asked, id_)]
     return sorted(found, key=lambda entry: entry.starts_at)
@@ -279,9 +279,9 @@ async def all_entries(tx: AsyncSession, asked: Asked) -> list[Entry]:
 async def list_tasks(
     tx: AsyncSession, asked: Asked, after: tuple[datetime, UUID] | None, limit: int
 ) -> tuple[list[TaskView], tuple[datetime, UUID] | None]:
-    """Answer what waits for the caller's side, as `store.open_tasks` does; nothing sealed is touched."""
-    await store.begin(tx, asked.caller)
-    rows, more = await store.open_tasks(tx, asked.actor, after=after, limit=limit)
+    """Answer what waits for the caller's side, as `store.conversation.open_tasks` does; nothing sealed is touched."""
+    await store.callers.begin(tx, asked.caller)
+    rows, more = await store.conversation.open_tasks(tx, asked.actor, after=after, limit=limit)
     return [task_view(task, referral) for task, referral in rows], more
 
 
@@ -292,7 +292,7 @@ async def finish_task(tx: AsyncSession, asked: Asked, task_id: UUID, done: TaskD
         NotFound: Absent, or not the caller's to know of.
         InvalidInput: A local copy is erased or kept, and a kept one on some basis.
     """
-    await store.begin(tx, asked.caller)
+    await store.callers.begin(tx, asked.caller)
     referral_id = await tx.scalar(select(col(Task.referral_id)).where(col(Task.id) == task_id))
     if referral_id is None:
         raise NotFound(NO_TASK)
@@ -312,7 +312,9 @@ async def finish_task(tx: AsyncSession, asked: Asked, task_id: UUID, done: TaskD
         task.answer = done.model_dump(mode="json", exclude={"basis"}, exclude_none=True)
         if done.basis is not None and referral.erased_at is None:
             # A sentence about her perhaps: it is kept with what is hers, and goes with it.
-            await store.seal(tx, referral.id, _basis(task), seal_of(referral, asked).close(_basis(task), done.basis))
+            await store.sealed.seal(
+                tx, referral.id, _basis(task), seal_of(referral, asked).close(_basis(task), done.basis)
+            )
         event(tx, referral, asked, "task.done", kind=task.kind)
     return task_view(task, referral, (await bases_of(tx, asked, referral, [task])).get(task.id))
 
@@ -381,12 +383,16 @@ async def tasks_of(tx: AsyncSession, asked: Asked, id_: UUID) -> list[TaskView]:
     Raises:
         NotFound: Absent, or not the caller's to know of.
     """
-    await store.begin(tx, asked.caller)
-    referral, parties = await store.lock_referral(tx, id_, asked.caller, reading=True)
+    await store.callers.begin(tx, asked.caller)
+    referral, parties = await store.referrals.lock(tx, id_, asked.caller, reading=True)
     if views.neutral(referral, parties):
         return []
     # What was still to be told of a step that was taken back is nobody's task any more.
-    tasks = [task for task in await store.tasks(tx, id_) if Party(task.party) in parties and task.dropped_at is None]
+    tasks = [
+        task
+        for task in await store.conversation.tasks(tx, id_)
+        if Party(task.party) in parties and task.dropped_at is None
+    ]
     bases = await bases_of(tx, asked, referral, tasks)
     return [task_view(task, referral, bases.get(task.id)) for task in tasks]
 
@@ -397,10 +403,10 @@ async def wanted(tx: AsyncSession, asked: Asked, id_: UUID) -> Wanted:
     Raises:
         NotFound: Absent, or not the caller's to know of.
     """
-    await store.begin(tx, asked.caller)
-    referral, parties = await store.find_referral(tx, id_, asked.caller)
+    await store.callers.begin(tx, asked.caller)
+    referral, parties = await store.referrals.find(tx, id_, asked.caller)
     if Party.SENDER not in parties:
-        raise NotFound(store.UNKNOWN)
+        raise NotFound(store.referrals.UNKNOWN)
     suggested: list[str] = []
     if not views.neutral(referral, parties):
         decline = (await open_pieces(tx, referral, ["decline"], asked)).get("decline") or {}

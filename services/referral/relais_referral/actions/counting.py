@@ -9,7 +9,7 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from relais_referral import store, store_figures
+from relais_referral import store
 from relais_referral.domain.figures import (
     Counted,
     Step,
@@ -40,12 +40,12 @@ async def count_months(database: Database, sealer: Sealer, clock: Clock) -> int:
 
 async def _count_next(database: Database, now: datetime) -> bool:
     async with database.write() as tx:
-        await store.begin(tx, WORKER)
-        await store_figures.take_turn(tx)
-        last, first = await store_figures.bounds(tx)
+        await store.callers.begin(tx, WORKER)
+        await store.figures.take_turn(tx)
+        last, first = await store.figures.bounds(tx)
         due = months_due(last, first.astimezone(UTC).date() if first else None, now)
         if due:
-            await store_figures.keep(tx, due[0], *await count(tx, due[0]))
+            await store.figures.keep(tx, due[0], *await count(tx, due[0]))
         return bool(due)
 
 
@@ -60,18 +60,18 @@ async def rebuild(database: Database, *, keep: bool) -> tuple[int, list[date]]:
         How many months there are, and those of which something else was kept.
     """
     async with database.write() as tx:
-        await store.begin(tx, WORKER)
-        months = await store_figures.kept_months(tx)
+        await store.callers.begin(tx, WORKER)
+        months = await store.figures.kept_months(tx)
     differing = []
     for month in months:
         async with database.write() as tx:
-            await store.begin(tx, WORKER)
-            await store_figures.take_turn(tx)
+            await store.callers.begin(tx, WORKER)
+            await store.figures.take_turn(tx)
             told = await count(tx, month)
-            if told != await store_figures.kept(tx, month):
+            if told != await store.figures.kept(tx, month):
                 differing.append(month)
                 if keep:
-                    await store_figures.keep(tx, month, *told)
+                    await store.figures.keep(tx, month, *told)
     return len(months), differing
 
 
@@ -86,7 +86,7 @@ async def count(tx: AsyncSession, month: date) -> tuple[dict[str, Any] | None, O
     """
     read: list[tuple[Any, Counted]] = []
     before: dict[UUID, UUID | None] = {}
-    async for rows in store_figures.steps_of(tx, month):
+    async for rows in store.figures.steps_of(tx, month):
         about = rows[0]
         before[about.referral_id] = about.redirected_from
         course = course_of((step_of(row) for row in rows), counted_at(month))

@@ -13,7 +13,7 @@ from uuid import UUID, uuid4
 import orjson
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from relais_referral import store, store_events
+from relais_referral import store
 from relais_referral.domain.events import DISABLED, TEST
 from relais_referral.domain.webhooks import DeliveryState, Disabled, Outcome, Verdict, judge
 from relais_referral.models.feed import FeedRow
@@ -23,7 +23,7 @@ from relais_referral.rewrapping import WORKER
 from relais_referral.schemas.events import EventItem, item
 from relais_referral.settings import ReferralSettings
 from relais_referral.signing import SecretBox, Secrets
-from relais_referral.store_events import Claimed, Held
+from relais_referral.store.webhooks import Claimed, Held
 from relais_shared.auth import Actor
 from relais_shared.client import Outside, Unreached
 from relais_shared.clock import Clock, utc_now
@@ -147,8 +147,8 @@ class Deliverer:
         ended, self._ended = self._ended, []
         self._news.clear()
         async with self._database.write() as tx:
-            await store.begin(tx, WORKER)
-            await store_events.prepare_turn(tx)
+            await store.callers.begin(tx, WORKER)
+            await store.webhooks.prepare_turn(tx)
             if ended:
                 await self._settle(tx, ended)
             yield tx
@@ -183,16 +183,16 @@ class Deliverer:
         if (room := AT_ONCE - busy.total()) <= 0:
             return found
         full = [id_ for id_, number in busy.items() if number >= self._room_of(id_)]
-        endpoints = {row.id: row for row in await store_events.due_endpoints(tx, now, but=full, limit=room)}
+        endpoints = {row.id: row for row in await store.webhooks.due_endpoints(tx, now, but=full, limit=room)}
         free = {id_: self._room_of(id_) - busy[id_] for id_ in endpoints}
-        claimed = await store_events.claim(tx, _at_most(free, room), now, now + LEASE) if free else []
+        claimed = await store.webhooks.claim(tx, _at_most(free, room), now, now + LEASE) if free else []
         if not claimed:
             return found
         asked_at = asyncio.get_running_loop().time()
         told = await self._told_now(tx, [(endpoints[one.held.endpoint_id].organisation_id, one) for one in claimed])
         if withheld := [one.held for one in claimed if one.held not in told]:
-            await store_events.withhold(tx, withheld, now)
-        traces = await store_events.traces(tx, {held.event_id for held in told})
+            await store.webhooks.withhold(tx, withheld, now)
+        traces = await store.feed.traces(tx, {held.event_id for held in told})
         secrets = {
             id_: self._box.open(id_, bytes(endpoints[id_].secrets)) for id_ in {held.endpoint_id for held in told}
         }
@@ -218,7 +218,7 @@ class Deliverer:
                 continue
             actor = Actor("client", "webhook", id_, scopes=frozenset(organisation.scopes))
             events = {one.id for one in claimed if one.type != TEST}
-            told = await store_events.told_now(tx, actor, events) if events else {}
+            told = await store.feed.told_now(tx, actor, events) if events else {}
             for one in claimed:
                 said = one if one.type == TEST else told.get(one.id)
                 if said is not None:
@@ -265,15 +265,15 @@ class Deliverer:
 
     async def _which_are_still_told(self, sendings: Sequence[Sending]) -> list[bool]:
         async with self._database.write() as tx:
-            await store.begin(tx, WORKER)
-            there = await store_events.leased(tx, [one.held for one in sendings])
+            await store.callers.begin(tx, WORKER)
+            there = await store.webhooks.leased(tx, [one.held for one in sendings])
             of = [(one.organisation_id, one.claimed) for one in sendings if one.held.lease in there]
             told = await self._told_now(tx, of)
         return [one.held in told for one in sendings]
 
     async def _settle(self, tx: AsyncSession, ended: Sequence[_Ended]) -> None:
-        endpoints = await store_events.locked_endpoints(tx, {one.held.endpoint_id for one in ended})
-        rows = await store_events.leased(tx, [one.held for one in ended], lock=True)
+        endpoints = await store.webhooks.locked_endpoints(tx, {one.held.endpoint_id for one in ended})
+        rows = await store.webhooks.leased(tx, [one.held for one in ended], lock=True)
         for one in ended:
             endpoint, row = endpoints.get(one.held.endpoint_id), rows.get(one.held.lease)
             self._note_pace(one)
@@ -352,10 +352,10 @@ async def _disable(tx: AsyncSession, endpoint: Endpoint, reason: Disabled, now: 
     if endpoint.disabled_at is not None:
         return
     get_logger().warning("webhook disabled", endpoint=str(endpoint.id), reason=str(reason))
-    await store_events.must_stay(tx)
-    await store_events.disable(tx, endpoint, reason, now)
+    await store.webhooks.must_stay(tx)
+    await store.webhooks.disable(tx, endpoint, reason, now)
     await tx.flush()
-    await store_events.take_turn(tx, wait=True)
+    await store.sequencing.take_turn(tx, wait=True)
     notice = FeedRow(
         id=uuid4(),
         at=now,
@@ -364,7 +364,7 @@ async def _disable(tx: AsyncSession, endpoint: Endpoint, reason: Disabled, now: 
         organisation_id=endpoint.organisation_id,
         type=DISABLED,
     )
-    await store_events.place(tx, [notice], now)
+    await store.sequencing.place(tx, [notice], now)
 
 
 def payload(told: EventItem) -> bytes:

@@ -71,7 +71,7 @@ async def open_draft(  # noqa: PLR0913 - the draft, by whom, and what the direct
         PersonalDataDetected: A text tells more than it may.
         AgreementMissing: The sender has no agreement on record.
     """
-    await store.begin(tx, asked.caller)
+    await store.callers.begin(tx, asked.caller)
     sender = await _sender(tx, asked)
     service = await _receiving(tx, draft.recipient, service, sender, _theme_faults(draft.needs, themes))
     judge_texts(draft.person.identity, draft)
@@ -210,7 +210,7 @@ async def _keep(tx: AsyncSession, asked: Asked, referral: Referral, pieces: Mapp
     tx.add(referral)
     await tx.flush()  # The sealed parts refer to the row.
     for part, value in pieces.items():
-        await store.seal(tx, referral.id, part, seal.close(part, value), new=True)
+        await store.sealed.seal(tx, referral.id, part, seal.close(part, value), new=True)
 
 
 def _theme_faults(needs: Iterable[Any], themes: Mapping[str, Theme]) -> list[Fault]:
@@ -307,10 +307,10 @@ async def change_draft(  # noqa: PLR0913 - the change, by whom, on which version
     before = {name: value for name, value in before.items() if name in DraftChange.model_fields}
     judge_texts(identity, DraftChange.model_validate(before | change.model_dump(exclude_unset=True)))
     for part, value in _pieces(change).items():
-        await store.seal(tx, id_, part, seal.close(part, value))
+        await store.sealed.seal(tx, id_, part, seal.close(part, value))
     for name in change.model_fields_set & set(PIECES):
         if not getattr(change, name):
-            await store.seal(tx, id_, name, None)
+            await store.sealed.seal(tx, id_, name, None)
     _write_person(referral, change, home)
     if change.needs is not None:
         referral.sensitive = referral.sensitive or any(themes[need.theme].sensitive for need in change.needs)
@@ -338,6 +338,6 @@ async def keep_external_ids(tx: AsyncSession, asked: Asked, id_: UUID, ids: Mapp
     for party in parties:
         name = f"external_ids.{party}"
         if (await open_pieces(tx, referral, [name], asked)).get(name, {}) != ids:
-            await store.seal(tx, id_, name, seal.close(name, dict(ids)) if ids else None)
+            await store.sealed.seal(tx, id_, name, seal.close(name, dict(ids)) if ids else None)
             moved(referral, asked, by=party)
     return await show(tx, referral, parties, asked)

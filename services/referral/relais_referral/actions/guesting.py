@@ -15,7 +15,7 @@ from uuid import UUID, uuid4
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from relais_referral import store, store_guests
+from relais_referral import store
 from relais_referral.actions.accessing import LINK_BYTES, NOBODY, SESSION_BYTES, Keys
 from relais_referral.actions.common import Asked, event, locked, moved, refuse_numbers
 from relais_referral.directory import NamedService
@@ -27,7 +27,7 @@ from relais_referral.models.referrals import Referral
 from relais_referral.notices import undertaking
 from relais_referral.schemas.guests import GuestCard, GuestSessionView, Invitation
 from relais_referral.sealing import Sealer
-from relais_referral.store import Caller
+from relais_referral.store.callers import Caller
 from relais_shared.auth import ANONYMOUS
 from relais_shared.refusals import Fault, InvalidInput, NotFound, Unauthenticated
 
@@ -85,7 +85,7 @@ async def invite(  # noqa: PLR0913 - the invitation, by whom, to which service, 
             "This service has no address.",
             [Fault("", "The directory knows no e-mail of this service: nobody can be invited there.")],
         )
-    await store_guests.end(tx, id_, asked.now)
+    await store.guests.end(tx, id_, asked.now)
     link, code = secrets.token_urlsafe(LINK_BYTES), f"{secrets.randbelow(CODES):06d}"
     guest = Guest(
         id=uuid4(),
@@ -135,7 +135,7 @@ async def open_session(  # noqa: PLR0913 - what is shown, and what judges it
     session = GuestSession(
         token_hash=keys.session(token), guest_id=guest.id, opened_at=now, expires_at=now + SESSION_FOR
     )
-    await store_guests.open_session(tx, session)
+    await store.guests.open_session(tx, session)
     return GuestSessionView(
         session=token,
         expires_at=session.expires_at,
@@ -147,14 +147,14 @@ async def open_session(  # noqa: PLR0913 - what is shown, and what judges it
 
 async def _locked(tx: AsyncSession, card: GuestCard, keys: Keys, sealer: Sealer, now: datetime) -> Referral | None:
     """Lock the referral of a link, if it shows one; before the guest's row, as whoever ends the invitation does."""
-    found = await store_guests.of_link(tx, keys.link(card.link))
+    found = await store.guests.of_link(tx, keys.link(card.link))
     if found is None:
         return None
     guest_id, referral_id = found
     asked = _asked(guest_id, now, sealer)
-    await store.begin(tx, asked.caller)
+    await store.callers.begin(tx, asked.caller)
     try:
-        referral, _ = await store.lock_referral(tx, referral_id, asked.caller)
+        referral, _ = await store.referrals.lock(tx, referral_id, asked.caller)
     except NotFound:
         # The invitation has ended, and with it the guest's sight.
         return None
@@ -182,7 +182,7 @@ async def _verified(tx: AsyncSession, card: GuestCard, keys: Keys, now: datetime
 
     Whatever is wrong, the same is computed and written: the time it takes tells no more than the answer does.
     """
-    guest = await store_guests.by_link(tx, keys.link(card.link))
+    guest = await store.guests.by_link(tx, keys.link(card.link))
     id_ = guest.id if guest else NOBODY
     kept = bytes(guest.code_hash) if guest else bytes(32)
     right = hmac.compare_digest(kept, keys.text(id_, card.code))
@@ -192,7 +192,7 @@ async def _verified(tx: AsyncSession, card: GuestCard, keys: Keys, now: datetime
         # While it rests nothing is counted: hammering must not keep the guest out any longer.
         tries = 0 if right else tries + 1
         until = None if right else rests_until(tries, now)
-    await store_guests.count_try(tx, id_, tries, until)
+    await store.guests.count_try(tx, id_, tries, until)
     return guest if stands and right else None
 
 
@@ -202,7 +202,7 @@ async def use_session(tx: AsyncSession, token: str, keys: Keys, now: datetime) -
     Raises:
         Unauthenticated: There is none, it has run out, or the invitation ended.
     """
-    guest = await store_guests.of_session(tx, keys.session(token), now)
+    guest = await store.guests.of_session(tx, keys.session(token), now)
     if guest is None:
         raise Unauthenticated("Open your link again.")
     return Visit(guest.id, guest.referral_id, guest.name or "", guest.function)
@@ -210,4 +210,4 @@ async def use_session(tx: AsyncSession, token: str, keys: Keys, now: datetime) -
 
 async def end_session(tx: AsyncSession, token: str, keys: Keys) -> None:
     """Forget a session; whoever shows none, or an old one, is answered the same."""
-    await store_guests.end_session(tx, keys.session(token))
+    await store.guests.end_session(tx, keys.session(token))

@@ -48,12 +48,12 @@ async def _each(
     given: since the round began others may have taken steps, which the record must not show after it.
     """
     async with database.write() as tx:
-        await store.begin(tx, WORKER)
+        await store.callers.begin(tx, WORKER)
         ids: Sequence[UUID] = (await tx.scalars(select(col(Referral.id)).where(which).limit(BATCH))).all()
     done = 0
     for id_ in ids:
         async with database.write() as tx:
-            await store.begin(tx, WORKER)
+            await store.callers.begin(tx, WORKER)
             query = select(Referral).where(col(Referral.id) == id_, which).with_for_update(skip_locked=True)
             referral = await tx.scalar(query)
             if referral is not None:
@@ -69,7 +69,7 @@ async def expire_consents(database: Database, sealer: Sealer, clock: Clock) -> i
 
     async def expire(tx: AsyncSession, asked: Asked, referral: Referral) -> bool:
         ended = left = False
-        for record, state in await store.consents(tx, referral.id, conference_id="every", lock=True):
+        for record, state in await store.consents.of_referral(tx, referral.id, conference_id="every", lock=True):
             if state.status != Status.GIVEN or state.valid_until is None or state.valid_until > asked.now:
                 continue
             stands(state, Status.EXPIRED, asked.now)
@@ -94,7 +94,7 @@ async def warn_of_expiry(database: Database, sealer: Sealer, clock: Clock) -> in
 
     async def warn(tx: AsyncSession, asked: Asked, referral: Referral) -> bool:
         warned = False
-        for _record, state in await store.consents(tx, referral.id, lock=True):
+        for _record, state in await store.consents.of_referral(tx, referral.id, lock=True):
             soon = state.valid_until is not None and state.valid_until <= asked.now + WARNED_BEFORE
             if state.status == Status.GIVEN and soon and state.warned_at is None:
                 state.warned_at, warned = asked.now, True
@@ -286,7 +286,7 @@ async def sign_days(database: Database, sealer: Sealer, clock: Clock) -> int:
     now = clock()
     key, key_id = auditing.signing_key(sealer.home)
     async with database.write() as tx:
-        await store.begin(tx, WORKER)
+        await store.callers.begin(tx, WORKER)
         return len(await auditing.write_heads(tx, key, key_id, now))
 
 

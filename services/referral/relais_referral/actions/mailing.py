@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from relais_referral import store, store_events, store_mail
+from relais_referral import store
 from relais_referral.colleagues import Colleagues
 from relais_referral.domain import letters, mail
 from relais_referral.domain.handshake import Party
@@ -95,22 +95,22 @@ class Mailer:
     async def _gather(self) -> None:
         """Make notices of what happened since the last look; what happened before the first one is nobody's news."""
         async with self._database.write() as tx:
-            await store.begin(tx, WORKER)
-            if not await store_mail.take_turn(tx):
+            await store.callers.begin(tx, WORKER)
+            if not await store.mail.take_turn(tx):
                 return
-            held = await store_events.sequencing(tx, "mail")
-            last = await store_events.last_position(tx)
+            held = await store.sequencing.sequencing(tx, "mail")
+            last = await store.feed.last_position(tx)
             if held is not None:
-                await store_mail.gather(tx, after=held.mark, upto=last, types=letters.TYPES, now=self._clock())
+                await store.mail.gather(tx, after=held.mark, upto=last, types=letters.TYPES, now=self._clock())
             if held is None or held.mark != last:
-                await store_events.remember_mark(tx, "mail", mark=last)
+                await store.sequencing.remember_mark(tx, "mail", mark=last)
 
     async def _claim(self, colleagues: Sequence[Colleague]) -> list[tuple[Letter, list[Mail]]]:
         now = self._clock()
         async with self._database.write() as tx:
-            await store.begin(tx, WORKER)
+            await store.callers.begin(tx, WORKER)
             found: list[_Found] = []
-            for row, referral in await store_mail.due(tx, now, BATCH):
+            for row, referral in await store.mail.due(tx, now, BATCH):
                 found += await self._judge(tx, row, referral, colleagues, now)
             ready: list[tuple[Letter, list[Mail]]] = []
             for address in dict.fromkeys(one.address for one in found):
@@ -139,7 +139,7 @@ class Mailer:
             _end(row, MailState.DROPPED)
             return []
         actor = Actor("client", "mail", row.organisation_id, scopes=frozenset({scope}))
-        told = (await store_events.told_now(tx, actor, [row.event_id])).get(row.event_id)
+        told = (await store.feed.told_now(tx, actor, [row.event_id])).get(row.event_id)
         if told is None or told.type not in letters.TYPES or referral.erased_at is not None:
             _end(row, MailState.DROPPED)
             return []
@@ -149,12 +149,12 @@ class Mailer:
             rows = {boxes[bytes(row.mailbox)]: row}
         else:
             # Found for the first time; or while it waited the referral became another's, or she came back.
-            there = await store_mail.mailboxes_of(tx, row)
+            there = await store.mail.mailboxes_of(tx, row)
             rows = {address: _copy(row, hash_) for hash_, address in boxes.items() if hash_ not in there}
             tx.add_all(rows.values())
             await tx.delete(row)
             await tx.flush()
-        chosen = await store_mail.mailboxes(tx, [bytes(one.mailbox) for one in rows.values()])
+        chosen = await store.mail.mailboxes(tx, [bytes(one.mailbox) for one in rows.values()])
         ready = []
         for address, one in rows.items():
             if self._may_leave(one, chosen.get(bytes(one.mailbox)), now):
@@ -208,8 +208,8 @@ class Mailer:
     async def _settle(self, letter: Letter, *, taken: bool, permanent: bool) -> None:
         now = self._clock()
         async with self._database.write() as tx:
-            await store.begin(tx, WORKER)
-            for row in await store_mail.of_letter(tx, UUID(letter.id)):
+            await store.callers.begin(tx, WORKER)
+            for row in await store.mail.of_letter(tx, UUID(letter.id)):
                 row.leased_until = None
                 row.attempts += 1
                 if taken:
@@ -221,7 +221,7 @@ class Mailer:
                 else:
                     row.next_at = now + max(WAITS[row.attempts], timedelta(seconds=30))
             if permanent:
-                await store_mail.note_bounce(tx, mailbox_of(self._settings, letter.to), now)
+                await store.mail.note_bounce(tx, mailbox_of(self._settings, letter.to), now)
                 get_logger().warning("mailbox refused", letter=letter.id)
 
 
@@ -235,11 +235,11 @@ async def bounce(database: Database, settings: ReferralSettings, address: str, n
     if named is None:
         return False
     async with database.write() as tx:
-        await store.begin(tx, WORKER)
-        rows = await store_mail.of_letter(tx, UUID(named))
+        await store.callers.begin(tx, WORKER)
+        rows = await store.mail.of_letter(tx, UUID(named))
         for row in rows:
             _end(row, MailState.BOUNCED)
-            await store_mail.note_bounce(tx, bytes(row.mailbox), now)
+            await store.mail.note_bounce(tx, bytes(row.mailbox), now)
         return bool(rows)
 
 
@@ -250,16 +250,16 @@ def choice_of(box: Mailbox | None) -> Choice:
 
 async def stop(tx: AsyncSession, hash_: bytes, now: datetime) -> None:
     """Tell a mailbox no more; whoever holds a letter's link may say so, and learns nothing by it."""
-    await store.begin(tx, WORKER)
-    box = (await store_mail.mailboxes(tx, [hash_])).get(hash_)
+    await store.callers.begin(tx, WORKER)
+    box = (await store.mail.mailboxes(tx, [hash_])).get(hash_)
     before = choice_of(box)
-    await store_mail.choose(
+    await store.mail.choose(
         tx,
         hash_,
         Choice(Mode.NEVER, before.quiet_from, before.quiet_until),
         box.bounced_at if box is not None else None,
     )
-    await store_mail.release(tx, hash_, now)
+    await store.mail.release(tx, hash_, now)
 
 
 def _copy(row: Mail, mailbox: bytes) -> Mail:

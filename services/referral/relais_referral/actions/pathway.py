@@ -4,7 +4,7 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from relais_referral import store, store_access
+from relais_referral import store
 from relais_referral.actions.common import Asked, disclose, in_force
 from relais_referral.domain.consent import Purpose
 from relais_referral.domain.handshake import Party, State
@@ -25,9 +25,9 @@ async def outline(tx: AsyncSession, asked: Asked, referral_id: UUID) -> PathwayO
     Raises:
         NotFound: Absent, or not the caller's to know of.
     """
-    await store.begin(tx, asked.caller)
-    referral, parties = await store.lock_referral(tx, referral_id, asked.caller, reading=True)
-    consent = in_force(referral, await store.consents(tx, referral_id, reading=True))
+    await store.callers.begin(tx, asked.caller)
+    referral, parties = await store.referrals.lock(tx, referral_id, asked.caller, reading=True)
+    consent = in_force(referral, await store.consents.of_referral(tx, referral_id, reading=True))
     own = await known(tx, OrganisationCopy, asked.organisation_id)
     agreed = (
         consent is not None
@@ -44,7 +44,7 @@ async def outline(tx: AsyncSession, asked: Asked, referral_id: UUID) -> PathwayO
         )
         for party in parties
     )
-    rows = await store_access.linked_by_her(tx, referral) if open_ else []
+    rows = await store.access.linked_by_her(tx, referral) if open_ else []
     disclose(tx, referral, frozenset({Party.RECIPIENT}), ["pathway"] if rows else [], consent, asked)
     return PathwayOutline(items=[_stage(row) for row in rows])
 

@@ -30,10 +30,10 @@ async def of_draft(
         NotFound: Absent, or not this sender's.
         IllegalAction: It is no draft any more: what they read then is theirs, and hers, to see.
     """
-    await store.begin(tx, asked.caller)
-    referral, parties = await store.lock_referral(tx, id_, asked.caller, reading=True)
+    await store.callers.begin(tx, asked.caller)
+    referral, parties = await store.referrals.lock(tx, id_, asked.caller, reading=True)
     if Party.SENDER not in parties:
-        raise NotFound(store.UNKNOWN)
+        raise NotFound(store.referrals.UNKNOWN)
     if referral.state != State.DRAFT or referral.erased_at is not None:
         raise IllegalAction("Only a draft is tried out.", allowed_actions=[])
     return await stages(tx, asked, referral, supposed(referral, categories, seen_alone), real=False)

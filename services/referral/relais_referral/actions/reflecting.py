@@ -7,7 +7,7 @@ from uuid import UUID, uuid4
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from relais_referral import store, store_figures, store_reflection
+from relais_referral import store
 from relais_referral.actions.common import Asked, in_force, locked, seal_of
 from relais_referral.actions.counting import step_of
 from relais_referral.criteria import Criteria
@@ -32,7 +32,7 @@ from relais_referral.models.referrals import Referral
 from relais_referral.rewrapping import WORKER
 from relais_referral.schemas.reflections import Note, NoteView
 from relais_referral.sealing import Sealer, Wrapped
-from relais_referral.store_reflection import PARTS, part_of
+from relais_referral.store.reflections import PARTS, part_of
 from relais_shared.clock import Clock
 from relais_shared.db import Database
 from relais_shared.refusals import Fault, InvalidInput, StaleVersion
@@ -47,9 +47,9 @@ async def read_note(tx: AsyncSession, asked: Asked, id_: UUID) -> Told:
     Raises:
         NotFound: Absent, or not the caller's to know of.
     """
-    await store.begin(tx, asked.caller)
-    referral, parties = await store.lock_referral(tx, id_, asked.caller, reading=True)
-    consent = in_force(referral, await store.consents(tx, id_, reading=True))
+    await store.callers.begin(tx, asked.caller)
+    referral, parties = await store.referrals.lock(tx, id_, asked.caller, reading=True)
+    consent = in_force(referral, await store.consents.of_referral(tx, id_, reading=True))
     until = await _until(tx, referral, consent, asked)
     return _view(until, await _noted(tx, referral, parties, asked) if until else {})
 
@@ -85,7 +85,7 @@ async def note(  # noqa: PLR0913 - what is noted, of which list, on which versio
         "others": [code for code in criteria.codes() if code not in held],
     }
     part = _part(parties)
-    await store.seal(tx, id_, part, seal_of(referral, asked).close(part, after))
+    await store.sealed.seal(tx, id_, part, seal_of(referral, asked).close(part, after))
     return _view(until, after)
 
 
@@ -105,7 +105,7 @@ def _judged(body: Note, criteria: Criteria) -> list[str]:
 async def _until(tx: AsyncSession, referral: Referral, consent: Consent | None, asked: Asked) -> datetime | None:
     if referral.erased_at is not None:
         return None
-    steps = [Step(row.at, row.type, row.data.get("state")) for row in await store.events(tx, referral.id)]
+    steps = [Step(row.at, row.type, row.data.get("state")) for row in await store.trail.events(tx, referral.id)]
     return noted_until(
         closed_at(steps),
         State(referral.state),
@@ -122,7 +122,7 @@ def _part(parties: frozenset[Party]) -> str:
 
 async def _noted(tx: AsyncSession, referral: Referral, parties: frozenset[Party], asked: Asked) -> dict[str, Any]:
     part = _part(parties)
-    kept = await store.sealed(tx, referral.id, [part])
+    kept = await store.sealed.parts(tx, referral.id, [part])
     noted: dict[str, Any] = seal_of(referral, asked).open(part, kept[part]) if kept else {}
     return noted
 
@@ -142,39 +142,39 @@ async def count_quarters(database: Database, sealer: Sealer, clock: Clock) -> in
 
 async def _count_next(database: Database, sealer: Sealer, now: datetime) -> bool:
     async with database.write() as tx:
-        await store.begin(tx, WORKER)
-        await store_figures.take_turn(tx)
-        quarter = quarter_due(*await store_reflection.bounds(tx), now)
+        await store.callers.begin(tx, WORKER)
+        await store.figures.take_turn(tx)
+        quarter = quarter_due(*await store.reflections.bounds(tx), now)
         if quarter is None:
             return False
         await _take_out(tx, sealer, quarter)
-        await store_reflection.forget_ballots(tx, year_of(quarter)[0])
+        await store.reflections.forget_ballots(tx, year_of(quarter)[0])
         for (since, before), told in (await _counted(tx, year_of(quarter))).items():
             if before == next_quarter(quarter):
-                await store_reflection.keep(tx, since, before, counted_at(quarter), told)
+                await store.reflections.keep(tx, since, before, counted_at(quarter), told)
         return True
 
 
 async def _take_out(tx: AsyncSession, sealer: Sealer, quarter: date) -> None:
     """Take the notes of a quarter out of their hand-overs: what is counted is of no hand-over any more."""
     closed, counted = [], set()
-    async for rows in store_reflection.steps_of(tx, quarter):
+    async for rows in store.reflections.steps_of(tx, quarter):
         steps = [step_of(row) for row in rows]
         first = closed_at(steps)
         if first is not None and quarter_of(first) == quarter:
             closed.append(rows[0].referral_id)
             if agreed(steps, counted_at(quarter)) and not rows[0].sender_may_sanction:
                 counted.add(rows[0].referral_id)
-    for at in range(0, len(closed), store_figures.AT_ONCE):
-        some = closed[at : at + store_figures.AT_ONCE]
+    for at in range(0, len(closed), store.figures.AT_ONCE):
+        some = closed[at : at + store.figures.AT_ONCE]
         found = [
             (uuid4(), ballot)
-            for referral, noted in await store_reflection.notes(tx, some)
+            for referral, noted in await store.reflections.notes(tx, some)
             if referral.id in counted
             for ballot in _ballots(referral, noted, sealer)
         ]
-        await store_reflection.keep_ballots(tx, quarter, found)
-        await store_reflection.forget_notes(tx, some)
+        await store.reflections.keep_ballots(tx, quarter, found)
+        await store.reflections.forget_notes(tx, some)
 
 
 def _ballots(referral: Referral, noted: dict[str, bytes], sealer: Sealer) -> list[Ballot]:
@@ -200,11 +200,11 @@ async def _counted(tx: AsyncSession, year: Sequence[date]) -> dict[tuple[date, d
     found: dict[tuple[date, date], dict[str, Any] | None] = {}
     waiting = []
     for quarter in year:
-        told = _told(reflections_of(await store_reflection.ballots(tx, [quarter])), [quarter])
+        told = _told(reflections_of(await store.reflections.ballots(tx, [quarter])), [quarter])
         found[quarter, next_quarter(quarter)] = told
         if told is None:
             waiting.append(quarter)
-    together = reflections_of(await store_reflection.ballots(tx, waiting)) if len(waiting) > 1 else None
+    together = reflections_of(await store.reflections.ballots(tx, waiting)) if len(waiting) > 1 else None
     found[year[0], next_quarter(year[-1])] = _told(together, waiting)
     return found
 
@@ -224,14 +224,14 @@ async def rebuild(database: Database, *, keep: bool) -> tuple[int, list[str]]:
         How many periods there are, and the names of those of which something else was kept.
     """
     async with database.write() as tx:
-        await store.begin(tx, WORKER)
-        await store_figures.take_turn(tx)
-        last, _ = await store_reflection.bounds(tx)
+        await store.callers.begin(tx, WORKER)
+        await store.figures.take_turn(tx)
+        last, _ = await store.reflections.bounds(tx)
         if last is None:
             return 0, []
         year = year_of(last)
         found = await _counted(tx, year)
-        periods = await store_reflection.kept(tx, year[0])
+        periods = await store.reflections.kept(tx, year[0])
         differing = []
         for (since, before), told in sorted(periods.items()):
             if told != found[since, before]:
@@ -239,5 +239,5 @@ async def rebuild(database: Database, *, keep: bool) -> tuple[int, list[str]]:
                 differing.append(str(since.year) if whole else name_of(since))
                 if keep:
                     at = counted_at(year[-1] if whole else since)
-                    await store_reflection.keep(tx, since, before, at, found[since, before])
+                    await store.reflections.keep(tx, since, before, at, found[since, before])
         return len(periods), differing

@@ -19,7 +19,7 @@ from relais_referral.models.referrals import Referral
 from relais_referral.rewrapping import BATCH, WORKER
 from relais_referral.schemas.steps import Acceptance, Closing, Confirmation, Decline, DeclineReason, Meeting, Taken
 from relais_referral.sealing import Sealer
-from relais_referral.store import Caller
+from relais_referral.store.callers import Caller
 from relais_shared.auth import Actor
 from relais_shared.clock import Clock
 from relais_shared.db import Database
@@ -35,7 +35,7 @@ async def rehearse(database: Database, sealer: Sealer, clock: Clock) -> int:
     A step that she or the sender forestalled (a withdrawal, an agreement that ended) is simply not taken.
     """
     async with database.write() as tx:
-        await store.begin(tx, WORKER)
+        await store.callers.begin(tx, WORKER)
         ids: Sequence[UUID] = (await tx.scalars(select(col(Referral.id)).where(_waits(clock())).limit(BATCH))).all()
     done = 0
     for id_ in ids:
@@ -61,10 +61,10 @@ def _waits(now: datetime) -> Any:  # noqa: ANN401 - an SQL expression
 
 async def _move(tx: AsyncSession, sealer: Sealer, clock: Clock, id_: UUID) -> bool:
     """Take one step, as a client of the recipient would."""
-    await store.begin(tx, WORKER)
+    await store.callers.begin(tx, WORKER)
     # In turn, as every step: holding the row while it waits for its turn, it would block whoever reads, and they it.
     query = select(Referral).where(col(Referral.id) == id_, _waits(clock()))
-    referral = await tx.scalar(store.in_turn(query, store.turn_of(id_), reading=False))
+    referral = await tx.scalar(store.referrals.in_turn(query, store.referrals.turn_of(id_), reading=False))
     if referral is None:
         return False
     recipient = Actor(

@@ -7,13 +7,13 @@ from uuid import UUID, uuid4
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from relais_referral import store, store_events, store_mail
+from relais_referral import store
 from relais_referral.directory import Changes, Directory
 from relais_referral.domain.events import Public, Told, directory_change, told
 from relais_referral.models.feed import FeedRow
 from relais_referral.models.referrals import Referral
 from relais_referral.rewrapping import WORKER
-from relais_referral.store_events import Unplaced
+from relais_referral.store.sequencing import Unplaced
 from relais_shared.clock import Clock
 from relais_shared.db import Database
 from relais_shared.refusals import Unavailable
@@ -35,8 +35,8 @@ async def sequence(database: Database, now: datetime) -> int:
     count = 0
     while True:
         async with database.write() as tx:
-            await store.begin(tx, WORKER)
-            if not await store_events.take_turn(tx):
+            await store.callers.begin(tx, WORKER)
+            if not await store.sequencing.take_turn(tx):
                 return count
             found = await _place_events(tx, now)
         count += found
@@ -46,22 +46,22 @@ async def sequence(database: Database, now: datetime) -> int:
 
 async def _place_events(tx: AsyncSession, now: datetime) -> int:
     # What may still commit is asked first: whatever ends between the two questions is seen by the second.
-    horizon = await store_events.horizon(tx)
-    held = await store_events.sequencing(tx, "events")
+    horizon = await store.sequencing.horizon(tx)
+    held = await store.sequencing.sequencing(tx, "events")
     mark = held.mark if held else 0
     if mark > horizon.ahead:
         mark = 0  # The database was restored elsewhere, where transactions count anew.
-    found = await store_events.unplaced(tx, mark, BATCH)
+    found = await store.sequencing.unplaced(tx, mark, BATCH)
     if found:
-        await store_events.place(tx, await _rows(tx, found), now)
+        await store.sequencing.place(tx, await _rows(tx, found), now)
     if len(found) < BATCH and (held is None or held.mark != horizon.settled):
-        await store_events.remember_mark(tx, "events", mark=horizon.settled)
+        await store.sequencing.remember_mark(tx, "events", mark=horizon.settled)
     return len(found)
 
 
 async def _rows(tx: AsyncSession, found: Sequence[Unplaced]) -> list[FeedRow]:
     """Answer the rows of the feed for events, in the order of time, those of one referral by number."""
-    referrals, chains = await store_events.chains(tx, {one.referral_id for one in found})
+    referrals, chains = await store.sequencing.chains(tx, {one.referral_id for one in found})
     public: dict[tuple[UUID, int], Public] = {}
     for id_, chain in chains.items():
         referral = referrals[id_]
@@ -103,7 +103,7 @@ async def follow_directory(database: Database, directory: Directory, now: dateti
         Unavailable: The directory does not answer; the next round goes on.
     """
     async with database.write() as tx:
-        held = await store_events.sequencing(tx, "directory")
+        held = await store.sequencing.sequencing(tx, "directory")
     cursor, learnt = (held.cursor, bool(held.mark)) if held else (None, False)
     count = 0
     while True:
@@ -116,13 +116,13 @@ async def follow_directory(database: Database, directory: Directory, now: dateti
             cursor = None
             continue
         async with database.write() as tx:
-            await store.begin(tx, WORKER)
-            if not await store_events.take_turn(tx):
+            await store.callers.begin(tx, WORKER)
+            if not await store.sequencing.take_turn(tx):
                 return count
             count += await _take_changes(tx, page, now, tell=learnt)
             cursor = page.next_cursor or cursor
             learnt = learnt or not page.more
-            await store_events.remember_mark(tx, "directory", mark=int(learnt), cursor=cursor)
+            await store.sequencing.remember_mark(tx, "directory", mark=int(learnt), cursor=cursor)
         if not page.more:
             return count
 
@@ -132,14 +132,14 @@ async def _take_changes(tx: AsyncSession, page: Changes, now: datetime, *, tell:
         return 0
     rows = []
     if tell:
-        seen = await store_events.services_seen(tx, [one.id for one in page.items])
+        seen = await store.sequencing.services_seen(tx, [one.id for one in page.items])
         for one in page.items:
             row = seen.get(one.id)
             before = (row.version, row.gone, row.capacity_at) if row else None
             type_ = directory_change(before, (one.version, one.gone, one.capacity_at))
             rows.append(FeedRow(id=uuid4(), at=now, subject_id=one.id, type=type_))
-        await store_events.place(tx, rows, now)
-    await store_events.see_services(
+        await store.sequencing.place(tx, rows, now)
+    await store.sequencing.see_services(
         tx,
         [
             {"service_id": one.id, "version": one.version, "gone": one.gone, "capacity_at": one.capacity_at}
@@ -154,8 +154,8 @@ async def forget_events(database: Database, sealer: object, clock: Clock) -> int
     del sealer
     now = clock()
     async with database.write() as tx:
-        await store.begin(tx, WORKER)
-        letters = await store_mail.forget(tx, now - store_mail.KEPT)
-        return letters + await store_events.forget(
+        await store.callers.begin(tx, WORKER)
+        letters = await store.mail.forget(tx, now - store.mail.KEPT)
+        return letters + await store.feed.forget(
             tx, deliveries_before=now - DELIVERIES_KEPT, feed_before=now - FEED_KEPT
         )

@@ -7,7 +7,7 @@ from sqlalchemy import update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
-from relais_referral import store, store_conference
+from relais_referral import store
 from relais_referral.actions.common import (
     Asked,
     Holding,
@@ -196,7 +196,7 @@ async def _bring(  # noqa: PLR0913 - what a step brings, and where it goes
         referral.confirmations = {**referral.confirmations, str(taken.by): {"on": day, "mode": body.mode}}
     for part, value in _sealed_of(body).items():
         if seal is not None:
-            await store.seal(tx, referral.id, part, seal.close(part, value))
+            await store.sealed.seal(tx, referral.id, part, seal.close(part, value))
 
 
 def _sealed_of(body: Body) -> dict[str, Any]:
@@ -243,7 +243,7 @@ async def _take_back(tx: AsyncSession, referral: Referral) -> None:
     action = Action(referral.undo["action"]) if referral.undo else None
     if action is None:
         return
-    await store.seal(tx, referral.id, LEFT_BEHIND[action], None)
+    await store.sealed.seal(tx, referral.id, LEFT_BEHIND[action], None)
     if action is Action.ACCEPT and referral.undo and referral.undo["source"] == State.PROPOSED:
         referral.recipient_counsellor = None
         referral.recipient_account_id = referral.recipient_team_id = None
@@ -270,7 +270,7 @@ async def _drop_telling(tx: AsyncSession, referral: Referral, asked: Asked) -> N
 async def end_consents(tx: AsyncSession, referral: Referral, method: str, asked: Asked) -> None:
     """End every agreement of a hand-over at her word; the recipient answers what becomes of its own copy."""
     ended = False
-    for record, state in await store.consents(tx, referral.id, lock=True):
+    for record, state in await store.consents.of_referral(tx, referral.id, lock=True):
         if state.status in {Status.GIVEN, Status.REQUESTED}:
             ended = ended or state.status == Status.GIVEN
             stands(state, Status.WITHDRAWN, asked.now)
@@ -278,7 +278,7 @@ async def end_consents(tx: AsyncSession, referral: Referral, method: str, asked:
             event(tx, referral, asked, "consent.withdrawn", consent_id=str(record.id))
     if ended:
         await ask_about_copy(tx, referral, asked, "consent.withdrawn")
-    for conference in await store_conference.of_referral(tx, referral.id):
+    for conference in await store.conferences.of_referral(tx, referral.id):
         await end_conference(tx, referral, conference, Status.WITHDRAWN, asked, method=method)
 
 
@@ -304,7 +304,7 @@ async def end_conference(  # noqa: PLR0913 - the conference of a hand-over, how,
     """
     if conference.ended_at is not None:
         return
-    for _record, state in await store.consents(tx, referral.id, conference_id=conference.id, lock=True):
+    for _record, state in await store.consents.of_referral(tx, referral.id, conference_id=conference.id, lock=True):
         if state.status in {Status.GIVEN, Status.REQUESTED}:
             stands(state, status, asked.now)
             state.withdrawal_method = method
@@ -333,11 +333,11 @@ async def leave_conference(
     await tx.flush()
     if record.conference_id is None:
         return
-    rows = await store.consents(tx, referral.id, conference_id=record.conference_id, lock=True)
+    rows = await store.consents.of_referral(tx, referral.id, conference_id=record.conference_id, lock=True)
     # What she refused may have been asked in place of an agreement that still holds.
     if any(state.status == Status.GIVEN and other.recipient_id == record.recipient_id for other, state in rows):
         return
-    part = await store_conference.part(tx, record.conference_id, record.recipient_id)
+    part = await store.conferences.part(tx, record.conference_id, record.recipient_id)
     if part is not None:
         part.left_at = asked.now
         await tx.flush()
@@ -345,7 +345,7 @@ async def leave_conference(
 
 async def ask_about_copy(tx: AsyncSession, referral: Referral, asked: Asked, reason: str) -> None:
     """Ask the recipient what becomes of its own copy, where anything was ever shown to it."""
-    if referral.via != Via.PHONE_ONLY and await store.shown_to(tx, referral.id, referral.recipient_id):
+    if referral.via != Via.PHONE_ONLY and await store.trail.shown_to(tx, referral.id, referral.recipient_id):
         open_task(tx, referral, asked, Party.RECIPIENT, "local_copy", reason)
 
 

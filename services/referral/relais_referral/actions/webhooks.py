@@ -8,7 +8,7 @@ from sqlalchemy import delete
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
-from relais_referral import store_events
+from relais_referral import store
 from relais_referral.domain.events import TEST
 from relais_referral.domain.webhooks import DeliveryState, Disabled
 from relais_referral.models.webhooks import Delivery, Endpoint
@@ -28,7 +28,7 @@ async def register(
     Raises:
         InvalidInput: The organisation has as many as it may.
     """
-    if len(await store_events.endpoints(tx, organisation_id)) >= MOST:
+    if len(await store.webhooks.endpoints(tx, organisation_id)) >= MOST:
         raise InvalidInput(f"You have {MOST} endpoints: remove one first.")
     id_, secrets = uuid4(), Secrets(Pair.new())
     row = Endpoint(
@@ -55,7 +55,7 @@ async def change(  # noqa: PLR0913 - whose, which, how, on which version
         NotFound: Absent, or another's.
         StaleVersion: It changed since it was read.
     """
-    row = await store_events.endpoint(tx, id_, organisation_id, lock=True)
+    row = await store.webhooks.endpoint(tx, id_, organisation_id, lock=True)
     if version != str(row.version):
         raise StaleVersion("It changed since you read it: read it again, then decide again.")
     given = wanted.model_dump(exclude_unset=True)
@@ -66,7 +66,7 @@ async def change(  # noqa: PLR0913 - whose, which, how, on which version
     if "description" in given:
         row.description = wanted.description
     if wanted.enabled is False and row.disabled_at is None:
-        await store_events.disable(tx, row, Disabled.BY_OWNER, now)
+        await store.webhooks.disable(tx, row, Disabled.BY_OWNER, now)
     if wanted.enabled is True and row.disabled_at is not None:
         row.disabled_at = row.disabled_reason = row.rests_until = row.failing_since = None
         row.failures = 0
@@ -80,7 +80,7 @@ async def remove(tx: AsyncSession, organisation_id: UUID, id_: UUID) -> None:
     Raises:
         NotFound: Absent, or another's.
     """
-    await store_events.endpoint(tx, id_, organisation_id)
+    await store.webhooks.endpoint(tx, id_, organisation_id)
     await tx.execute(delete(Endpoint).where(col(Endpoint.id) == id_))
 
 
@@ -92,7 +92,7 @@ async def rotate(  # noqa: PLR0913 - whose, which, how
     Raises:
         NotFound: Absent, or another's.
     """
-    row = await store_events.endpoint(tx, id_, organisation_id, lock=True)
+    row = await store.webhooks.endpoint(tx, id_, organisation_id, lock=True)
     secrets = box.open(id_, bytes(row.secrets)).rotated(now, overlap)
     row.secrets = box.close(id_, secrets)
     row.version += 1
@@ -106,14 +106,14 @@ async def test(tx: AsyncSession, organisation_id: UUID, id_: UUID, now: datetime
         NotFound: Absent, or another's.
         InvalidInput: The endpoint is switched off.
     """
-    endpoint = await store_events.endpoint(tx, id_, organisation_id)
+    endpoint = await store.webhooks.endpoint(tx, id_, organisation_id)
     if endpoint.disabled_at is not None:
         raise InvalidInput("It is switched off: switch it on first.")
     row = Delivery(
         endpoint_id=id_,
         event_id=uuid4(),
         organisation_id=organisation_id,
-        position=await store_events.last_position(tx),
+        position=await store.feed.last_position(tx),
         type=TEST,
         at=now,
         # The endpoint itself: no event of a referral waits for a test.
@@ -124,7 +124,7 @@ async def test(tx: AsyncSession, organisation_id: UUID, id_: UUID, now: datetime
         next_at=now,
     )
     tx.add(row)
-    await store_events.call_worker(tx)
+    await store.feed.call_worker(tx)
     return row
 
 
@@ -134,9 +134,9 @@ async def replay(tx: AsyncSession, organisation_id: UUID, id_: UUID, event_id: U
     Raises:
         NotFound: No such delivery of an endpoint of yours.
     """
-    await store_events.endpoint(tx, id_, organisation_id)
-    await store_events.put_in_line(tx, id_, now, event_id=event_id)
-    row = await store_events.delivery(tx, id_, event_id)
+    await store.webhooks.endpoint(tx, id_, organisation_id)
+    await store.webhooks.put_in_line(tx, id_, now, event_id=event_id)
+    row = await store.webhooks.delivery(tx, id_, event_id)
     if row is None:
         raise NotFound("There is no such delivery.")
     return row
@@ -148,7 +148,7 @@ async def replay_range(tx: AsyncSession, organisation_id: UUID, id_: UUID, wante
     Raises:
         NotFound: Absent, or another's.
     """
-    await store_events.endpoint(tx, id_, organisation_id)
-    return await store_events.put_in_line(
+    await store.webhooks.endpoint(tx, id_, organisation_id)
+    return await store.webhooks.put_in_line(
         tx, id_, now, states=[str(state) for state in wanted.states], since=wanted.since, until=wanted.until
     )

@@ -82,7 +82,7 @@ async def _once(
     make: Callable[[], Awaitable[View]],
 ) -> View:
     """Make something once for each key; the second time it is read anew."""
-    await store.begin(tx, who.caller)
+    await store.callers.begin(tx, who.caller)
     done = await recall(tx, Idempotency, key, who.organisation_id, who.now)
     if done is not None:
         return await again(done.resource_id)
@@ -305,7 +305,7 @@ async def draft_from_decision(
     themes = await directory.themes(now)
     home = await directory.home(draft.person.area.municipality, now)
     who = asked(request, actor, now)
-    await store.begin(tx, who.caller)
+    await store.callers.begin(tx, who.caller)
     done = await recall(tx, Idempotency, key, who.organisation_id, now)
     if done is not None:
         shown = await common.read(tx, who, done.resource_id)

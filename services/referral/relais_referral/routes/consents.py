@@ -68,7 +68,7 @@ async def record_consent(
     A consent by private link is not recorded here: only her own session can give it.
     """
     who = asked(request, actor, now)
-    await store.begin(tx, who.caller)
+    await store.callers.begin(tx, who.caller)
     done = await recall(tx, Idempotency, key, who.organisation_id, now)
     if done is not None:
         found = await reading.read_consents(tx, who, referral_id)
@@ -76,7 +76,7 @@ async def record_consent(
     else:
         view = await asking.record_consent(tx, who, referral_id, given)
         remember(tx, Idempotency, key, who.organisation_id, now, done=Replay(201, view.id))
-    referral, parties = await store.lock_referral(tx, referral_id, who.caller, reading=True)
+    referral, parties = await store.referrals.lock(tx, referral_id, who.caller, reading=True)
     response.headers["ETag"] = etag(views.version(referral, parties))
     response.headers["Cache-Control"] = "no-store"
     return view
@@ -104,7 +104,7 @@ async def request_consent(
     Make her link first (`POST /v1/referrals/{id}/access`), or let her use the one that she has.
     """
     who = asked(request, actor, now)
-    await store.begin(tx, who.caller)
+    await store.callers.begin(tx, who.caller)
     done = await recall(tx, Idempotency, key, who.organisation_id, now)
     if done is not None:
         found = await reading.read_consents(tx, who, referral_id)
@@ -112,7 +112,7 @@ async def request_consent(
     else:
         view = await asking.request_consent(tx, who, referral_id, wanted)
         remember(tx, Idempotency, key, who.organisation_id, now, done=Replay(201, view.id))
-    referral, parties = await store.lock_referral(tx, referral_id, who.caller, reading=True)
+    referral, parties = await store.referrals.lock(tx, referral_id, who.caller, reading=True)
     response.headers["ETag"] = etag(views.version(referral, parties))
     response.headers["Cache-Control"] = "no-store"
     return view
@@ -159,7 +159,7 @@ async def withdraw_consent(
     if view.referral_id is None or view.conference_id is not None:
         # A conference has no version; and whoever only takes part in one has no referral to read.
         return view
-    referral, parties = await store.lock_referral(tx, view.referral_id, who.caller, reading=True)
+    referral, parties = await store.referrals.lock(tx, view.referral_id, who.caller, reading=True)
     response.headers["ETag"] = etag(views.version(referral, parties))
     return view
 

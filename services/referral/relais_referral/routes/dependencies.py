@@ -17,7 +17,7 @@ from relais_referral.domain.handshake import Action
 from relais_referral.models.shared import Idempotency
 from relais_referral.problems import TABLE
 from relais_referral.schemas.referrals import ReferralView
-from relais_referral.store import Caller
+from relais_referral.store.callers import Caller
 from relais_shared import idempotency, problems
 from relais_shared.auth import Actor, requires
 from relais_shared.clock import Now, clock_of, now_of
@@ -104,7 +104,7 @@ class Step:
         """Take the step as whoever asks."""
         owner = who.caller.owner
         if self.key is not None and owner is not None:
-            await store.begin(self.tx, who.caller)
+            await store.callers.begin(self.tx, who.caller)
             if await recall(self.tx, Idempotency, self.key, owner, self.now) is not None:
                 return told(self.response, await common.read(self.tx, who, self.referral_id))
             done = Replay(200, self.referral_id)
@@ -130,7 +130,7 @@ def told(response: Response, shown: Shown) -> ReferralView:
 
 async def versioned(response: Response, tx: AsyncSession, who: Asked, referral_id: UUID) -> None:
     """Say in the answer to a change which version it left, where that is not a representation itself."""
-    referral, parties = await store.lock_referral(tx, referral_id, who.caller, reading=True)
+    referral, parties = await store.referrals.lock(tx, referral_id, who.caller, reading=True)
     response.headers["ETag"] = etag(views.version(referral, parties))
 
 

@@ -12,12 +12,12 @@ from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.responses import StreamingResponse
 
-from relais_referral import store, store_events
+from relais_referral import store
 from relais_referral.domain import refusals
 from relais_referral.models.shared import OrganisationCopy
 from relais_referral.problems import TABLE
 from relais_referral.schemas.events import EventFeed, EventItem, EventType, item
-from relais_referral.store import Caller
+from relais_referral.store.callers import Caller
 from relais_shared import problems
 from relais_shared.auth import Actor, requires
 from relais_shared.db import Bell, Database, ReadTx
@@ -72,9 +72,9 @@ async def list_events_of_organisation(
     """
     response.headers["Cache-Control"] = "no-store"
     codec = _codec(request)
-    await store.begin(tx, Caller(actor))
+    await store.callers.begin(tx, Caller(actor))
     after = await _position(tx, codec, query.cursor) if query.cursor else 0
-    found = await store_events.told(
+    found = await store.feed.told(
         tx, await _held(tx, actor), after=after, types=query.type, practice=query.practice, limit=query.limit + 1
     )
     shown = found[: query.limit]
@@ -112,7 +112,7 @@ async def _position(tx: AsyncSession, codec: CursorCodec, cursor: str) -> int:
 
 
 async def _place(tx: AsyncSession, event_id: UUID, pointer: str) -> int:
-    position = await store_events.position_of(tx, event_id)
+    position = await store.feed.position_of(tx, event_id)
     if position is None:
         raise InvalidInput(
             "This event is no longer kept, or never was yours.",
@@ -129,12 +129,12 @@ async def _begin(
 ) -> int:
     """Answer the position after which a stream begins: where its reader was, else now."""
     actor: Actor = request.scope["relais.actor"]
-    await store.begin(tx, Caller(actor))
+    await store.callers.begin(tx, Caller(actor))
     if last_event_id is not None:
         return await _place(tx, last_event_id, "Last-Event-ID:")
     if query.cursor is not None:
         return await _position(tx, _codec(request), query.cursor)
-    return await store_events.last_position(tx)
+    return await store.feed.last_position(tx)
 
 
 @router.get(
@@ -191,11 +191,11 @@ async def _stream(state: Any, actor: Actor, query: Followed, after: int) -> Asyn
     while True:
         ring = bell.next()
         async with database.session(read_only=True) as tx:
-            await store.begin(tx, Caller(actor))
+            await store.callers.begin(tx, Caller(actor))
             held = await _held(tx, actor)
             if not held.scopes:
                 return
-            found = await store_events.told(
+            found = await store.feed.told(
                 tx, held, after=after, types=query.type, practice=query.practice, limit=AT_ONCE
             )
         if found:

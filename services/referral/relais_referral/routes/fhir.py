@@ -12,7 +12,7 @@ from relais_referral.actions import common
 from relais_referral.actions.consenting import reading
 from relais_referral.domain.handshake import Party, State
 from relais_referral.routes.dependencies import Either, Pages, asked
-from relais_referral.store import Caller
+from relais_referral.store.callers import Caller
 from relais_shared import fhir
 from relais_shared.clock import Now
 from relais_shared.db import ReadTx, WriteTx
@@ -78,17 +78,17 @@ async def search_tasks(
     pages = Pages.of(request, "fhir")
     role = {"requester": Party.SENDER, "owner": Party.RECIPIENT}
     roles = {party for name, party in role.items() if getattr(query, name)}
-    filters = store.Filters(
+    filters = store.referrals.Filters(
         id=query.id,
         role=next(iter(roles)) if len(roles) == 1 else None,
         states=states or [],
         updated_since=query.last_updated,
     )
-    await store.begin(tx, caller)
+    await store.callers.begin(tx, caller)
     base, items = _base(request), []
-    rows, after = await store.page(tx, actor, filters, before=pages.position(query.cursor), limit=query.count)
-    found = [(row, parties) for row in rows if (parties := store.parties_of(row, caller)) >= roles]
-    consents = await store.given(tx, [referral for referral, _ in found])
+    rows, after = await store.referrals.page(tx, actor, filters, before=pages.position(query.cursor), limit=query.count)
+    found = [(row, parties) for row in rows if (parties := store.callers.parties_of(row, caller)) >= roles]
+    consents = await store.consents.given(tx, [referral for referral, _ in found])
     for referral, parties in found:
         consent = consents.get(referral.id)
         parts = views.parts_for(referral, parties, consent, now)
@@ -147,9 +147,9 @@ async def search_consents(
 @router.get("/Consent/{id}", response_class=Response, responses=fhir.answers("Consent"))
 async def read_consent(request: Request, id: UUID, actor: Either, tx: WriteTx, now: Now) -> Response:  # noqa: A002 - FHIR's name
     """Read an agreement as it stands now."""
-    await store.begin(tx, Caller(actor))
+    await store.callers.begin(tx, Caller(actor))
     try:
-        found = await _consents(request, actor, tx, now, await store.referral_of_consent(tx, id))
+        found = await _consents(request, actor, tx, now, await store.consents.referral_of(tx, id))
     except NotFound:
         found = []  # One word for both: who knows the organisation's rows, but not this side's, learns nothing by it.
     one = next((one for one in found if one["id"] == str(id)), None)
@@ -165,7 +165,7 @@ NONE_OF_HER: Final[dict[str, Any]] = {}
 async def _consents(request: Request, actor: Any, tx: Any, now: datetime, referral_id: UUID) -> list[dict[str, Any]]:  # noqa: ANN401 - the route's own
     who = asked(request, actor, now)
     given = await reading.read_consents(tx, who, referral_id)
-    referral, parties = await store.find_referral(tx, referral_id, who.caller)
+    referral, parties = await store.referrals.find(tx, referral_id, who.caller)
     parts = views.parts_for(referral, parties, None, now)
     view = views.referral_view(referral, parties, parts, NONE_OF_HER, None, now, listed=True)
     return [facade.consent(one, view.model_copy(update={"person": None}), _base(request)) for one in given]

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from fastapi import Query, Request, Response
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from relais_referral import store, store_figures
+from relais_referral import store
 from relais_referral.domain.figures import family
 from relais_referral.domain.handshake import Party
 from relais_referral.models.shared import OrganisationCopy
@@ -21,7 +21,7 @@ from relais_referral.schemas.figures import (
     ThemeRow,
     day_of,
 )
-from relais_referral.store import Caller
+from relais_referral.store.callers import Caller
 from relais_shared.auth import Actor, requires
 from relais_shared.db import ReadTx
 from relais_shared.http import CursorCodec, next_link
@@ -71,7 +71,7 @@ async def _page(
 ) -> FiguresPage:
     codec = CursorCodec(request.app.state.settings.secret_bytes(), f"figures:{role or 'territory'}")
     before = date.fromisoformat(codec.decode(query.cursor)) if query.cursor is not None else None
-    await store.begin(tx, Caller(actor))
+    await store.callers.begin(tx, Caller(actor))
     own = None
     if role is not None:
         organisation = await known(tx, OrganisationCopy, actor.organisation_id) if actor.organisation_id else None
@@ -79,7 +79,7 @@ async def _page(
             # What it sent while it could not sanction is closed to it too.
             return FiguresPage(items=[])
         own = (organisation.id, str(role))
-    rows, after = await store_figures.page(
+    rows, after = await store.figures.page(
         tx, own, since=day_of(query.since), until=day_of(query.until), before=before, limit=query.limit
     )
     limits = actor.limits.get(STATS) or {} if role is None else {}

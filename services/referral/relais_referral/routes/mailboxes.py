@@ -7,7 +7,7 @@ from fastapi import Query, Request, Response
 from fastapi.responses import HTMLResponse
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, WithJsonSchema
 
-from relais_referral import store, store_mail
+from relais_referral import store
 from relais_referral.actions import mailing
 from relais_referral.domain.letters import first_of, words_of
 from relais_referral.domain.mail import Choice, Mode
@@ -79,8 +79,8 @@ async def read_mail_choice(
     """Read how you are told by e-mail."""
     hash_ = await _mailbox(request, actor, now)
     response.headers["Cache-Control"] = "no-store"
-    await store.begin(tx, WORKER)
-    box = (await store_mail.mailboxes(tx, [hash_])).get(hash_)
+    await store.callers.begin(tx, WORKER)
+    box = (await store.mail.mailboxes(tx, [hash_])).get(hash_)
     held = mailing.choice_of(box)
     return MailChoiceView(
         mode=held.mode,
@@ -97,9 +97,9 @@ async def choose_mail(
     """Choose how you are told by e-mail; it holds for what waits already."""
     hash_ = await _mailbox(request, actor, now)
     response.headers["Cache-Control"] = "no-store"
-    await store.begin(tx, WORKER)
-    await store_mail.choose(tx, hash_, Choice(wanted.mode, wanted.quiet_from, wanted.quiet_until))
-    await store_mail.release(tx, hash_, now)
+    await store.callers.begin(tx, WORKER)
+    await store.mail.choose(tx, hash_, Choice(wanted.mode, wanted.quiet_from, wanted.quiet_until))
+    await store.mail.release(tx, hash_, now)
     return MailChoiceView(**wanted.model_dump())
 
 

@@ -42,7 +42,7 @@ from relais_referral.schemas.referrals import (
     ReferralPage,
     ReferralView,
 )
-from relais_referral.store import Caller
+from relais_referral.store.callers import Caller
 from relais_shared import idempotency, problems
 from relais_shared.clock import Now
 from relais_shared.db import ReadTx, WriteTx
@@ -102,7 +102,7 @@ async def create_referral(
     themes = await directory.themes(now)
     home = await directory.home(draft.person.area.municipality, now)
     who = asked(request, actor, now)
-    await store.begin(tx, who.caller)
+    await store.callers.begin(tx, who.caller)
     done = await recall(tx, Idempotency, key, who.organisation_id, now)
     if done is not None:
         shown = await common.read(tx, who, done.resource_id)
@@ -149,8 +149,8 @@ async def list_referrals(
     pages = Pages.of(request, "referrals")
     before = pages.position(query.cursor)
     caller = Caller(actor)
-    await store.begin(tx, caller)
-    filters = store.Filters(
+    await store.callers.begin(tx, caller)
+    filters = store.referrals.Filters(
         role=query.role,
         states=query.state,
         themes=query.theme,
@@ -159,11 +159,11 @@ async def list_referrals(
         team_id=query.team,
         overdue_at=now if query.overdue else None,
     )
-    rows, after = await store.page(tx, actor, filters, before=before, limit=query.limit)
-    consents = await store.given(tx, rows)
+    rows, after = await store.referrals.page(tx, actor, filters, before=before, limit=query.limit)
+    consents = await store.consents.given(tx, rows)
     items = []
     for referral in rows:
-        parties = store.parties_of(referral, caller)
+        parties = store.callers.parties_of(referral, caller)
         if query.role is not None:
             parties &= {query.role}
         consent = consents.get(referral.id)
@@ -176,8 +176,8 @@ async def list_referrals(
 @router.get("/counts", response_model=CountsView, responses=READING)
 async def count_referrals(actor: Either, tx: ReadTx, now: Now) -> CountsView:
     """Count what waits where: by role and state, with the overdue ones; what has ended is not counted."""
-    await store.begin(tx, Caller(actor))
-    return CountsView(**await store.counts(tx, actor, now))
+    await store.callers.begin(tx, Caller(actor))
+    return CountsView(**await store.referrals.counts(tx, actor, now))
 
 
 @router.get("/{referral_id}", response_model=ReferralView, response_model_exclude_unset=True, responses=READING)
@@ -304,9 +304,9 @@ async def print_call_sheet(
 async def list_disclosures(response: Response, referral_id: UUID, actor: Either, tx: WriteTx) -> DisclosurePage:
     """List who looked at what is hers, the newest first."""
     response.headers["Cache-Control"] = "no-store"
-    await store.begin(tx, Caller(actor))
-    referral, parties = await store.lock_referral(tx, referral_id, Caller(actor), reading=True)
-    rows = await store.disclosures(tx, referral_id, reader=actor.organisation_id)
+    await store.callers.begin(tx, Caller(actor))
+    referral, parties = await store.referrals.lock(tx, referral_id, Caller(actor), reading=True)
+    rows = await store.trail.disclosures(tx, referral_id, reader=actor.organisation_id)
     if views.neutral(referral, parties):
         rows = [row for row in rows if row.organisation_id == actor.organisation_id]
     return DisclosurePage(items=[views.disclosure_view(row) for row in rows])
@@ -330,8 +330,8 @@ async def read_outline(
 async def list_events(response: Response, referral_id: UUID, actor: Either, tx: WriteTx) -> EventPage:
     """List what happened, in order; no personal data."""
     response.headers["Cache-Control"] = "no-store"
-    await store.begin(tx, Caller(actor))
-    referral, parties = await store.lock_referral(tx, referral_id, Caller(actor), reading=True)
-    rows = list(await store.events(tx, referral_id))
+    await store.callers.begin(tx, Caller(actor))
+    referral, parties = await store.referrals.lock(tx, referral_id, Caller(actor), reading=True)
+    rows = list(await store.trail.events(tx, referral_id))
     plain = views.neutral(referral, parties)
     return EventPage(items=views.event_views(rows, actor.organisation_id, parties, plain=plain))

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from fastapi import Query, Request, Response
 
-from relais_referral import store, store_reflection
+from relais_referral import store
 from relais_referral.actions import reflecting
 from relais_referral.criteria import Criteria
 from relais_referral.domain import refusals
@@ -22,7 +22,7 @@ from relais_referral.schemas.reflections import (
     ReflectionsPage,
     ReflectionsQuery,
 )
-from relais_referral.store import Caller
+from relais_referral.store.callers import Caller
 from relais_shared import problems
 from relais_shared.auth import Actor, requires
 from relais_shared.clock import Now
@@ -108,11 +108,11 @@ async def read_reflections(
     if query.cursor is not None:
         before, since = codec.decode(query.cursor)
         after = date.fromisoformat(before), date.fromisoformat(since)
-    await store.begin(tx, Caller(actor))
+    await store.callers.begin(tx, Caller(actor))
     if any((actor.limits.get(STATS) or {}).values()):
         # A note has neither theme nor municipality: there is no row that such a grant reaches.
         return ReflectionsPage(items=[])
-    rows, more = await store_reflection.page(tx, after, query.limit)
+    rows, more = await store.reflections.page(tx, after, query.limit)
     page = ReflectionsPage(items=[_period(row) for row in rows])
     if more is not None:
         page.next_cursor = codec.encode([more[0].isoformat(), more[1].isoformat()])

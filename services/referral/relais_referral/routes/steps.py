@@ -167,7 +167,7 @@ async def redirect_referral(
     """Open a linked draft toward another service after this one was declined; her agreement is asked anew."""
     service = await directory.service(body.recipient.service_id)
     who = asked(request, actor, now)
-    await store.begin(tx, who.caller)
+    await store.callers.begin(tx, who.caller)
     done = await recall(tx, Idempotency, key, who.organisation_id, now)
     if done is not None:
         shown = await common.read(tx, who, done.resource_id)

@@ -7,7 +7,7 @@ from uuid import UUID
 from fastapi import Depends, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from relais_referral import store, store_events
+from relais_referral import store
 from relais_referral.actions import webhooks
 from relais_referral.domain.webhooks import DeliveryState
 from relais_referral.models.shared import Idempotency
@@ -30,7 +30,7 @@ from relais_referral.schemas.events import (
 )
 from relais_referral.settings import ReferralSettings
 from relais_referral.signing import SecretBox
-from relais_referral.store import Caller
+from relais_referral.store.callers import Caller
 from relais_shared import idempotency, problems
 from relais_shared.auth import Actor, requires
 from relais_shared.client import Outside
@@ -83,7 +83,7 @@ Box = Annotated[SecretBox, Depends(_box)]
 
 def _own(actor: Actor) -> UUID:
     if actor.organisation_id is None:
-        raise NotFound(store_events.NO_ENDPOINT)
+        raise NotFound(store.webhooks.NO_ENDPOINT)
     return actor.organisation_id
 
 
@@ -146,11 +146,11 @@ async def create_webhook(
     referrals.
     """
     await _judge_url(request, wanted.url)
-    await store.begin(tx, Caller(actor))
+    await store.callers.begin(tx, Caller(actor))
     own = _own(actor)
     done = await recall(tx, Idempotency, key, own, now) if key is not None else None
     if done is not None:
-        row = await store_events.endpoint(tx, done.resource_id, own)
+        row = await store.webhooks.endpoint(tx, done.resource_id, own)
         secrets = box.open(row.id, bytes(row.secrets))
     else:
         row, secrets = await webhooks.register(tx, box, own, wanted, now)
@@ -165,9 +165,9 @@ async def create_webhook(
 async def list_webhooks(response: Response, actor: MayManage, box: Box, tx: ReadTx, now: Now) -> EndpointList:
     """List your endpoints with how they do."""
     response.headers["Cache-Control"] = "no-store"
-    await store.begin(tx, Caller(actor))
-    rows = await store_events.endpoints(tx, _own(actor))
-    counts = await store_events.waiting(tx, [row.id for row in rows])
+    await store.callers.begin(tx, Caller(actor))
+    rows = await store.webhooks.endpoints(tx, _own(actor))
+    counts = await store.webhooks.waiting(tx, [row.id for row in rows])
     return EndpointList(items=[EndpointView(**_view(row, counts.get(row.id, {}), box, now)) for row in rows])
 
 
@@ -176,10 +176,10 @@ async def read_webhook(
     response: Response, webhook_id: UUID, actor: MayManage, box: Box, tx: ReadTx, now: Now
 ) -> EndpointView:
     """Read an endpoint with how it does."""
-    await store.begin(tx, Caller(actor))
-    row = await store_events.endpoint(tx, webhook_id, _own(actor))
+    await store.callers.begin(tx, Caller(actor))
+    row = await store.webhooks.endpoint(tx, webhook_id, _own(actor))
     _told(response, row)
-    counts = await store_events.waiting(tx, [row.id])
+    counts = await store.webhooks.waiting(tx, [row.id])
     return EndpointView(**_view(row, counts.get(row.id, {}), box, now))
 
 
@@ -198,18 +198,18 @@ async def change_webhook(
     """Change an endpoint, switch it off, or on again after a repair."""
     if wanted.url is not None:
         await _judge_url(request, wanted.url)
-    await store.begin(tx, Caller(actor))
+    await store.callers.begin(tx, Caller(actor))
     row = await webhooks.change(tx, _own(actor), webhook_id, wanted, version, now)
     await tx.flush()
     _told(response, row)
-    counts = await store_events.waiting(tx, [row.id])
+    counts = await store.webhooks.waiting(tx, [row.id])
     return EndpointView(**_view(row, counts.get(row.id, {}), box, now))
 
 
 @router.delete("/{webhook_id}", status_code=204, responses=_READ)
 async def remove_webhook(webhook_id: UUID, actor: MayManage, tx: WriteTx) -> None:
     """Remove an endpoint with its deliveries; what waits is not sent."""
-    await store.begin(tx, Caller(actor))
+    await store.callers.begin(tx, Caller(actor))
     await webhooks.remove(tx, _own(actor), webhook_id)
 
 
@@ -224,12 +224,12 @@ async def rotate_webhook(
     wanted: Rotation | None = None,
 ) -> EndpointMade:
     """Change the secrets: until the overlap ends every message is signed with the old and the new ones."""
-    await store.begin(tx, Caller(actor))
+    await store.callers.begin(tx, Caller(actor))
     overlap = timedelta(hours=(wanted or Rotation()).overlap_hours)
     row, secrets = await webhooks.rotate(tx, box, _own(actor), webhook_id, overlap, now)
     await tx.flush()
     _told(response, row)
-    counts = await store_events.waiting(tx, [row.id])
+    counts = await store.webhooks.waiting(tx, [row.id])
     return EndpointMade(**_view(row, counts.get(row.id, {}), box, now), secret=secrets.current.secret)
 
 
@@ -253,7 +253,7 @@ async def test_webhook(
     request: Request, response: Response, webhook_id: UUID, actor: MayManage, tx: WriteTx, now: Now
 ) -> DeliveryView:
     """Send a `webhook.test` at once, one time; read how it went where `Location` leads."""
-    await store.begin(tx, Caller(actor))
+    await store.callers.begin(tx, Caller(actor))
     row = await webhooks.test(tx, _own(actor), webhook_id, now)
     response.headers["Location"] = f"/v1/webhooks/{webhook_id}/deliveries/{row.event_id}"
     return _delivery(request, row)
@@ -285,10 +285,10 @@ async def list_deliveries(
     if query.cursor is not None:
         position, event_id = codec.decode(query.cursor)
         before = (int(position), UUID(event_id))
-    await store.begin(tx, Caller(actor))
-    await store_events.endpoint(tx, webhook_id, _own(actor))
+    await store.callers.begin(tx, Caller(actor))
+    await store.webhooks.endpoint(tx, webhook_id, _own(actor))
     states = [str(state) for state in query.state]
-    rows = await store_events.deliveries(tx, webhook_id, states=states, before=before, limit=query.limit + 1)
+    rows = await store.webhooks.deliveries(tx, webhook_id, states=states, before=before, limit=query.limit + 1)
     shown = rows[: query.limit]
     page = DeliveryPage(items=[_delivery(request, row) for row in shown])
     if len(rows) > query.limit:
@@ -303,9 +303,9 @@ async def read_delivery(
 ) -> DeliveryView:
     """Read how one delivery went."""
     response.headers["Cache-Control"] = "no-store"
-    await store.begin(tx, Caller(actor))
-    await store_events.endpoint(tx, webhook_id, _own(actor))
-    row = await store_events.delivery(tx, webhook_id, event_id)
+    await store.callers.begin(tx, Caller(actor))
+    await store.webhooks.endpoint(tx, webhook_id, _own(actor))
+    row = await store.webhooks.delivery(tx, webhook_id, event_id)
     if row is None:
         raise NotFound("There is no such delivery.")
     return _delivery(request, row)
@@ -318,7 +318,7 @@ async def replay_delivery(
     request: Request, webhook_id: UUID, event_id: UUID, actor: MayManage, tx: WriteTx, now: Now
 ) -> DeliveryView:
     """Send one event again, under the same id; whether you may know of it is looked at anew."""
-    await store.begin(tx, Caller(actor))
+    await store.callers.begin(tx, Caller(actor))
     return _delivery(request, await webhooks.replay(tx, _own(actor), webhook_id, event_id, now))
 
 
@@ -327,5 +327,5 @@ async def replay_deliveries(
     webhook_id: UUID, actor: MayManage, tx: WriteTx, now: Now, wanted: ReplayRange | None = None
 ) -> Replayed:
     """Send a range again, in its order: what was set aside, unless told."""
-    await store.begin(tx, Caller(actor))
+    await store.callers.begin(tx, Caller(actor))
     return Replayed(count=await webhooks.replay_range(tx, _own(actor), webhook_id, wanted or ReplayRange(), now))

@@ -5,7 +5,7 @@ from uuid import UUID, uuid4
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from relais_referral import store, store_conference, views
+from relais_referral import store, views
 from relais_referral.actions.common import Asked, in_force
 from relais_referral.actions.conferring.seats import Seat, may_confer, organisation_of, seat_of
 from relais_referral.actions.consenting import judging, records
@@ -84,7 +84,7 @@ async def _judged(
     Raises:
         ConsentMissing, InvalidInput, RecipientNotBound, SensitiveBasisMissing: As `record_consent`.
     """
-    handed = in_force(seat.referral, await store.consents(tx, seat.referral.id))
+    handed = in_force(seat.referral, await store.consents.of_referral(tx, seat.referral.id))
     if handed is None or not handed.active(asked.now):
         raise ConsentMissing("Her agreement to the hand-over itself does not hold.", allowed_actions=sorted(seat.acts))
     found = []
@@ -101,7 +101,7 @@ async def _judged(
         found.append(Fault("/data_categories", f"No more than she agreed to for the hand-over; here: {names}."))
     text = await judging.judge_terms(tx, seat.referral, terms, asked, found)
     if organisation is None:
-        raise NotFound(store_conference.UNKNOWN)
+        raise NotFound(store.conferences.UNKNOWN)
     unbound = sorted(BOUND_ONLY & set(terms.data_categories))
     if unbound and Secrecy(organisation.secrecy) is Secrecy.NONE:
         raise RecipientNotBound("Its staff is bound by no secrecy.", data_categories=unbound)
@@ -113,7 +113,7 @@ async def _new_record(  # noqa: PLR0913 - what an agreement is made of
     tx: AsyncSession, asked: Asked, seat: Seat, organisation: Organisation, terms: ConsentTerms, facts: dict[str, Any]
 ) -> ConsentRecord:
     """Answer the record, not stored yet; the structure gets its place, which shows it nothing before she agreed."""
-    part = await store_conference.part(tx, seat.conference.id, organisation.id)
+    part = await store.conferences.part(tx, seat.conference.id, organisation.id)
     if part is None:
         tx.add(
             ConferencePart(

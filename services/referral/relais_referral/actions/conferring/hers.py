@@ -4,7 +4,7 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from relais_referral import store, store_conference, views
+from relais_referral import store, views
 from relais_referral.actions.common import Asked, event, stands
 from relais_referral.actions.conferring.seats import Consents
 from relais_referral.actions.conferring.showing import content_of, outline, part_view
@@ -24,9 +24,9 @@ async def for_her(tx: AsyncSession, asked: Asked, referral_id: UUID) -> list[Con
         NotFound: Absent, or not hers.
     """
     found = []
-    for conference in await store_conference.of_referral(tx, referral_id):
-        place = await store_conference.find(tx, conference.id, asked.caller, lock="reading")
-        consents = await store.consents(tx, referral_id, conference_id=conference.id, reading=True)
+    for conference in await store.conferences.of_referral(tx, referral_id):
+        place = await store.conferences.find(tx, conference.id, asked.caller, lock="reading")
+        consents = await store.consents.of_referral(tx, referral_id, conference_id=conference.id, reading=True)
         view = ConferenceView(
             **outline(place, place.parts),
             referral_id=referral_id,
@@ -41,19 +41,19 @@ async def for_her(tx: AsyncSession, asked: Asked, referral_id: UUID) -> list[Con
 
 async def consents_for_her(tx: AsyncSession, referral_id: UUID) -> Consents:
     """Answer every agreement for a conference about a hand-over of hers."""
-    rows = await store.consents(tx, referral_id, conference_id="every")
+    rows = await store.consents.of_referral(tx, referral_id, conference_id="every")
     return [(record, state) for record, state in rows if record.conference_id is not None]
 
 
-async def _hers(tx: AsyncSession, asked: Asked, id_: UUID) -> store_conference.Place:
+async def _hers(tx: AsyncSession, asked: Asked, id_: UUID) -> store.conferences.Place:
     """Lock a living conference of hers.
 
     Raises:
         NotFound: Absent, or not hers.
         IllegalAction: It has ended.
     """
-    await store.begin(tx, asked.caller)
-    place = await store_conference.find(tx, id_, asked.caller, lock="writing")
+    await store.callers.begin(tx, asked.caller)
+    place = await store.conferences.find(tx, id_, asked.caller, lock="writing")
     if place.conference.ended_at is not None or place.referral.erased_at is not None:
         raise IllegalAction("This has ended.", allowed_actions=[])
     return place
@@ -87,8 +87,8 @@ async def end_as_her(tx: AsyncSession, asked: Asked, id_: UUID, method: str) -> 
     Raises:
         NotFound: Absent, or not hers.
     """
-    await store.begin(tx, asked.caller)
-    place = await store_conference.find(tx, id_, asked.caller, lock="writing")
+    await store.callers.begin(tx, asked.caller)
+    place = await store.conferences.find(tx, id_, asked.caller, lock="writing")
     await end_conference(tx, place.referral, place.conference, Status.WITHDRAWN, asked, method=method)
 
 
@@ -98,13 +98,13 @@ async def send_away(tx: AsyncSession, asked: Asked, id_: UUID, organisation_id: 
     Raises:
         NotFound: Absent, not hers, or that structure was never asked for.
     """
-    await store.begin(tx, asked.caller)
-    place = await store_conference.find(tx, id_, asked.caller, lock="writing")
+    await store.callers.begin(tx, asked.caller)
+    place = await store.conferences.find(tx, id_, asked.caller, lock="writing")
     part = next((one for one in place.parts if one.organisation_id == organisation_id), None)
     if part is None:
-        raise NotFound(store_conference.UNKNOWN)
+        raise NotFound(store.conferences.UNKNOWN)
     last = None
-    for record, state in await store.consents(tx, place.referral.id, conference_id=id_, lock=True):
+    for record, state in await store.consents.of_referral(tx, place.referral.id, conference_id=id_, lock=True):
         if record.recipient_id == organisation_id:
             last = last or record
             if state.status in {Status.GIVEN, Status.REQUESTED}:

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from relais_referral import store, store_conference
+from relais_referral import store
 from relais_referral.actions.common import Asked, event, in_force
 from relais_referral.domain.conference import Act, Piece, allowed, readable
 from relais_referral.domain.consent import Consent, Purpose, Status
@@ -40,7 +40,7 @@ class Seat:
         consents: Every agreement for the conference.
     """
 
-    place: store_conference.Place
+    place: store.conferences.Place
     own: ConferencePart
     consent: Consent | None
     pieces: frozenset[Piece]
@@ -65,14 +65,14 @@ async def seat_of(tx: AsyncSession, asked: Asked, id_: UUID, *, lock: Lock, act:
         NotFound: Absent, ended, or nothing that she agreed that the caller knows of.
         IllegalAction: The act is not the caller's now.
     """
-    await store.begin(tx, asked.caller)
-    place = await store_conference.find(tx, id_, asked.caller, lock=lock)
+    await store.callers.begin(tx, asked.caller)
+    place = await store.conferences.find(tx, id_, asked.caller, lock=lock)
     own = place.own
     if own is None or not may_confer(await organisation_of(tx, asked.organisation_id), place.referral):
-        raise NotFound(store_conference.UNKNOWN)
+        raise NotFound(store.conferences.UNKNOWN)
     write, look = lock == "writing", lock == "reading"
-    handed = in_force(place.referral, await store.consents(tx, place.referral.id, lock=write, reading=look))
-    consents = await store.consents(tx, place.referral.id, conference_id=id_, lock=write, reading=look)
+    handed = in_force(place.referral, await store.consents.of_referral(tx, place.referral.id, lock=write, reading=look))
+    consents = await store.consents.of_referral(tx, place.referral.id, conference_id=id_, lock=write, reading=look)
     consent = given_to(place.referral, consents, own.organisation_id, asked)
     pieces = readable(
         State(place.referral.state),
@@ -82,7 +82,7 @@ async def seat_of(tx: AsyncSession, asked: Asked, id_: UUID, *, lock: Lock, act:
         opener=place.conference.opened_by == own.organisation_id,
     )
     if Piece.FRAME not in pieces or place.referral.erased_at is not None:
-        raise NotFound(store_conference.UNKNOWN)
+        raise NotFound(store.conferences.UNKNOWN)
     acts = allowed(pieces, joined=own.joined_at is not None, side=bool(place.parties))
     if act is not None and act not in acts:
         raise IllegalAction(NOT_NOW, allowed_actions=sorted(acts))
@@ -93,7 +93,7 @@ def given_to(referral: Referral, rows: Consents, organisation_id: UUID, asked: A
     """Answer her agreement for a structure in a conference, where it holds now."""
     for record, state in rows:
         if record.recipient_id == organisation_id and state.status == Status.GIVEN:
-            consent = store.consent_of(referral, record, state)
+            consent = store.consents.consent_of(referral, record, state)
             if consent.active(asked.now) and Purpose.CASE_CONFERENCE in consent.purposes:
                 return consent
     return None
@@ -116,7 +116,7 @@ def may_confer(organisation: Organisation | None, referral: Referral) -> bool:
         and organisation.agreement
         and not organisation.may_sanction
         and not organisation.control_unit
-        and bool(store_conference.SCOPES & set(organisation.scopes))
+        and bool(store.conferences.SCOPES & set(organisation.scopes))
         and organisation.practice == referral.practice
     )
 

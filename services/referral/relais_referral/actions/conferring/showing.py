@@ -6,7 +6,7 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from relais_referral import store, store_conference, views
+from relais_referral import store, views
 from relais_referral.actions.common import Asked, disclose, open_pieces, seal_of
 from relais_referral.actions.conferring.seats import Consents, Seat, given_to, seat_of
 from relais_referral.domain.conference import Piece
@@ -29,9 +29,9 @@ READER: Final = frozenset({Party.RECIPIENT})
 
 async def list_conferences(tx: AsyncSession, asked: Asked, limit: int) -> list[ConferenceView]:
     """Answer the living conferences in which the caller has a place, the newest first; nothing of hers is opened."""
-    await store.begin(tx, asked.caller)
+    await store.callers.begin(tx, asked.caller)
     found = []
-    for id_ in await store_conference.of_organisation(tx, asked.organisation_id, limit):
+    for id_ in await store.conferences.of_organisation(tx, asked.organisation_id, limit):
         try:
             seat = await seat_of(tx, asked, id_, lock="no")
         except NotFound:
@@ -64,7 +64,7 @@ async def shown_to(tx: AsyncSession, asked: Asked, seat: Seat) -> ConferenceView
 
 
 async def content_of(
-    tx: AsyncSession, asked: Asked, place: store_conference.Place, pieces: frozenset[Piece], reader: UUID | None
+    tx: AsyncSession, asked: Asked, place: store.conferences.Place, pieces: frozenset[Piece], reader: UUID | None
 ) -> dict[str, Any]:
     """Answer what stands in a conference, opened, by the view's fields.
 
@@ -84,8 +84,10 @@ async def content_of(
     meeting = found.pop(meeting_part(place.conference.id), None)
     if meeting is not None:
         found["meeting"] = meeting["says"]
-    messages = await store.messages(tx, referral.id, place.conference.id) if Piece.MESSAGES in pieces else []
-    decisions = await store_conference.decisions(tx, place.conference.id) if Piece.DECISIONS in pieces else []
+    messages = (
+        await store.conversation.messages(tx, referral.id, place.conference.id) if Piece.MESSAGES in pieces else []
+    )
+    decisions = await store.conferences.decisions(tx, place.conference.id) if Piece.DECISIONS in pieces else []
     if messages or decisions:
         seal, structures = seal_of(referral, asked), {part.organisation_id: part.organisation for part in place.parts}
         found["messages"] = [
@@ -156,7 +158,7 @@ def _frame(seat: Seat, asked: Asked) -> ConferenceView:
     )
 
 
-def outline(place: store_conference.Place, shown: Sequence[ConferencePart]) -> dict[str, Any]:
+def outline(place: store.conferences.Place, shown: Sequence[ConferencePart]) -> dict[str, Any]:
     """Answer what everybody reads of a conference who reads it at all."""
     opened_by = place.conference.opened_by
     return {

@@ -6,7 +6,7 @@ from uuid import UUID, uuid4
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from relais_referral import store, store_conference
+from relais_referral import store
 from relais_referral.actions import drafting
 from relais_referral.actions.common import (
     Asked,
@@ -55,7 +55,7 @@ async def write(tx: AsyncSession, asked: Asked, id_: UUID, words: str) -> Confer
 
 
 def say(
-    tx: AsyncSession, asked: Asked, place: store_conference.Place, words: str, *, author: str
+    tx: AsyncSession, asked: Asked, place: store.conferences.Place, words: str, *, author: str
 ) -> ConferenceMessageView:
     """Keep a message of whoever sits there, or of her."""
     refuse_numbers({"/words": words})
@@ -94,7 +94,7 @@ async def plan_meeting(tx: AsyncSession, asked: Asked, id_: UUID, meeting: Confe
         "sequence": before["sequence"] + 1 if before else 0,
         "changed_at": asked.now.isoformat(),
     }
-    await store.seal(tx, seat.referral.id, name, seal_of(seat.referral, asked).close(name, kept))
+    await store.sealed.seal(tx, seat.referral.id, name, seal_of(seat.referral, asked).close(name, kept))
     tell(tx, asked, seat, "meeting_planned")
     return await shown_to(tx, asked, seat)
 
@@ -183,7 +183,7 @@ async def become_draft(  # noqa: PLR0913 - which decision of which conference, t
         InvalidInput, PersonalDataDetected, AgreementMissing: As every draft.
     """
     seat = await seat_of(tx, asked, id_, lock="writing", act=Act.DRAFT)
-    row = next((one for one in await store_conference.decisions(tx, id_) if one.id == decision_id), None)
+    row = next((one for one in await store.conferences.decisions(tx, id_) if one.id == decision_id), None)
     if row is None:
         raise NotFound("There is no such decision, or it is not yours to know of.")
     if row.draft_id is not None:

@@ -5,7 +5,7 @@ from uuid import UUID, uuid5
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from relais_referral import store, store_conference, views
+from relais_referral import store, views
 from relais_referral.actions.common import Asked
 from relais_referral.actions.consenting.records import UNKNOWN
 from relais_referral.domain.consent import Status
@@ -20,15 +20,15 @@ async def read_consents(tx: AsyncSession, asked: Asked, id_: UUID) -> list[Conse
     Raises:
         NotFound: Absent, or not the caller's to know of.
     """
-    await store.begin(tx, asked.caller)
-    referral, parties = await store.lock_referral(tx, id_, asked.caller, reading=True)
+    await store.callers.begin(tx, asked.caller)
+    referral, parties = await store.referrals.lock(tx, id_, asked.caller, reading=True)
     plain = views.neutral(referral, parties)
-    rows = await store.consents(tx, id_, reading=True)
+    rows = await store.consents.of_referral(tx, id_, reading=True)
     if plain:
         # What she narrowed or confirmed since is as little its to read as that she withdrew.
         others = {
             row.data["consent_id"]
-            for row in await store.events(tx, id_)
+            for row in await store.trail.events(tx, id_)
             if row.type in _OF_HER_OWN and row.organisation_id != asked.actor.organisation_id
         }
         rows = [(record, state) for record, state in rows if str(record.id) not in others]
@@ -45,18 +45,18 @@ async def receipt_of(tx: AsyncSession, asked: Asked, consent_id: UUID) -> Consen
     Raises:
         NotFound: Absent, or not the caller's to know of.
     """
-    await store.begin(tx, asked.caller)
-    conference_id = await store_conference.of_consent(tx, consent_id)
-    id_ = await store.referral_of_consent(tx, consent_id)
+    await store.callers.begin(tx, asked.caller)
+    conference_id = await store.conferences.of_consent(tx, consent_id)
+    id_ = await store.consents.referral_of(tx, consent_id)
     try:
         if conference_id is not None:
-            place = await store_conference.find(tx, conference_id, asked.caller, lock="reading")
+            place = await store.conferences.find(tx, conference_id, asked.caller, lock="reading")
             referral, parties = place.referral, place.parties
         else:
-            referral, parties = await store.lock_referral(tx, id_, asked.caller, reading=True)
+            referral, parties = await store.referrals.lock(tx, id_, asked.caller, reading=True)
     except NotFound:
         raise NotFound(UNKNOWN) from None
-    rows = await store.consents(tx, id_, conference_id=conference_id, reading=True)
+    rows = await store.consents.of_referral(tx, id_, conference_id=conference_id, reading=True)
     found = next(((record, state) for record, state in rows if record.id == consent_id), None)
     if found is None:
         raise NotFound(UNKNOWN)

@@ -87,7 +87,7 @@ async def supersede(
     which: frozenset[Status] = frozenset({Status.GIVEN, Status.REQUESTED}),
 ) -> None:
     """Let a record take the place of those for the same recipient, in the same conference where it is for one."""
-    rows = await store.consents(tx, by.referral_id, conference_id=by.conference_id, lock=True)
+    rows = await store.consents.of_referral(tx, by.referral_id, conference_id=by.conference_id, lock=True)
     for record, state in rows:
         if state.status in which and record.id != by.id and record.recipient_id == by.recipient_id:
             stands(state, Status.SUPERSEDED, asked.now)
@@ -116,8 +116,8 @@ async def hers(tx: AsyncSession, asked: Asked, consent_id: UUID) -> tuple[Referr
     Raises:
         NotFound: Absent, or not the caller's.
     """
-    await store.begin(tx, asked.caller)
-    id_ = await store.referral_of_consent(tx, consent_id)
+    await store.callers.begin(tx, asked.caller)
+    id_ = await store.consents.referral_of(tx, consent_id)
     referral, _parties, _ = await locked(tx, asked, id_)
     return referral, *(await one_of(tx, id_, consent_id))
 
@@ -128,7 +128,7 @@ async def one_of(tx: AsyncSession, referral_id: UUID, consent_id: UUID) -> tuple
     Raises:
         NotFound: It has none of that id.
     """
-    for record, state in await store.consents(tx, referral_id, conference_id="every", lock=True):
+    for record, state in await store.consents.of_referral(tx, referral_id, conference_id="every", lock=True):
         if record.id == consent_id:
             return record, state
     raise NotFound(UNKNOWN)

@@ -4,7 +4,7 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from relais_referral import store, store_conference, views
+from relais_referral import store, views
 from relais_referral.actions.common import Asked, event, locked, moved, stands
 from relais_referral.actions.consenting.records import UNKNOWN, copy_of, one_of, put_in_force, state_of, tell
 from relais_referral.actions.stepping import ask_about_copy, leave_conference, take
@@ -27,11 +27,11 @@ async def withdraw_consent(tx: AsyncSession, asked: Asked, consent_id: UUID, bod
     Raises:
         NotFound: Absent, or not the caller's to know of.
     """
-    await store.begin(tx, asked.caller)
-    conference_id = await store_conference.of_consent(tx, consent_id)
+    await store.callers.begin(tx, asked.caller)
+    conference_id = await store.conferences.of_consent(tx, consent_id)
     if conference_id is not None:
         return await _withdraw_from_conference(tx, asked, conference_id, consent_id, body)
-    id_ = await store.referral_of_consent(tx, consent_id)
+    id_ = await store.consents.referral_of(tx, consent_id)
     try:
         referral, parties, _ = await locked(tx, asked, id_)
     except NotFound:
@@ -59,7 +59,7 @@ async def _withdraw_unseen(
     It reads neither how an agreement stands nor what took its place: so it stops what stands now, whichever it names,
     and what was stopped before is answered and written as if it were stopped by this.
     """
-    every = {one.id: (one, state) for one, state in await store.consents(tx, referral.id, lock=True)}
+    every = {one.id: (one, state) for one, state in await store.consents.of_referral(tx, referral.id, lock=True)}
     last, state = every[record.id]
     while state.superseded_by is not None and state.superseded_by in every:
         last, state = every[state.superseded_by]
@@ -121,7 +121,7 @@ async def _withdraw_from_conference(
         NotFound: Absent, or the caller has no place in that conference.
     """
     try:
-        place = await store_conference.find(tx, conference_id, asked.caller, lock="writing")
+        place = await store.conferences.find(tx, conference_id, asked.caller, lock="writing")
     except NotFound:
         raise NotFound(UNKNOWN) from None
     record, state = await one_of(tx, place.referral.id, consent_id)

@@ -50,9 +50,9 @@ async def _asked_of_her(
 
     Locked for a change from the start: two taps at once would otherwise each wait for the other.
     """
-    await store.begin(tx, asked.caller)
-    referral, _parties, _ = await locked(tx, asked, await store.referral_of_consent(tx, consent_id))
-    every = await store.consents(tx, referral.id, conference_id="every", lock=True)
+    await store.callers.begin(tx, asked.caller)
+    referral, _parties, _ = await locked(tx, asked, await store.consents.referral_of(tx, consent_id))
+    every = await store.consents.of_referral(tx, referral.id, conference_id="every", lock=True)
     rows = {record.id: (record, state) for record, state in every}
     if consent_id not in rows:
         raise NotFound(records.UNKNOWN)

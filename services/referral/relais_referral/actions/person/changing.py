@@ -48,7 +48,7 @@ async def correct(tx: AsyncSession, asked: Asked, session: Session, id_: UUID, b
     after = {name: plain(part) for name in ("identity", "contact") if (part := getattr(body, name)) is not None}
     if any(before.get(name) != value for name, value in after.items()):
         for name, value in after.items():
-            await store.seal(tx, id_, name, seal.close(name, value))
+            await store.sealed.seal(tx, id_, name, seal.close(name, value))
         tell(tx, referral, asked, "person.corrected")
     return (await read(tx, asked, id_)).view
 
@@ -76,7 +76,7 @@ async def add_words(tx: AsyncSession, asked: Asked, session: Session, id_: UUID,
     if not any(_same(one, body.theme, body.words) for one in lines):
         if len(lines) >= MOST_LINES:
             raise InvalidInput("These words cannot be added.", [Fault("/words", "There are too many lines already.")])
-        await store.seal(tx, id_, "needs", seal_of(referral, asked).close("needs", [*lines, line]))
+        await store.sealed.seal(tx, id_, "needs", seal_of(referral, asked).close("needs", [*lines, line]))
         tell(tx, referral, asked, CHANGED_NEEDS)
     return (await read(tx, asked, id_)).view
 
@@ -109,7 +109,7 @@ async def hide_line(tx: AsyncSession, asked: Asked, session: Session, id_: UUID,
     hidden = ["recipient"] if body.hidden else []
     after = [{**one, "hidden_from": hidden} if _same(one, body.theme, body.words) else one for one in lines]
     if after != lines:
-        await store.seal(tx, id_, "needs", seal_of(referral, asked).close("needs", after))
+        await store.sealed.seal(tx, id_, "needs", seal_of(referral, asked).close("needs", after))
         tell(tx, referral, asked, CHANGED_NEEDS)
     return (await read(tx, asked, id_)).view
 

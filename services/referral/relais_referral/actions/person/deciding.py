@@ -4,7 +4,7 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from relais_referral import store, store_access, store_guests
+from relais_referral import store
 from relais_referral.actions import stepping
 from relais_referral.actions.accessing import Keys, Session, level_now, verified
 from relais_referral.actions.common import Asked, event, locked, moved
@@ -35,7 +35,7 @@ async def withdraw_all(tx: AsyncSession, asked: Asked, session: Session) -> None
 
     Always in the order of the ids, so that two taps at once wait for each other and not in a circle.
     """
-    for id_ in sorted(await store_access.linked_ids(tx, session.access_id)):
+    for id_ in sorted(await store.access.linked_ids(tx, session.access_id)):
         await withdraw(tx, asked, session, id_)
 
 
@@ -91,8 +91,8 @@ async def join(tx: AsyncSession, asked: Asked, session: Session, card: Card, key
     other = await verified(tx, card, keys, asked.now)
     if other is None or await level_now(tx, other, asked.sealer, asked.now) is Level.NONE:
         return False
-    have = await store_access.linked_ids(tx, session.access_id)
-    for id_ in await store_access.linked_ids(tx, other.id) - have:
+    have = await store.access.linked_ids(tx, session.access_id)
+    for id_ in await store.access.linked_ids(tx, other.id) - have:
         tx.add(AccessReferral(access_id=session.access_id, referral_id=id_, linked_at=asked.now))
     return True
 
@@ -103,11 +103,11 @@ async def part(tx: AsyncSession, asked: Asked, session: Session, id_: UUID) -> N
     Raises:
         IllegalAction: It is the hand-over that this card was made for.
     """
-    await store.begin(tx, asked.caller)
+    await store.callers.begin(tx, asked.caller)
     access = await tx.get(Access, session.access_id)
     if access is not None and access.referral_id == id_:
         raise IllegalAction("This card was made for it: your counsellor can end the card.", allowed_actions=[])
-    await store_access.part(tx, session.access_id, id_)
+    await store.access.part(tx, session.access_id, id_)
 
 
 async def erase(tx: AsyncSession, asked: Asked, session: Session, id_: UUID) -> Erased:
@@ -126,7 +126,7 @@ async def erase(tx: AsyncSession, asked: Asked, session: Session, id_: UUID) -> 
     else:
         await stepping.step(tx, asked, id_, Action.WITHDRAW, Withdrawal(method=method(session)), None)
     referral.erased_at = asked.now
-    await store_guests.end(tx, id_, asked.now)
+    await store.guests.end(tx, id_, asked.now)
     # What its side wrote is closed to it too, so every sender reads another version.
     moved(referral, asked, noticed=True, by=Party.PERSON)
     event(tx, referral, asked, "referral.erased")

@@ -17,10 +17,10 @@ from relais_shared.refusals import NotFound, ScopeMissing
 async def opened(tx: AsyncSession, asked: Asked, session: Session, id_: UUID) -> Referral:
     """Answer a referral of hers whose content she may read now, held until the transaction ends."""
     whole_only(session)
-    await store.begin(tx, asked.caller)
-    referral, _ = await store.lock_referral(tx, id_, asked.caller, reading=True)
+    await store.callers.begin(tx, asked.caller)
+    referral, _ = await store.referrals.lock(tx, id_, asked.caller, reading=True)
     if referral.erased_at is not None:
-        raise NotFound(store.UNKNOWN)
+        raise NotFound(store.referrals.UNKNOWN)
     return referral
 
 
@@ -44,7 +44,7 @@ async def changed(tx: AsyncSession, asked: Asked, session: Session, id_: UUID) -
     whole_only(session)
     referral, _parties, _ = await locked(tx, asked, id_)
     if referral.erased_at is not None:
-        raise NotFound(store.UNKNOWN)
+        raise NotFound(store.referrals.UNKNOWN)
     return referral
 
 

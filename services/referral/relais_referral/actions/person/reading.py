@@ -7,7 +7,7 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from relais_referral import store, store_access, store_guests
+from relais_referral import store
 from relais_referral.actions import conversing, previewing
 from relais_referral.actions.accessing import Session, access_view
 from relais_referral.actions.common import Asked, in_force, read
@@ -63,7 +63,7 @@ async def whole(tx: AsyncSession, asked: Asked, session: Session, id_: UUID) -> 
 
 
 async def _local_copies(tx: AsyncSession, asked: Asked, referral: Referral) -> list[LocalCopy]:
-    tasks = [task for task in await store.tasks(tx, referral.id) if task.kind == "local_copy"]
+    tasks = [task for task in await store.conversation.tasks(tx, referral.id) if task.kind == "local_copy"]
     bases = await conversing.bases_of(tx, asked, referral, tasks)
     return [
         LocalCopy(
@@ -105,7 +105,7 @@ async def _previews(  # noqa: PLR0913 - who looks at what, and under which agree
     *,
     agreed_first: bool = False,
 ) -> list[Preview]:
-    rows = await store.consents(tx, referral.id)
+    rows = await store.consents.of_referral(tx, referral.id)
     now_given = in_force(referral, rows)
     # A question that waits for her answer changes nothing of what they read meanwhile.
     supposed = None if agreed_first and now_given else _supposed(referral, rows, session, categories)
@@ -141,9 +141,9 @@ async def readings(tx: AsyncSession, asked: Asked, session: Session, id_: UUID) 
 
 
 async def _readings(tx: AsyncSession, referral: Referral) -> list[Reading]:
-    guests = {f"guest:{guest.id}": guest for guest in await store_guests.of_referral(tx, referral.id)}
+    guests = {f"guest:{guest.id}": guest for guest in await store.guests.of_referral(tx, referral.id)}
     lines: dict[tuple[Any, UUID | None], list[Disclosure]] = {}
-    for row in await store.disclosures(tx, referral.id):
+    for row in await store.trail.disclosures(tx, referral.id):
         lines.setdefault((day_of(row.at), row.organisation_id), []).append(row)
     found = []
     for (day, organisation_id), rows in lines.items():
@@ -202,8 +202,8 @@ async def receipt(tx: AsyncSession, asked: Asked, session: Session, consent_id: 
         NotFound: Absent, not hers, or erased.
         ScopeMissing: Her link shows steps alone.
     """
-    await store.begin(tx, asked.caller)
-    await opened(tx, asked, session, await store.referral_of_consent(tx, consent_id))
+    await store.callers.begin(tx, asked.caller)
+    await opened(tx, asked, session, await store.consents.referral_of(tx, consent_id))
     return await reading.receipt_of(tx, asked, consent_id)
 
 
@@ -267,9 +267,9 @@ async def copy(tx: AsyncSession, asked: Asked, session: Session) -> CopyView:
         ScopeMissing: Her link shows steps alone.
     """
     whole_only(session)
-    await store.begin(tx, asked.caller)
+    await store.callers.begin(tx, asked.caller)
     items = []
-    for referral in await store_access.linked(tx, session.access_id):
+    for referral in await store.access.linked(tx, session.access_id):
         if referral.erased_at is not None:
             items.append(WholeCopy(erased=erased_of(referral)))
             continue
@@ -282,4 +282,4 @@ async def own_access(tx: AsyncSession, session: Session) -> AccessView:
     """Answer her own link, with every opening and the counters where she was assisted."""
     access = await tx.get(Access, session.access_id)
     assert access is not None  # noqa: S101 - the session is of it
-    return access_view(access, list(await store_access.openings(tx, [access.id])))
+    return access_view(access, list(await store.access.openings(tx, [access.id])))

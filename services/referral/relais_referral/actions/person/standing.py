@@ -6,7 +6,7 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from relais_referral import store, store_access, views
+from relais_referral import store, views
 from relais_referral.actions.accessing import Session
 from relais_referral.actions.common import Asked, in_force, open_pieces
 from relais_referral.actions.conferring import hers
@@ -31,8 +31,8 @@ _HER: Final = frozenset({Party.PERSON})
 
 async def pathway(tx: AsyncSession, asked: Asked, session: Session) -> PathwayView:
     """Answer her hand-overs in order, as far as her link shows them."""
-    await store.begin(tx, asked.caller)
-    rows = await store_access.linked(tx, session.access_id)
+    await store.callers.begin(tx, asked.caller)
+    rows = await store.access.linked(tx, session.access_id)
     items = [await standing_of(tx, asked, session, referral) for referral in rows]
     return PathwayView(
         items=items,
@@ -50,8 +50,8 @@ async def stands(tx: AsyncSession, asked: Asked, session: Session, id_: UUID) ->
     Raises:
         NotFound: Absent, or not hers.
     """
-    await store.begin(tx, asked.caller)
-    referral, _ = await store.lock_referral(tx, id_, asked.caller, reading=True)
+    await store.callers.begin(tx, asked.caller)
+    referral, _ = await store.referrals.lock(tx, id_, asked.caller, reading=True)
     return await standing_of(tx, asked, session, referral)
 
 
@@ -59,7 +59,7 @@ async def standing_of(tx: AsyncSession, asked: Asked, session: Session, referral
     """Answer where a hand-over stands whose row is held, as far as her link shows it."""
     if referral.erased_at is not None:
         return HandoverView(id=referral.id, erased=erased_of(referral))
-    rows = await store.consents(tx, referral.id)
+    rows = await store.consents.of_referral(tx, referral.id)
     consent = in_force(referral, rows)
     rows = [*rows, *await hers.consents_for_her(tx, referral.id)]
     pieces = await open_pieces(tx, referral, ("meeting", "meeting_options"), asked)
@@ -67,7 +67,7 @@ async def standing_of(tx: AsyncSession, asked: Asked, session: Session, referral
     shown: dict[str, Any] = {
         "state": referral.state,
         "created_at": referral.created_at,
-        "steps": [_step(referral, row) for row in await store.events(tx, referral.id)],
+        "steps": [_step(referral, row) for row in await store.trail.events(tx, referral.id)],
         "meeting": pieces.get("meeting"),
         "meeting_options": pieces.get("meeting_options"),
         "allowed_actions": allowed_actions(views.standing(referral, consent, asked.now), _HER),

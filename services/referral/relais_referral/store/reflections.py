@@ -9,13 +9,13 @@ from sqlalchemy import delete, func, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
-from relais_referral import store_figures
 from relais_referral.domain.figures import first_of
 from relais_referral.domain.handshake import Party
 from relais_referral.domain.reflection import CLOSED, Ballot, counted_at, next_quarter
 from relais_referral.models.referrals import Referral, SealedPart
 from relais_referral.models.reflections import ReflectionBallot, ReflectionPeriod
 from relais_referral.models.trail import EventRow
+from relais_referral.store import figures
 
 
 def part_of(party: Party) -> str:
@@ -43,7 +43,7 @@ def steps_of(tx: AsyncSession, quarter: date) -> AsyncIterator[list[Any]]:
         quarter: Its first day.
     """
     before = first_of(next_quarter(quarter))
-    return store_figures.steps_with(tx, CLOSED, first_of(quarter), before, until=counted_at(quarter))
+    return figures.steps_with(tx, CLOSED, first_of(quarter), before, until=counted_at(quarter))
 
 
 async def notes(tx: AsyncSession, referral_ids: Sequence[UUID]) -> list[tuple[Referral, dict[str, bytes]]]:
@@ -129,7 +129,7 @@ async def page(
     """Answer the periods of which something is told, the newest first; and the last one where more follow.
 
     Args:
-        tx: After `store.begin`.
+        tx: After `store.callers.begin`.
         after: The end and the beginning of the last one that was read.
         limit: Periods.
     """

@@ -9,12 +9,12 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
-from relais_referral import store
 from relais_referral.domain.handshake import Party
 from relais_referral.models.conferences import Conference, ConferencePart, Decision
 from relais_referral.models.consents import ConsentRecord
 from relais_referral.models.referrals import Referral
-from relais_referral.store import Caller
+from relais_referral.store import callers, referrals
+from relais_referral.store.callers import Caller
 from relais_shared.refusals import NotFound
 
 UNKNOWN = "There is no such case conference, or it is not yours to know of."
@@ -59,9 +59,9 @@ async def find(
     referral_id = await tx.scalar(select(col(Conference.referral_id)).where(col(Conference.id) == id_))
     query = select(Referral).where(col(Referral.id) == referral_id)
     if caller.access_id is not None:
-        query = query.where(store.of_caller(caller))
+        query = query.where(referrals.of_caller(caller))
     if lock != "no":
-        query = store.in_turn(query, store.turn_of(referral_id), reading=lock == "reading")
+        query = referrals.in_turn(query, referrals.turn_of(referral_id), reading=lock == "reading")
     referral = await tx.scalar(query.execution_options(populate_existing=True))
     if referral is None or caller.guest_id is not None:
         raise NotFound(UNKNOWN)
@@ -77,7 +77,7 @@ async def find(
     own = next((part for part in parts if _seats(part, caller)), None)
     if caller.access_id is None and (own is None or conference.ended_at is not None):
         raise NotFound(UNKNOWN)
-    return Place(conference, referral, parts, own, store.parties_of(referral, caller))
+    return Place(conference, referral, parts, own, callers.parties_of(referral, caller))
 
 
 def _seats(part: ConferencePart, caller: Caller) -> bool:
@@ -86,7 +86,7 @@ def _seats(part: ConferencePart, caller: Caller) -> bool:
         part.organisation_id == actor.organisation_id
         and part.left_at is None
         and bool(actor.scopes & SCOPES)
-        and store.concerns(actor, part.account_id, part.team_id)
+        and callers.concerns(actor, part.account_id, part.team_id)
     )
 
 
