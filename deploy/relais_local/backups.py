@@ -21,8 +21,6 @@ from relais_local.processes import Launch
 
 Say = Callable[[str], None]
 
-KEPT_DAYS = 30
-"""An erased person's key is gone within 30 days: a backup kept longer would keep what nobody may have any more."""
 IN_ORDER = ("referral", "directory", "gateway")
 """What refers to others first: whatever it names is then in the backups of the others, which are younger."""
 MANIFEST = "manifest.json"

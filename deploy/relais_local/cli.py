@@ -77,6 +77,7 @@ def up(
 def backup(
     folder: Annotated[Path, typer.Argument(help="Where backups are kept, each in a folder named by its time.")],
     *,
+    # An erased person's key is gone within 30 days: a backup kept longer would keep what nobody may have any more.
     keep_days: Annotated[int, typer.Option(min=1, max=30, help="Remove backups of this folder that are older.")] = 30,
 ) -> None:
     """Write every database to a backup; Relais may run meanwhile. Keys and secrets are kept elsewhere."""

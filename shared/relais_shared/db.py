@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 
 import asyncpg
 from fastapi import Depends, Request
@@ -296,8 +296,3 @@ WriteTx = Annotated[AsyncSession, Depends(_write, scope="function")]
 
 `scope="function"` says so; FastAPI's default would run the commit after the answer has left.
 """
-
-
-def facts_of(row: Any) -> dict[str, Any]:  # noqa: ANN401 - any SQLAlchemy row
-    """Answer a row as a dict by column."""
-    return dict(row._mapping)  # noqa: SLF001 - SQLAlchemy's documented accessor

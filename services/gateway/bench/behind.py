@@ -9,7 +9,6 @@ LARGE = 100 << 20
 """Bytes of a large body."""
 BLOCK = 1 << 16
 LINE = b'{"id":"00000000-0000-4000-8000-000000000000","text":"une ligne"}\n'
-MIB = 1 << 20
 STREAM, DOWN, UP = "/v1/referrals/stream", "/v1/referrals/down", "/v1/referrals/up"
 
 _SAID = {"security": [{"oauth2": ["directory:read"]}]}

@@ -19,7 +19,6 @@ from relais_referral.domain.reflection import (
     Reflections,
     closed_at,
     counted_at,
-    is_last,
     name_of,
     next_quarter,
     noted_until,
@@ -182,7 +181,6 @@ def test_a_quarter_is_counted_a_month_after_its_end_and_before_what_is_hers_is_g
     quarter = quarter_of(T0)
     assert (quarter, name_of(quarter), next_quarter(quarter)) == (date(2026, 7, 1), "2026-Q3", date(2026, 10, 1))
     assert [name_of(one) for one in year_of(quarter)] == ["2026-Q1", "2026-Q2", "2026-Q3", "2026-Q4"]
-    assert [is_last(one) for one in year_of(quarter)] == [False, False, False, True]
     due = datetime(2026, 11, 1, 0, 10, tzinfo=UTC)
     assert quarter_due(None, T0, due) == quarter
     assert quarter_due(None, T0, due - MINUTE) is None

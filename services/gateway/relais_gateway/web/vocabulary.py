@@ -242,13 +242,6 @@ LANGUAGES: Final = Words(
     }
 )
 
-SECRECY: Final = Words(
-    {
-        "professional": later("L'équipe est tenue au secret professionnel."),
-        "discretion": later("L'équipe est tenue à la discrétion."),
-    }
-)
-
 DONE: Final = Words(
     {
         "compte": later("Votre compte est prêt. Connectez-vous."),

@@ -125,15 +125,6 @@ def _neutral(event: Happened, type_: str | None, sender_id: UUID, before: str, a
     return f"referral.{after}" if after != before else None
 
 
-def needed_scopes(type_: str) -> frozenset[str]:
-    """Answer the scopes of which any one opens a type; for a referral's, the side decides which."""
-    if type_ in OF_DIRECTORY:
-        return frozenset({"directory:read"})
-    if type_ in OF_REFERRALS:
-        return frozenset({"referral:send", "referral:receive"})
-    return frozenset({"webhook:manage"})
-
-
 def directory_change(before: tuple[int, bool, object] | None, after: tuple[int, bool, object]) -> str:
     """Answer what is told of a service: `(version, gone, when its open places were last told)` before and after."""
     if before is not None and before[:2] == after[:2] and before[2] != after[2]:

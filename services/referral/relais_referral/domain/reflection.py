@@ -159,11 +159,6 @@ def year_of(quarter: date) -> list[date]:
     return [date(quarter.year, month, 1) for month in (1, 4, 7, 10)]
 
 
-def is_last(quarter: date) -> bool:
-    """Answer whether a year ends with this quarter."""
-    return quarter == year_of(quarter)[-1]
-
-
 def name_of(quarter: date) -> str:
     """Answer how a quarter is called: `2026-Q3`."""
     return f"{quarter.year}-Q{quarter.month // 3 + 1}"
