@@ -77,6 +77,11 @@ class Shown:
     view: ReferralView
     version: int
 
+    @property
+    def id(self) -> UUID:
+        """The referral's."""
+        return self.view.id
+
 
 async def locked(
     tx: AsyncSession, asked: Asked, id_: UUID, version: str | None = None

@@ -1,19 +1,15 @@
 """Case conferences: what she agreed that structures say to each other about her."""
 
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import Depends, Query, Request, Response
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from relais_referral import store
-from relais_referral.actions import common
 from relais_referral.actions.common import Asked
 from relais_referral.actions.conferring import asking, showing, sitting, speaking
 from relais_referral.domain import refusals
-from relais_referral.models.shared import Idempotency
 from relais_referral.problems import TABLE
 from relais_referral.routes.dependencies import (
     READING,
@@ -22,8 +18,9 @@ from relais_referral.routes.dependencies import (
     FromDirectory,
     MaySend,
     asked,
+    drafted,
     keep_nothing,
-    told,
+    once,
 )
 from relais_referral.schemas.conferences import (
     ConferenceConsent,
@@ -44,7 +41,7 @@ from relais_shared import idempotency, problems
 from relais_shared.auth import Actor
 from relais_shared.clock import Now
 from relais_shared.db import WriteTx
-from relais_shared.idempotency import Keyed, Replay, RequiredKey, recall, remember
+from relais_shared.idempotency import RequiredKey
 from relais_shared.refusals import InvalidInput, MalformedRequest, NotFound, ScopeMissing, Unauthenticated, Unavailable
 from relais_shared.service import Router
 
@@ -71,26 +68,6 @@ _KEYED: Any = problems.responses(
 """What making something may be refused with."""
 
 
-View = TypeVar("View", ConferenceView, ConsentView)
-
-
-async def _once(
-    tx: AsyncSession,
-    who: Asked,
-    key: Keyed,
-    again: Callable[[UUID], Awaitable[View]],
-    make: Callable[[], Awaitable[View]],
-) -> View:
-    """Make something once for each key; the second time it is read anew."""
-    await store.callers.begin(tx, who.caller)
-    done = await recall(tx, Idempotency, key, who.organisation_id, who.now)
-    if done is not None:
-        return await again(done.resource_id)
-    view = await make()
-    remember(tx, Idempotency, key, who.organisation_id, who.now, done=Replay(201, view.id))
-    return view
-
-
 @router.post(
     "/referrals/{referral_id}/conferences",
     status_code=201,
@@ -114,7 +91,7 @@ async def open_conference(
     """
     keep_nothing(response)
     who = asked(request, actor, now)
-    return await _once(
+    return await once(
         tx,
         who,
         key,
@@ -178,7 +155,7 @@ async def read_conference(actor: Either, at: At) -> ConferenceView:
 async def record_conference_consent(given: ConferenceConsent, actor: Either, key: RequiredKey, at: At) -> ConsentView:
     """Record what she agreed to for one structure, which may then join; the sides of the hand-over alone ask her."""
     who = at.by(actor)
-    return await _once(
+    return await once(
         at.tx,
         who,
         key,
@@ -197,7 +174,7 @@ async def record_conference_consent(given: ConferenceConsent, actor: Either, key
 async def request_conference_consent(wanted: ConferenceRequest, actor: Either, key: RequiredKey, at: At) -> ConsentView:
     """Ask for her agreement by her own link: only her own session turns it into given or refused."""
     who = at.by(actor)
-    return await _once(
+    return await once(
         at.tx,
         who,
         key,
@@ -305,12 +282,10 @@ async def draft_from_decision(
     themes = await directory.themes(now)
     home = await directory.home(draft.person.area.municipality, now)
     who = asked(request, actor, now)
-    await store.callers.begin(tx, who.caller)
-    done = await recall(tx, Idempotency, key, who.organisation_id, now)
-    if done is not None:
-        shown = await common.read(tx, who, done.resource_id)
-    else:
-        shown = await speaking.become_draft(tx, who, conference_id, decision_id, draft, service, themes, home)
-        remember(tx, Idempotency, key, who.organisation_id, now, done=Replay(201, shown.view.id))
-    response.headers["Location"] = f"/v1/referrals/{shown.view.id}"
-    return told(response, shown)
+    return await drafted(
+        response,
+        tx,
+        who,
+        key,
+        lambda: speaking.become_draft(tx, who, conference_id, decision_id, draft, service, themes, home),
+    )

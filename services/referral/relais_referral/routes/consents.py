@@ -1,20 +1,22 @@
 """Consents: recorded at her word, read, withdrawn; and the notice that is read aloud before."""
 
+from collections.abc import Awaitable, Callable
 from typing import Annotated, Any
 from uuid import UUID
 
 import orjson
 from fastapi import Query, Request, Response
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from relais_referral import store, views
+from relais_referral.actions.common import Asked
 from relais_referral.actions.consenting import asking, reading, withdrawing
 from relais_referral.domain import refusals
-from relais_referral.models.shared import Idempotency
 from relais_referral.notices import notice
 from relais_referral.papers.receipt import kantara, receipt, receipt_paper
 from relais_referral.problems import TABLE
 from relais_referral.routes import files
-from relais_referral.routes.dependencies import Either, MaySend, asked
+from relais_referral.routes.dependencies import Either, MaySend, asked, keep_nothing, once, versioned
 from relais_referral.routes.files import Form, WantedForm
 from relais_referral.schemas.consents import ConsentInput, ConsentPage, ConsentRequest, ConsentView, NoticeView
 from relais_referral.schemas.steps import Withdrawal
@@ -22,7 +24,7 @@ from relais_shared import idempotency, problems
 from relais_shared.clock import Now
 from relais_shared.db import WriteTx
 from relais_shared.http import etag
-from relais_shared.idempotency import Replay, RequiredKey, recall, remember
+from relais_shared.idempotency import Keyed, RequiredKey
 from relais_shared.refusals import InvalidInput, NotFound, ScopeMissing, Unauthenticated
 from relais_shared.service import Router
 
@@ -44,6 +46,25 @@ _RECORDING: Any = problems.responses(
     table=TABLE,
 )
 _READING = problems.responses(Unauthenticated, ScopeMissing, NotFound, InvalidInput, table=TABLE)
+
+
+async def _recorded(
+    response: Response,
+    tx: AsyncSession,
+    who: Asked,
+    key: Keyed,
+    referral_id: UUID,
+    make: Callable[[], Awaitable[ConsentView]],
+) -> ConsentView:
+    """Keep a consent once for each key, and answer it with the referral's new version."""
+
+    async def again(id_: UUID) -> ConsentView:
+        return next(one for one in await reading.read_consents(tx, who, referral_id) if one.id == id_)
+
+    view = await once(tx, who, key, again, make)
+    await versioned(response, tx, who, referral_id)
+    keep_nothing(response)
+    return view
 
 
 @router.post(
@@ -68,18 +89,9 @@ async def record_consent(
     A consent by private link is not recorded here: only her own session can give it.
     """
     who = asked(request, actor, now)
-    await store.callers.begin(tx, who.caller)
-    done = await recall(tx, Idempotency, key, who.organisation_id, now)
-    if done is not None:
-        found = await reading.read_consents(tx, who, referral_id)
-        view = next(one for one in found if one.id == done.resource_id)
-    else:
-        view = await asking.record_consent(tx, who, referral_id, given)
-        remember(tx, Idempotency, key, who.organisation_id, now, done=Replay(201, view.id))
-    referral, parties = await store.referrals.lock(tx, referral_id, who.caller, reading=True)
-    response.headers["ETag"] = etag(views.version(referral, parties))
-    response.headers["Cache-Control"] = "no-store"
-    return view
+    return await _recorded(
+        response, tx, who, key, referral_id, lambda: asking.record_consent(tx, who, referral_id, given)
+    )
 
 
 @router.post(
@@ -104,18 +116,9 @@ async def request_consent(
     Make her link first (`POST /v1/referrals/{id}/access`), or let her use the one that she has.
     """
     who = asked(request, actor, now)
-    await store.callers.begin(tx, who.caller)
-    done = await recall(tx, Idempotency, key, who.organisation_id, now)
-    if done is not None:
-        found = await reading.read_consents(tx, who, referral_id)
-        view = next(one for one in found if one.id == done.resource_id)
-    else:
-        view = await asking.request_consent(tx, who, referral_id, wanted)
-        remember(tx, Idempotency, key, who.organisation_id, now, done=Replay(201, view.id))
-    referral, parties = await store.referrals.lock(tx, referral_id, who.caller, reading=True)
-    response.headers["ETag"] = etag(views.version(referral, parties))
-    response.headers["Cache-Control"] = "no-store"
-    return view
+    return await _recorded(
+        response, tx, who, key, referral_id, lambda: asking.request_consent(tx, who, referral_id, wanted)
+    )
 
 
 @router.get(

@@ -1,8 +1,9 @@
 """What the routes ask for: who acts as what, the keys, the directory."""
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Protocol, Self, TypeVar
 from uuid import UUID
 
 from fastapi import Depends, Request, Response
@@ -119,6 +120,40 @@ async def _step(request: Request, response: Response, referral_id: UUID, tx: Wri
 
 AStep = Annotated[Step, Depends(_step, scope="function")]
 """A step that stands or falls with its transaction."""
+
+
+class _Made(Protocol):
+    @property
+    def id(self) -> UUID: ...
+
+
+Made = TypeVar("Made", bound=_Made)
+
+
+async def once(
+    tx: AsyncSession,
+    who: Asked,
+    key: Keyed,
+    again: Callable[[UUID], Awaitable[Made]],
+    make: Callable[[], Awaitable[Made]],
+) -> Made:
+    """Make something once for each key; the second time it is read anew."""
+    await store.callers.begin(tx, who.caller)
+    done = await recall(tx, Idempotency, key, who.organisation_id, who.now)
+    if done is not None:
+        return await again(done.resource_id)
+    made = await make()
+    remember(tx, Idempotency, key, who.organisation_id, who.now, done=Replay(201, made.id))
+    return made
+
+
+async def drafted(
+    response: Response, tx: AsyncSession, who: Asked, key: Keyed, make: Callable[[], Awaitable[Shown]]
+) -> ReferralView:
+    """Open a draft once for each key, and answer it with the place where it stands."""
+    shown = await once(tx, who, key, lambda id_: common.read(tx, who, id_), make)
+    response.headers["Location"] = f"/v1/referrals/{shown.id}"
+    return told(response, shown)
 
 
 def told(response: Response, shown: Shown) -> ReferralView:

@@ -11,7 +11,6 @@ from relais_referral.actions import common, conversing, drafting, pathway, previ
 from relais_referral.domain import refusals
 from relais_referral.domain.handshake import Party, State
 from relais_referral.domain.visibility import Category
-from relais_referral.models.shared import Idempotency
 from relais_referral.papers.sheet import sheet
 from relais_referral.problems import TABLE
 from relais_referral.routes import files
@@ -25,6 +24,7 @@ from relais_referral.routes.dependencies import (
     Pages,
     TheService,
     asked,
+    drafted,
     keep_nothing,
     told,
 )
@@ -47,7 +47,7 @@ from relais_shared import idempotency, problems
 from relais_shared.clock import Now
 from relais_shared.db import ReadTx, WriteTx
 from relais_shared.http import IfMatch, etag
-from relais_shared.idempotency import Replay, RequiredKey, recall, remember
+from relais_shared.idempotency import RequiredKey
 from relais_shared.refusals import (
     InvalidInput,
     MalformedRequest,
@@ -102,16 +102,9 @@ async def create_referral(
     themes = await directory.themes(now)
     home = await directory.home(draft.person.area.municipality, now)
     who = asked(request, actor, now)
-    await store.callers.begin(tx, who.caller)
-    done = await recall(tx, Idempotency, key, who.organisation_id, now)
-    if done is not None:
-        shown = await common.read(tx, who, done.resource_id)
-    else:
-        shown = await drafting.open_draft(tx, who, draft, service, themes, home)
-        remember(tx, Idempotency, key, who.organisation_id, now, done=Replay(201, shown.view.id))
-    response.headers["Location"] = f"/v1/referrals/{shown.view.id}"
-    shown.view.launch_url = f"{request.app.state.settings.public_url.rstrip('/')}/relais/{shown.view.id}"
-    return told(response, shown)
+    view = await drafted(response, tx, who, key, lambda: drafting.open_draft(tx, who, draft, service, themes, home))
+    view.launch_url = f"{request.app.state.settings.public_url.rstrip('/')}/relais/{view.id}"
+    return view
 
 
 class ListQuery(BaseModel):

@@ -5,20 +5,9 @@ from uuid import UUID
 
 from fastapi import Request, Response
 
-from relais_referral import store
-from relais_referral.actions import common, drafting
+from relais_referral.actions import drafting
 from relais_referral.domain.handshake import Action
-from relais_referral.models.shared import Idempotency
-from relais_referral.routes.dependencies import (
-    STEP,
-    AStep,
-    Either,
-    FromDirectory,
-    MayReceive,
-    MaySend,
-    asked,
-    told,
-)
+from relais_referral.routes.dependencies import STEP, AStep, Either, FromDirectory, MayReceive, MaySend, asked, drafted
 from relais_referral.schemas.drafts import Redirection
 from relais_referral.schemas.referrals import ReferralView
 from relais_referral.schemas.steps import (
@@ -36,7 +25,7 @@ from relais_referral.schemas.steps import (
 from relais_shared.clock import Now
 from relais_shared.db import WriteTx
 from relais_shared.http import IfMatch
-from relais_shared.idempotency import Replay, RequiredKey, recall, remember
+from relais_shared.idempotency import RequiredKey
 from relais_shared.service import Router
 
 router = Router(prefix="/v1/referrals", tags=["handshake"])
@@ -167,12 +156,6 @@ async def redirect_referral(
     """Open a linked draft toward another service after this one was declined; her agreement is asked anew."""
     service = await directory.service(body.recipient.service_id)
     who = asked(request, actor, now)
-    await store.callers.begin(tx, who.caller)
-    done = await recall(tx, Idempotency, key, who.organisation_id, now)
-    if done is not None:
-        shown = await common.read(tx, who, done.resource_id)
-    else:
-        shown = await drafting.redirect(tx, who, referral_id, body, version, service)
-        remember(tx, Idempotency, key, who.organisation_id, now, done=Replay(201, shown.view.id))
-    response.headers["Location"] = f"/v1/referrals/{shown.view.id}"
-    return told(response, shown)
+    return await drafted(
+        response, tx, who, key, lambda: drafting.redirect(tx, who, referral_id, body, version, service)
+    )
