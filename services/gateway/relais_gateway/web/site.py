@@ -1,6 +1,6 @@
 """What every page shares: templates, headers, and a kind word where something goes wrong."""
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from functools import partial
 from inspect import isawaitable
 from types import ModuleType, SimpleNamespace
@@ -164,17 +164,27 @@ def trouble(request: Request, status: int, trace_id: str = "", said: tuple[str, 
 class PageRoute(APIRoute):
     """A route that answers with pages only: every no becomes one, and every answer carries our headers."""
 
+    carries: Mapping[str, str] = HEADERS
+
+    def speaks(self, request: Request) -> str:
+        """Answer the language of a page."""
+        return wanted(request)
+
+    def says_no(self, request: Request, fault: Exception) -> Response:
+        """Answer the page for what was refused, or for a bug."""
+        return _no(request, fault)
+
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """Answer FastAPI's handler inside our own."""
         handler = super().get_route_handler()
 
         async def page(request: Request) -> Response:
-            with speaking(wanted(request)):
+            with speaking(self.speaks(request)):
                 try:
                     response = await handler(request)
                 except Exception as fault:  # noqa: BLE001 - every no becomes a page; a bug is logged as one
-                    response = _no(request, fault)
-            for name, value in HEADERS.items():
+                    response = self.says_no(request, fault)
+            for name, value in self.carries.items():
                 response.headers.setdefault(name, value)
             return response
 
@@ -182,7 +192,6 @@ class PageRoute(APIRoute):
 
 
 def _no(request: Request, fault: Exception) -> Response:
-    """Answer the page for what was refused, or for a bug."""
     match fault:
         case SignInNeeded() | ApiProblem(status=401):
             page = _to_sign_in(request)

@@ -1,22 +1,20 @@
 """What her pages and a guest's share: light templates, headers, and a kind word where something goes wrong."""
 
 import gzip
-from collections.abc import Callable, Coroutine
 from functools import partial
-from typing import Any, Final
+from typing import Final
 
 from fastapi import Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from relais_gateway.web.api import ApiProblem
-from relais_gateway.web.languages import LANGUAGES, _, later, speaking
+from relais_gateway.web.languages import LANGUAGES, _, later
 from relais_gateway.web.person import words
 from relais_gateway.web.person.session import FORM_COOKIE, NotIn, forget, keep, kind_of, proof, spoken_in
 from relais_gateway.web.session import FormRefused
-from relais_gateway.web.site import HEADERS, TEMPLATES
+from relais_gateway.web.site import HEADERS, TEMPLATES, PageRoute
 from relais_shared.clock import utc_now
 from relais_shared.telemetry import current_trace_id, get_logger
 
@@ -81,28 +79,21 @@ def go(path: str, done: str = "") -> Response:
     return RedirectResponse(f"{path}?fait={done}" if done else path, 303)
 
 
-class VisitRoute(APIRoute):
-    """A route that answers with pages only: every no becomes one, and every answer carries our headers."""
+class VisitRoute(PageRoute):
+    """A route whose pages are hers or a guest's: in their language, each no in their words."""
 
-    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        """Answer FastAPI's handler inside our own."""
-        handler = super().get_route_handler()
+    carries = OURS
 
-        async def page(request: Request) -> Response:
-            with speaking(spoken_in(request)):
-                try:
-                    response = await handler(request)
-                except Exception as fault:  # noqa: BLE001 - every no becomes a page; a bug is logged as one
-                    response = _no(request, fault)
-            for name, value in OURS.items():
-                response.headers.setdefault(name, value)
-            return response
+    def speaks(self, request: Request) -> str:
+        """Answer the language of a page."""
+        return spoken_in(request)
 
-        return page
+    def says_no(self, request: Request, fault: Exception) -> Response:
+        """Answer the page for what was refused, or for a bug."""
+        return _no(request, fault)
 
 
 def _no(request: Request, fault: Exception) -> Response:
-    """Answer the page for what was refused, or for a bug."""
     status, said, code = INTERNAL, OTHERWISE, ""
     match fault:
         case NotIn() | ApiProblem(status=401):
