@@ -26,6 +26,7 @@ from relais_referral.domain.handshake import Party
 from relais_referral.domain.refusals import IllegalAction
 from relais_referral.domain.visibility import Part
 from relais_referral.models.access import Access, AccessOpening, AccessReferral, PersonSession
+from relais_referral.models.guests import Guest
 from relais_referral.models.referrals import Referral
 from relais_referral.models.shared import OrganisationCopy
 from relais_referral.schemas.person import AccessMade, AccessView, Card, Code, NewAccess, OpeningView, SessionView
@@ -257,22 +258,30 @@ async def open_assisted(tx: AsyncSession, asked: Asked, card: Card, keys: Keys) 
 
 
 async def verified(tx: AsyncSession, card: Card, keys: Keys, now: datetime) -> Access | None:
-    """Answer the access that link and code open, or nothing; a wrong try is counted.
-
-    Whatever is wrong, the same is computed and written: the time it takes tells no more than the answer does.
-    """
+    """Answer the access that link and code open, or nothing; a wrong try is counted."""
     access = await store.access.by_link(tx, keys.link(card.link))
     id_ = access.id if access else NOBODY
-    kept = bytes(access.code_hash) if access else bytes(32)
-    right = hmac.compare_digest(kept, keys.code(id_, card.code))
-    tries, until = (access.tries, access.locked_until) if access else (0, None)
-    stands = access is not None and access.ended_at is None and (until is None or until <= now)
+    lives = access is not None and access.ended_at is None
+    opens, tries, until = tried(access, keys.code(id_, card.code), now, lives=lives)
+    await store.access.count_try(tx, id_, tries, until)
+    return access if opens else None
+
+
+def tried(
+    row: Access | Guest | None, code_hash: bytes, now: datetime, *, lives: bool
+) -> tuple[bool, int, datetime | None]:
+    """Judge a code that was tried with a link: whether it opens, the wrong tries in a row, until when the link rests.
+
+    Whatever is wrong, the same is computed, and is to be written: the time it takes tells no more than the answer does.
+    """
+    right = hmac.compare_digest(bytes(row.code_hash) if row else bytes(32), code_hash)
+    tries, until = (row.tries, row.locked_until) if row else (0, None)
+    stands = lives and (until is None or until <= now)
     if stands:
-        # While it rests nothing is counted: hammering must not keep her out any longer.
+        # While it rests nothing is counted: hammering must not keep anybody out any longer.
         tries = 0 if right else tries + 1
         until = None if right else rests_until(tries, now)
-    await store.access.count_try(tx, id_, tries, until)
-    return access if stands and right else None
+    return stands and right, tries, until
 
 
 async def level_now(tx: AsyncSession, access: Access, sealer: Sealer, now: datetime) -> Level:

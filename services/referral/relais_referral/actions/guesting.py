@@ -6,7 +6,6 @@ read before the undertaking of secrecy. From then on a guest is the recipient: s
 A link opens once. Its answer holds the next one, so that whoever finds the e-mail later finds nothing in it.
 """
 
-import hmac
 import secrets
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -16,10 +15,9 @@ from uuid import UUID, uuid4
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from relais_referral import store
-from relais_referral.actions.accessing import LINK_BYTES, NOBODY, SESSION_BYTES, Keys
+from relais_referral.actions.accessing import LINK_BYTES, NOBODY, SESSION_BYTES, Keys, tried
 from relais_referral.actions.common import Asked, event, locked, moved, refuse_numbers
 from relais_referral.directory import NamedService
-from relais_referral.domain.access import rests_until
 from relais_referral.domain.handshake import ENDED, Party, State, Via
 from relais_referral.domain.refusals import IllegalAction
 from relais_referral.models.guests import Guest, GuestSession
@@ -178,22 +176,13 @@ def _undertake(tx: AsyncSession, referral: Referral, guest: Guest, card: GuestCa
 
 
 async def _verified(tx: AsyncSession, card: GuestCard, keys: Keys, now: datetime) -> Guest | None:
-    """Answer the guest whom link and code let in, or nothing; a wrong try is counted.
-
-    Whatever is wrong, the same is computed and written: the time it takes tells no more than the answer does.
-    """
+    """Answer the guest whom link and code let in, or nothing; a wrong try is counted."""
     guest = await store.guests.by_link(tx, keys.link(card.link))
     id_ = guest.id if guest else NOBODY
-    kept = bytes(guest.code_hash) if guest else bytes(32)
-    right = hmac.compare_digest(kept, keys.text(id_, card.code))
-    tries, until = (guest.tries, guest.locked_until) if guest else (0, None)
-    stands = guest is not None and guest.ended_at is None and now < guest.expires_at and (until is None or until <= now)
-    if stands:
-        # While it rests nothing is counted: hammering must not keep the guest out any longer.
-        tries = 0 if right else tries + 1
-        until = None if right else rests_until(tries, now)
+    lives = guest is not None and guest.ended_at is None and now < guest.expires_at
+    opens, tries, until = tried(guest, keys.text(id_, card.code), now, lives=lives)
     await store.guests.count_try(tx, id_, tries, until)
-    return guest if stands and right else None
+    return guest if opens else None
 
 
 async def use_session(tx: AsyncSession, token: str, keys: Keys, now: datetime) -> Visit:
