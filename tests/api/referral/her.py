@@ -5,7 +5,7 @@ from typing import Any
 from uuid import UUID
 
 import httpx
-from api.referral.world import SEND, SENDER, Asserted, Handover, World, a_consent
+from api.referral.world import NOTE, SEND, SENDER, Asserted, Handover, World, a_consent
 
 from relais_referral.actions.common import Asked
 from relais_referral.actions.consenting import asking
@@ -21,6 +21,14 @@ OTHER = {"kind": "pictures", "value": [3, 0, 11, 8]}
 ANA = Actor("client", "client:depart", SENDER.id, SENDER.name, frozenset({SEND}))
 """Her counsellor's client."""
 HEADER = "Relais-Person-Session"
+NISS = "93.05.18-223.61"
+FULL: dict[str, Any] = {
+    "situation": {"logement": "chez une amie"},
+    "notes": NOTE,
+    "goal_words": "reprendre la formation",
+    "resources": ["une cousine"],
+    "concerned": [{"relation": "sa fille", "age_band": "3-5"}],
+}
 
 
 @dataclass
@@ -33,6 +41,11 @@ class Card:
     def shown(self, **changes: Any) -> dict[str, Any]:
         """Answer what she shows."""
         return {"link": self.link, "code": self.code, **changes}
+
+
+def mine(handover: Handover) -> str:
+    """Answer where a hand-over is for her."""
+    return f"/v1/person/referrals/{handover.id}"
 
 
 def at_the_door(world: World) -> Client:

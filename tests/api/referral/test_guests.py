@@ -1,8 +1,7 @@
 """A guest's door: nobody, the wrong code, the ended invitation; then a named person of a service without an account."""
 
 import asyncio
-from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -47,15 +46,6 @@ LEA = {"name": "Léa Petit", "function": "accueillante", "secrecy": "discretion"
 def _handover(world: World) -> Handover:
     """Answer a hand-over to a service that stands in the directory alone."""
     return Handover(world.as_(SENDER), world.as_(IMPORTED), IMPORTED)
-
-
-@pytest.fixture(name="clock")
-def _clock(world: World) -> Iterator[list[datetime]]:
-    """Answer a clock of one instant that a test moves."""
-    at = [datetime.now(UTC)]
-    world.app.state.clock = lambda: at[0]
-    yield at
-    del world.app.state.clock
 
 
 async def invited(handover: Handover) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 import pytest
 from api.referral.her import PICTURES, card, opened
-from api.referral.test_conference import operations as of_conference
+from api.referral.table import operations as of_conference
 from api.referral.test_keeping import Time
 from api.referral.world import (
     BODIES,

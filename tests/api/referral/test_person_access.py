@@ -1,7 +1,6 @@
 """Her card and her session: nobody, the wrong code, the stolen session; then she."""
 
 import asyncio
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
@@ -38,15 +37,6 @@ pytestmark = pytest.mark.anyio
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
 SESSION = "/v1/person/session"
-
-
-@pytest.fixture(name="clock")
-def _clock(world: World) -> Iterator[list[datetime]]:
-    """Answer a clock of one instant that a test moves."""
-    at = [datetime.now(UTC)]
-    world.app.state.clock = lambda: at[0]
-    yield at
-    del world.app.state.clock
 
 
 async def test_nobody_comes_in(world: World, handover: Handover) -> None:

@@ -1,7 +1,8 @@
 """What the other side would read of a draft, tried out by its sender while she decides."""
 
 import pytest
-from api.referral.test_person import bare, steady
+from api.referral.her import bare
+from api.referral.test_person import steady
 from api.referral.world import FAMILY, NOTE, PHONE, RECIPIENT, SENDER, WORDS, Handover, World, problem
 
 from relais_referral.domain.visibility import Category

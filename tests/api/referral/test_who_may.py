@@ -5,7 +5,7 @@ from uuid import UUID, uuid4
 import httpx
 import pytest
 from api.referral.her import PICTURES
-from api.referral.test_conference import operations as of_conference
+from api.referral.table import operations as of_conference
 from api.referral.test_fhir import operations as in_fhir
 from api.referral.world import (
     BODIES,
