@@ -11,7 +11,7 @@ from fastapi.exceptions import RequestValidationError
 
 from relais_shared import problems
 from relais_shared.problems import INVALID_INPUT, Problem, pointer
-from relais_shared.refusals import Fault, InvalidInput, Refusal, how_many, reason
+from relais_shared.refusals import Fault, InvalidInput, Refusal, reason
 from relais_shared.service import GuardedRoute, Router
 
 MEDIA_TYPE: Final = "application/fhir+json"
@@ -115,7 +115,7 @@ def once_each(request: Request) -> None:
         name for name, _ in parse_qsl(request.scope["query_string"].decode("latin-1"), keep_blank_values=True)
     )
     if found := [Fault(f"?{name}", "Give it once.") for name, times in given.items() if times > 1]:
-        raise InvalidInput(how_many(len(found)), found)
+        raise InvalidInput.of(*found)
 
 
 def searched(base: str, resources: Sequence[Mapping[str, Any]], *, own: str, following: str | None) -> dict[str, Any]:

@@ -13,7 +13,7 @@ import orjson
 from fastapi import Depends, Header, Request
 from pydantic import BaseModel, ValidationError
 
-from relais_shared.refusals import Fault, InvalidInput, MalformedRequest, VersionRequired, how_many, reason
+from relais_shared.refusals import Fault, InvalidInput, MalformedRequest, VersionRequired, reason
 
 SIGNATURE_BYTES = 16
 """Half of SHA-256 is more than anyone can guess, and keeps cursors short."""
@@ -132,7 +132,7 @@ def read_parameters(request: Request, model: type[M]) -> M:
             for one in fault.errors(include_input=False, include_url=False)
         ]
     if faults:
-        raise InvalidInput(how_many(len(faults)), faults)
+        raise InvalidInput.of(*faults)
     return found
 
 

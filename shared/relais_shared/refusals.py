@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 
 class Refusal(Exception):  # noqa: N818 - a refusal is an answer, not an error
@@ -47,6 +47,11 @@ class InvalidInput(Refusal):
     def __init__(self, detail: str, faults: Sequence[Fault] = ()) -> None:
         super().__init__(detail, errors=[{"pointer": fault.pointer, "detail": fault.detail} for fault in faults])
         self.faults = tuple(faults)
+
+    @classmethod
+    def of(cls, *faults: Fault) -> Self:
+        """Answer the refusal of an input whose faults say it all."""
+        return cls(how_many(len(faults)), faults)
 
 
 class MalformedRequest(Refusal):

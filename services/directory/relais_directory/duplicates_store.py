@@ -10,6 +10,15 @@ import asyncpg
 
 from relais_directory.store import Connection
 
+COMPARED: Final = "s.status in ('active', 'temporarily_closed', 'inactive') and s.merged_into is null"
+"""What may be told to be another entry's double: published, and standing for itself."""
+
+ANOTHERS: Final = """(t.source <> s.source or s.source = 'relais' and t.organisation_id <> s.organisation_id)"""
+"""Of another source; or of another organisation, where both write here themselves."""
+
+SWITCHBOARD: Final = 20
+"""A number that more entries share is a house's switchboard: it tells nothing of them."""
+
 
 async def slice_of(connection: Connection, after: UUID | None, limit: int) -> list[UUID]:
     """Answer the ids of published entries that stand for themselves, in order, behind one of them."""
@@ -21,16 +30,6 @@ async def slice_of(connection: Connection, after: UUID | None, limit: int) -> li
         limit,
     )
     return [row["id"] for row in rows]
-
-
-COMPARED: Final = "s.status in ('active', 'temporarily_closed', 'inactive') and s.merged_into is null"
-"""What may be told to be another entry's double: published, and standing for itself."""
-
-ANOTHERS: Final = """(t.source <> s.source or s.source = 'relais' and t.organisation_id <> s.organisation_id)"""
-"""Of another source; or of another organisation, where both write here themselves."""
-
-SWITCHBOARD: Final = 20
-"""A number that more entries share is a house's switchboard: it tells nothing of them."""
 
 
 async def near_pairs(connection: Connection, ids: Sequence[UUID], within_m: float) -> Sequence[asyncpg.Record]:
@@ -151,9 +150,14 @@ async def lock_duplicate(connection: Connection, id_: UUID, organisation_id: UUI
 
 
 async def decide(  # noqa: PLR0913 - what is kept of a decision
-    connection: Connection, id_: UUID, state: str, now: datetime, by: str, kept: UUID | None = None,
+    connection: Connection,
+    id_: UUID,
+    state: str,
+    now: datetime,
+    by: str,
+    kept: UUID | None = None,
     before: str | None = None,
-) -> None:  # fmt: skip
+) -> None:
     """Keep what was decided on a pair."""
     await connection.execute(
         "update duplicate set state = $2, decided_at = $3, decided_by = $4, kept_id = $5, before = $6 where id = $1",

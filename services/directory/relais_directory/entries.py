@@ -25,7 +25,7 @@ from relais_directory.store import Connection, Row
 from relais_directory.writing import Author, Outcome
 from relais_shared.auth import Actor
 from relais_shared.problems import pointer
-from relais_shared.refusals import Fault, InvalidInput, NotFound, ScopeMissing, StaleVersion, how_many, reason
+from relais_shared.refusals import Fault, InvalidInput, NotFound, ScopeMissing, StaleVersion, reason
 
 P = TypeVar("P", bound=Part)
 
@@ -44,7 +44,7 @@ def refuse(faults: Sequence[Fault]) -> None:
         InvalidInput: There is a fault.
     """
     if faults:
-        raise InvalidInput(how_many(len(faults)), faults)
+        raise InvalidInput.of(*faults)
 
 
 def judged(record: ServiceRecord, now: datetime, was: str | None = None) -> writing.Places:
@@ -275,7 +275,7 @@ def patch(part: P, changes: Any) -> P:  # noqa: ANN401 - a merge patch of any sh
         InvalidInput: No object, or the result breaks the form; every fault is named.
     """
     if not isinstance(changes, dict):
-        raise InvalidInput("One input cannot be taken.", [Fault("", "A merge patch is an object.")])
+        raise InvalidInput.of(Fault("", "A merge patch is an object."))
     try:
         return type(part).model_validate(writing.merged(part, changes))
     except ValidationError as fault:

@@ -50,12 +50,10 @@ def digits(number: str) -> str:
 def compare(one: Entry, other: Entry, distance_m: float | None) -> tuple[float, list[dict[str, object]]]:
     """Answer how likely two entries are one service, from 0 to 1, and why."""
     name = _likeness(one.name, other.name)
-    reasons: list[dict[str, object]] = []
-    score = 0.0
     if name < NAME_FROM:
         return 0.0, []
-    score += 0.45 * name
-    reasons.append({"what": "name", "likeness": round(name, 2)})
+    score = 0.45 * name
+    reasons: list[dict[str, object]] = [{"what": "name", "likeness": round(name, 2)}]
     if distance_m is not None and distance_m <= SAME_PLACE_M:
         score += 0.25
         reasons.append({"what": "place", "distance_m": round(distance_m)})

@@ -141,7 +141,7 @@ async def merge(
     pair = await _pair(connection, duplicate_id, _owner(actor), "proposed")
     ids = {pair["first_id"], pair["second_id"]}
     if told.keep not in ids:
-        raise InvalidInput("One input cannot be taken.", [Fault("/keep", "Has to be one of the two entries.")])
+        raise InvalidInput.of(Fault("/keep", "Has to be one of the two entries."))
     (other,) = ids - {told.keep}
     kept, left = await _both(connection, told.keep, other)
     if kept["merged_into"] or left["merged_into"]:

@@ -117,7 +117,7 @@ async def save_search(
     """Save a search; it tells of services that are new from now on."""
     organisation_of(actor)
     if "\0" in told.name + told.query.model_dump_json():
-        raise InvalidInput("One input cannot be taken.", [Fault("", "Holds a sign that cannot be stored.")])
+        raise InvalidInput.of(Fault("", "Holds a sign that cannot be stored."))
     try:
         # Whether it can be asked at all (a place that nobody knows) shows now, not next week.
         await search.prepared(connection, request.app.state, told.query, now)

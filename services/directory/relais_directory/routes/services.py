@@ -134,7 +134,7 @@ async def check_conditions(service_id: UUID, told: Said, _actor: MayRead, connec
     if told.municipality is not None:
         place = await store.place_by_code(connection, told.municipality)
         if place is None:
-            raise InvalidInput("One input cannot be taken.", [Fault("/municipality", "The gazetteer has no such one.")])
+            raise InvalidInput.of(Fault("/municipality", "The gazetteer has no such one."))
         areas = codes_of(place["code"], place["parent"])
     said = conditions.Said(
         areas=areas,

@@ -109,7 +109,7 @@ def _stored(text: str | None) -> None:
         InvalidInput: It holds a NUL.
     """
     if text and "\0" in text:
-        raise InvalidInput("One input cannot be taken.", [Fault("/text", "Holds a sign that cannot be stored.")])
+        raise InvalidInput.of(Fault("/text", "Holds a sign that cannot be stored."))
 
 
 @router.get("/own/reports", response_model=Reports, responses=_READ)
@@ -202,7 +202,7 @@ class Campaign(_Body):
 async def start_campaign(told: Campaign, _actor: Operator, connection: Writing, now: Now) -> dict[str, Any]:
     """Ask the owners of stale entries to look at them; each finds them under its reviews."""
     if told.due_on <= day_of(now):
-        raise InvalidInput("One input cannot be taken.", [Fault("/due_on", "Has to be a day to come.")])
+        raise InvalidInput.of(Fault("/due_on", "Has to be a day to come."))
     _stored(told.name)
     id_ = await upkeep_store.start_campaign(
         connection, told.name, told.older_than_days, told.due_on, told.organisation_id, now
@@ -321,7 +321,7 @@ async def signal_unmet_need(told: UnmetNeed, actor: MayRead, connection: Writing
     organisation_of(actor)
     place = await store.place_by_code(connection, told.municipality)
     if place is None:
-        raise InvalidInput("One input cannot be taken.", [Fault("/municipality", "The gazetteer has no such one.")])
+        raise InvalidInput.of(Fault("/municipality", "The gazetteer has no such one."))
     # A quarter of a town is the town here: its own needs would be too few.
     code = place["parent"] if place["kind"] == "locality" else place["code"]
     await upkeep_store.signal(connection, told.theme, code, told.hours, told.reason, day_of(now))
