@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 from uuid import UUID, uuid4
 
-from relais_gateway import account_store, actions, store, store_organisations
+from relais_gateway import account_store, actions, organisation_store, store
 from relais_gateway.actions import By
 from relais_gateway.administration import keeping_administrators
 from relais_gateway.domain.choosing import LONGEST, SHORTEST, Weakness, weakness
@@ -56,7 +56,7 @@ async def invite(connection: Connection, by: By, id_: UUID, secret: str, who: In
         InvalidInput: She has an account in this organisation already. Of accounts elsewhere nothing is said.
     """
     # Held, so that of two who invite the same person at once the second replaces the first.
-    if await store_organisations.organisation(connection, by.organisation_id) is None:
+    if await organisation_store.organisation(connection, by.organisation_id) is None:
         raise NotFound("There is no such organisation.")
     email = who.email.casefold()
     there = await account_store.account_with(connection, email)
@@ -149,7 +149,7 @@ async def put(connection: Connection, by: By, who: Invited, password: str) -> UU
         LastAdministrator: Nobody would administer the organisation, or run the platform, any more.
     """
     async with keeping_administrators(connection, by):
-        if await store_organisations.organisation(connection, by.organisation_id) is None:
+        if await organisation_store.organisation(connection, by.organisation_id) is None:
             raise NotFound("There is no such organisation.")
         there = await account_store.account_with(connection, who.email.casefold())
         if there is not None and there["organisation_id"] != by.organisation_id:

@@ -10,12 +10,12 @@ from uuid import UUID, uuid4, uuid5
 
 import asyncpg
 
-from relais_gateway import passwords, store, store_organisations
+from relais_gateway import organisation_store, passwords, store
 from relais_gateway.domain.refusals import GrantImpossible
 from relais_gateway.domain.scopes import MEANINGS, Grant, granted
 from relais_gateway.live import fingerprint
+from relais_gateway.organisation_store import Signed
 from relais_gateway.store import Connection
-from relais_gateway.store_organisations import Signed
 from relais_shared.refusals import Fault, InvalidInput, NotFound
 
 NAMESPACE: Final = UUID("2f5d4c1e-54a5-5f0e-9a3d-0d6a2a7a9c11")
@@ -127,8 +127,8 @@ async def put_organisation(connection: Connection, one: Mapping[str, Any], now: 
             may_sanction=one["may_sanction"],
             controller=one.get("controller") or {},
         )
-        if await store_organisations.living_agreement(connection, id_) != signed:
-            await store_organisations.record_agreement(connection, uuid4(), id_, signed, now)
+        if await organisation_store.living_agreement(connection, id_) != signed:
+            await organisation_store.record_agreement(connection, uuid4(), id_, signed, now)
     await connection.execute(
         "delete from scope_grant where organisation_id = $1 and scope <> all($2::varchar[])", id_, list(held)
     )

@@ -15,12 +15,12 @@ from opentelemetry.instrumentation.utils import suppress_instrumentation
 from relais_gateway import (
     account_store,
     problems,
+    repeat_store,
     sessions,
+    sign_in_store,
     store,
-    store_repeats,
-    store_sign_in,
-    store_tokens,
     token_actions,
+    token_store,
 )
 from relais_gateway.callers import Callers
 from relais_gateway.codes import Codes
@@ -277,9 +277,9 @@ async def forget(pool: asyncpg.Pool, days: int) -> None:
     now = utc_now()
     for step, before in (
         (store.forget_visits, (now - sessions.WHOLE_DAY, now - sessions.IDLE, now - TRIES_WITHIN)),
-        (store_sign_in.forget_steps, (now - sessions.STEP_LIFE,)),
+        (sign_in_store.forget_steps, (now - sessions.STEP_LIFE,)),
         (account_store.forget_invitations, (now - INVITATIONS_KEPT,)),
-        (store_repeats.forget, (now - KEPT_FOR,)),
+        (repeat_store.forget, (now - KEPT_FOR,)),
         # Last: there may be millions.
         (store.forget_spans, (now - timedelta(days=days),)),
     ):
@@ -297,7 +297,7 @@ async def _keep_forgetting_tokens(pool: asyncpg.Pool) -> None:
         try:
             with suppress_instrumentation():
                 async with pool.acquire() as connection:
-                    await store_tokens.forget_tokens(connection, utc_now())
+                    await token_store.forget_tokens(connection, utc_now())
         except store.FAULTS as fault:
             get_logger().warning("no token forgotten", fault=type(fault).__name__)
         await asyncio.sleep(FORGET_TOKENS_EVERY_S)

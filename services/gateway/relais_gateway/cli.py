@@ -12,7 +12,7 @@ import asyncpg
 import typer
 from rich.console import Console
 
-from relais_gateway import account_actions, actions, passwords, store, store_sign_in, store_tokens, token_actions
+from relais_gateway import account_actions, actions, passwords, sign_in_store, store, token_actions, token_store
 from relais_gateway.domain.scopes import OF_ROLE
 from relais_gateway.settings import MIGRATIONS, GatewaySettings
 from relais_gateway.signing import OVERLAP, SigningKeys
@@ -129,7 +129,7 @@ def reset_second_step(email: str) -> None:
         async with connection.transaction():
             row = await connection.fetchrow("select * from account where email = $1", email.casefold())
             if row is not None:
-                await store_sign_in.reset(connection, row["id"])
+                await sign_in_store.reset(connection, row["id"])
                 house = row["organisation_id"]
                 by, subject = actions.OPERATOR, str(row["id"])
                 await store.audit(connection, utc_now(), by, "second_step_reset", subject, organisation_id=house)
@@ -143,7 +143,7 @@ def reset_second_step(email: str) -> None:
 @keys.command("list")
 def list_keys() -> None:
     """List the signing keys, the newest first."""
-    for row in asyncio.run(_connected(GatewaySettings.load(), store_tokens.all_keys)):
+    for row in asyncio.run(_connected(GatewaySettings.load(), token_store.all_keys)):
         until = f"verifies until {row['retired_at']}" if row["retired_at"] else "in use"
         console.print(f"{row['kid']}  {row['alg']}  made {row['created_at']}  {until}")
 

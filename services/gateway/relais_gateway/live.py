@@ -15,7 +15,7 @@ import asyncpg
 import orjson
 from opentelemetry.instrumentation.utils import suppress_instrumentation
 
-from relais_gateway import store, store_tokens
+from relais_gateway import store, token_store
 from relais_gateway.domain.limits import Bounds, bounds
 from relais_gateway.domain.scopes import OF_ROLE, Agreement, Grant, granted
 from relais_gateway.jwts import PublicKey, key_set
@@ -239,7 +239,7 @@ class Live:
             today = datetime.now(UTC).date()
             if today > self._state.day:
                 await store.begin_day(connection, today)
-            version, revocations = await store_tokens.moved(connection)
+            version, revocations = await token_store.moved(connection)
             if version != self._state.version or today > self._state.day:
                 found = await store.everything(connection)
                 self._keys.take(found["keys"])
@@ -249,7 +249,7 @@ class Live:
         self._heard = asked
 
     async def _revoke(self, connection: store.Connection, revocations: int) -> None:
-        new = await store_tokens.revoked_since(connection, self._state.revocations)
+        new = await token_store.revoked_since(connection, self._state.revocations)
         now = datetime.now(UTC)
         # What has ended is refused for that: only as many stay as one token's life sees revoked.
         living = {jti: until for jti, until in self._state.revoked.items() if until > now}

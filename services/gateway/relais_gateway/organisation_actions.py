@@ -10,13 +10,13 @@ from uuid import UUID
 
 import asyncpg
 
-from relais_gateway import account_store, admin_store, store, store_organisations
+from relais_gateway import account_store, admin_store, organisation_store, store
 from relais_gateway.actions import By
 from relais_gateway.administration import keeping_administrators
 from relais_gateway.domain.refusals import AgreementMissing
 from relais_gateway.domain.scopes import Agreement
+from relais_gateway.organisation_store import CHANGEABLE, Signed, iso
 from relais_gateway.store import Connection, Row
-from relais_gateway.store_organisations import CHANGEABLE, Signed, iso
 from relais_shared.refusals import Fault, InvalidInput, NotFound, StaleVersion
 
 
@@ -33,7 +33,7 @@ async def create(connection: Connection, by: By, wanted: Mapping[str, Any]) -> N
         InvalidInput: An open organisation bears the name.
     """
     async with _named_once(connection, wanted["name"], by.organisation_id):
-        await store_organisations.add_organisation(connection, by.organisation_id, **wanted)
+        await organisation_store.add_organisation(connection, by.organisation_id, **wanted)
     facts = {name: value for name, value in wanted.items() if value is not None}
     await _audit(connection, by, "organisation_created", facts)
 
@@ -67,7 +67,7 @@ async def _change(connection: Connection, by: By, changes: Mapping[str, Any], ve
         return row
     named = changed.get("name", row["name"]) if "name" in changed or changed.get("active") else None
     async with _named_once(connection, named, by.organisation_id):
-        await store_organisations.change_organisation(connection, by.organisation_id, changed)
+        await organisation_store.change_organisation(connection, by.organisation_id, changed)
     if changed.get("active") is False:
         await account_store.end_sessions_of(connection, by.organisation_id)
     await _audit(connection, by, "organisation_changed", told(changed))
@@ -93,7 +93,7 @@ async def record_agreement(connection: Connection, by: By, id_: UUID, signed: Si
         faults.append(Fault("", "A unit whose only mission is control takes no part in hand-overs."))
     if faults:
         raise InvalidInput("This agreement cannot be recorded.", faults)
-    await store_organisations.record_agreement(connection, id_, by.organisation_id, signed, by.now)
+    await organisation_store.record_agreement(connection, id_, by.organisation_id, signed, by.now)
     await _audit(connection, by, "agreement_recorded", {"agreement_id": str(id_), **signed.told()})
 
 
@@ -104,17 +104,17 @@ async def end_agreement(connection: Connection, by: By, id_: UUID, ends_on: date
         NotFound: It is none of this organisation.
         InvalidInput: It has ended already, or the day is past.
     """
-    row = await store_organisations.agreement(connection, id_, by.organisation_id)
+    row = await organisation_store.agreement(connection, id_, by.organisation_id)
     if row is None:
         raise NotFound("There is no such agreement.")
     if row["ended_at"] is not None:
         raise InvalidInput("This agreement has ended already.", [Fault("", "It has ended already.")])
     if ends_on is None:
-        await store_organisations.end_agreements(connection, by.organisation_id, by.now)
+        await organisation_store.end_agreements(connection, by.organisation_id, by.now)
     elif ends_on < by.now.date():
         raise InvalidInput("This day is past.", [Fault("/ends_on", "Say today or later; say no day to end it now.")])
     else:
-        await store_organisations.set_agreement_end(connection, id_, ends_on)
+        await organisation_store.set_agreement_end(connection, id_, ends_on)
     facts = {"agreement_id": str(id_), "ends_on": iso(ends_on)}
     await _audit(connection, by, "agreement_ended" if ends_on is None else "agreement_end_written", facts)
 
@@ -143,7 +143,7 @@ async def _may_hand_over(connection: Connection, by: By, row: Row) -> None:
     if row["control_unit"]:
         why = "A control unit holds no scope of hand-overs."
         raise InvalidInput("This scope cannot be granted.", [Fault("/scope", why)])
-    signed = await store_organisations.living_agreement(connection, by.organisation_id)
+    signed = await organisation_store.living_agreement(connection, by.organisation_id)
     if signed is None or not Agreement(signed.signed_on, signed.ends_on).holds(by.now.date()):
         raise AgreementMissing("No signed agreement is in force: record it first, then grant this scope.")
 
@@ -167,7 +167,7 @@ def told(facts: Mapping[str, Any]) -> dict[str, Any]:
 
 
 async def _one(connection: Connection, by: By) -> Row:
-    row = await store_organisations.organisation(connection, by.organisation_id)
+    row = await organisation_store.organisation(connection, by.organisation_id)
     if row is None:
         raise NotFound("There is no such organisation.")
     return row
@@ -187,7 +187,7 @@ async def _named_once(connection: Connection, name: str | None, id_: UUID) -> As
 
 
 async def _free(connection: Connection, name: str | None, id_: UUID) -> None:
-    other = name and await store_organisations.named(connection, name, id_)
+    other = name and await organisation_store.named(connection, name, id_)
     if other:
         fault = Fault("/name", f"/v1/organisations/{other} bears this name.")
         raise InvalidInput("There is such an organisation already.", [fault])

@@ -8,7 +8,7 @@ from typing import Final
 
 import asyncpg
 
-from relais_gateway import store, store_sign_in
+from relais_gateway import sign_in_store, store
 from relais_gateway.domain.second_steps import How
 from relais_gateway.live import fingerprint
 from relais_gateway.provider import Asking, Distrusted, Identity, Provider
@@ -46,7 +46,7 @@ class OutsideSignIn:
         address = await self.provider.address(Asking.of(secret))
         async with self.pool.acquire() as connection:
             facts = {"onward": onward}
-            await store_sign_in.open_step(connection, fingerprint(secret), None, PROVIDER, facts, now)
+            await sign_in_store.open_step(connection, fingerprint(secret), None, PROVIDER, facts, now)
         return secret, address
 
     async def come_back(
@@ -61,8 +61,8 @@ class OutsideSignIn:
         """
         hash_ = fingerprint(secret)
         async with self.pool.acquire() as connection:
-            step = await store_sign_in.step(connection, hash_, PROVIDER, now - ROUND_LIFE)
-            if step is None or not await store_sign_in.end_step(connection, hash_):
+            step = await sign_in_store.step(connection, hash_, PROVIDER, now - ROUND_LIFE)
+            if step is None or not await sign_in_store.end_step(connection, hash_):
                 return None
         try:
             identity = await self.provider.identity(answer, Asking.of(secret), now)
@@ -73,18 +73,18 @@ class OutsideSignIn:
             account = await self._account(connection, identity, now)
             if account is None:
                 return None
-            onward: str = store_sign_in.facts(step)["onward"]
+            onward: str = sign_in_store.facts(step)["onward"]
             return await self.at.open(connection, account, How.PROVIDER, device, now), onward
 
     @staticmethod
     async def _account(connection: Connection, identity: Identity, now: datetime) -> asyncpg.Record | None:
         """Answer the account of an identity: bound before, or now by an e-mail that the provider verified."""
-        known = await store_sign_in.bound(connection, identity.issuer, identity.subject)
+        known = await sign_in_store.bound(connection, identity.issuer, identity.subject)
         if known is not None:
-            return await store_sign_in.account(connection, known)
+            return await sign_in_store.account(connection, known)
         account = await store.account_by_email(connection, identity.email) if identity.email else None
         # An address may get another owner there: whoever was bound to the account first keeps it.
-        if account is None or not await store_sign_in.bind(
+        if account is None or not await sign_in_store.bind(
             connection, identity.issuer, identity.subject, account["id"], now
         ):
             return None

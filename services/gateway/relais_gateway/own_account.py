@@ -11,7 +11,7 @@ from uuid import UUID
 
 import asyncpg
 
-from relais_gateway import passwords, sessions, store, store_sign_in
+from relais_gateway import passwords, sessions, sign_in_store, store
 from relais_gateway.domain.choosing import weakness
 from relais_gateway.domain.devices import Source
 from relais_gateway.domain.refusals import Weak, WrongPassword
@@ -78,11 +78,11 @@ class OwnAccount:
     async def look(self, who: Who, now: datetime) -> Own:
         """Answer the account as its owner sees it."""
         async with self.pool.acquire() as connection:
-            living = await store_sign_in.sessions_of(
+            living = await sign_in_store.sessions_of(
                 connection, who.account_id, now - sessions.IDLE, now - sessions.WHOLE_DAY
             )
-            factors = await store_sign_in.factors(connection, who.account_id)
-            keys = await store_sign_in.keys_of(connection, who.account_id)
+            factors = await sign_in_store.factors(connection, who.account_id)
+            keys = await sign_in_store.keys_of(connection, who.account_id)
         named = [{**dict(each), "id": urlsafe_b64encode(each["id"]).decode().rstrip("=")} for each in keys]
         return Own([dict(each) for each in living], factors["totp_at"], factors["codes"], named)
 
@@ -97,7 +97,7 @@ class OwnAccount:
         # counted here.
         numbers = await self.at.tries.take_of_email(who.email, INSIDE, now)
         async with self.pool.acquire() as connection:
-            account = await store_sign_in.account(connection, who.account_id)
+            account = await sign_in_store.account(connection, who.account_id)
         fits = await self.at.password_fits(account["password_hash"] if account else None, current)
         if numbers is None or not fits:
             raise WrongPassword("This is not the current password.")
@@ -109,23 +109,23 @@ class OwnAccount:
             hash_ = await asyncio.to_thread(passwords.CHOSEN.hash, wanted)
         async with self.change(who, "password_changed", now) as connection:
             await store.forgive_attempts(connection, numbers)
-            await store_sign_in.write_password(connection, who.account_id, hash_)
-            await store_sign_in.end_other_sessions(connection, who.account_id, who.session_id)
+            await sign_in_store.write_password(connection, who.account_id, hash_)
+            await sign_in_store.end_other_sessions(connection, who.account_id, who.session_id)
 
     async def end_session(self, who: Who, session_id: UUID, now: datetime) -> None:
         """End one session of the account; does nothing where it is none of its own."""
         async with self.change(who, "session_ended", now) as connection:
-            await store_sign_in.end_session(connection, who.account_id, session_id)
+            await sign_in_store.end_session(connection, who.account_id, session_id)
 
     async def end_other_sessions(self, who: Who, now: datetime) -> None:
         """End every session of the account but this one."""
         async with self.change(who, "sessions_ended", now) as connection:
-            await store_sign_in.end_other_sessions(connection, who.account_id, who.session_id)
+            await sign_in_store.end_other_sessions(connection, who.account_id, who.session_id)
 
     async def begin_app(self, who: Who, now: datetime) -> None:
         """Begin to set up an app; does nothing where one is in use."""
         async with self.pool.acquire() as connection:
-            await store_sign_in.begin_totp(connection, who.account_id, self.at.codes.new(who.account_id), now)
+            await sign_in_store.begin_totp(connection, who.account_id, self.at.codes.new(who.account_id), now)
 
     async def app_to_confirm(self, who: Who) -> tuple[str, str]:
         """Answer the address that the app reads from a drawing, and what it shares with us as one types it.
@@ -134,7 +134,7 @@ class OwnAccount:
             NotFound: No app is being set up.
         """
         async with self.pool.acquire() as connection:
-            sealed = await store_sign_in.totp(connection, who.account_id, confirmed=False)
+            sealed = await sign_in_store.totp(connection, who.account_id, confirmed=False)
         if sealed is None:
             raise NotFound("No app is being set up.")
         codes = self.at.codes
@@ -149,29 +149,29 @@ class OwnAccount:
             NotFound: No app is being set up.
         """
         async with self.pool.acquire() as connection:
-            sealed = await store_sign_in.totp(connection, who.account_id, confirmed=False)
+            sealed = await sign_in_store.totp(connection, who.account_id, confirmed=False)
         if sealed is None:
             raise NotFound("No app is being set up.")
         period = self.at.codes.period(who.account_id, sealed, typed, now)
         if period is None:
             return None
         async with self.change(who, "app_set_up", now) as connection:
-            if not await store_sign_in.confirm_totp(connection, who.account_id, sealed, period, now):
+            if not await sign_in_store.confirm_totp(connection, who.account_id, sealed, period, now):
                 raise NotFound("Another app was set up meanwhile.")
-            await store_sign_in.end_other_sessions(connection, who.account_id, who.session_id)
+            await sign_in_store.end_other_sessions(connection, who.account_id, who.session_id)
             return await self.new_codes(connection, who)
 
     async def remove_app(self, who: Who, now: datetime) -> None:
         """Remove the app; does nothing where there is none."""
         async with self.change(who, "app_removed", now) as connection:
-            await store_sign_in.remove_totp(connection, who.account_id)
+            await sign_in_store.remove_totp(connection, who.account_id)
             await self.tidy(connection, who)
 
     @staticmethod
     async def tidy(connection: Connection, who: Who) -> None:
         """Remove the recovery codes where no second step is left that they would stand in for."""
-        if not (await store_sign_in.factors(connection, who.account_id))["second_step"]:
-            await store_sign_in.write_recovery_codes(connection, who.account_id, ())
+        if not (await sign_in_store.factors(connection, who.account_id))["second_step"]:
+            await sign_in_store.write_recovery_codes(connection, who.account_id, ())
 
     async def renew_codes(self, who: Who, now: datetime) -> list[str]:
         """Draw new recovery codes in place of all others; they are shown this once.
@@ -180,7 +180,7 @@ class OwnAccount:
             NotFound: There is no second step that they would stand in for.
         """
         async with self.change(who, "recovery_codes_renewed", now) as connection:
-            if not (await store_sign_in.factors(connection, who.account_id))["second_step"]:
+            if not (await sign_in_store.factors(connection, who.account_id))["second_step"]:
                 raise NotFound("There is no second step.")
             return await self.new_codes(connection, who)
 
@@ -188,7 +188,7 @@ class OwnAccount:
         """Draw recovery codes in place of all others."""
         drawn = self.at.codes.recovery()
         hashes = [self.at.codes.hash(who.account_id, each) for each in drawn]
-        await store_sign_in.write_recovery_codes(connection, who.account_id, hashes)
+        await sign_in_store.write_recovery_codes(connection, who.account_id, hashes)
         return drawn
 
     @asynccontextmanager

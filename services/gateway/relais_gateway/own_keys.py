@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 import asyncpg
 
-from relais_gateway import store_sign_in
+from relais_gateway import sign_in_store
 from relais_gateway.domain.keys import Unfit
 from relais_gateway.domain.second_steps import How
 from relais_gateway.live import fingerprint
@@ -58,10 +58,10 @@ class OwnKeys:
         """
         secret = token_urlsafe(32)
         async with self.pool.acquire() as connection:
-            known = [bytes(each["id"]) for each in await store_sign_in.keys_of(connection, who.account_id)]
+            known = [bytes(each["id"]) for each in await sign_in_store.keys_of(connection, who.account_id)]
             if len(known) >= KEYS:
                 raise NotFound("There are as many keys as there may be.")
-            await store_sign_in.open_step(connection, fingerprint(secret), who.account_id, MAKE, {}, now)
+            await sign_in_store.open_step(connection, fingerprint(secret), who.account_id, MAKE, {}, now)
         return secret, (await self._passkeys()).to_make(who.account_id, who.email, who.name, known, secret)
 
     async def add(self, who: Who, secret: str, answer: str, name: str, now: datetime) -> list[str]:
@@ -75,14 +75,14 @@ class OwnKeys:
         hash_ = fingerprint(secret)
         made = (await self._passkeys()).made(answer, secret)
         async with self.own.change(who, "passkey_added", now) as connection:
-            step = await store_sign_in.step(connection, hash_, MAKE, now - STEP_LIFE)
+            step = await sign_in_store.step(connection, hash_, MAKE, now - STEP_LIFE)
             if step is None or step["account_id"] != who.account_id:
                 raise Unfit("This key was not asked for.")
-            before = await store_sign_in.factors(connection, who.account_id)
-            ended = await store_sign_in.end_step(connection, hash_)
-            if not ended or not await store_sign_in.add_key(connection, who.account_id, made, name, now):
+            before = await sign_in_store.factors(connection, who.account_id)
+            ended = await sign_in_store.end_step(connection, hash_)
+            if not ended or not await sign_in_store.add_key(connection, who.account_id, made, name, now):
                 raise Unfit("This key was not asked for.")
-            await store_sign_in.end_other_sessions(connection, who.account_id, who.session_id)
+            await sign_in_store.end_other_sessions(connection, who.account_id, who.session_id)
             return [] if before["second_step"] else await self.own.new_codes(connection, who)
 
     async def remove(self, who: Who, written: str, now: datetime) -> None:
@@ -96,7 +96,7 @@ class OwnKeys:
         except (binascii.Error, ValueError):
             raise NotFound("There is no such key.") from None
         async with self.own.change(who, "passkey_removed", now) as connection:
-            if not await store_sign_in.remove_key(connection, who.account_id, id_):
+            if not await sign_in_store.remove_key(connection, who.account_id, id_):
                 raise NotFound("There is no such key.")
             await self.own.tidy(connection, who)
 
@@ -104,7 +104,7 @@ class OwnKeys:
         """Begin to sign in by a key; answer the secret that the browser keeps meanwhile, and what it is asked for."""
         secret = token_urlsafe(32)
         async with self.pool.acquire() as connection:
-            await store_sign_in.open_step(connection, fingerprint(secret), None, SHOW, {}, now)
+            await sign_in_store.open_step(connection, fingerprint(secret), None, SHOW, {}, now)
         return secret, (await self._passkeys()).to_show(secret)
 
     async def sign_in(self, secret: str, answer: str, now: datetime, device: str) -> str | None:
@@ -116,18 +116,18 @@ class OwnKeys:
         try:
             id_, handle = passkeys.shown(answer)
             async with self.pool.acquire() as connection:
-                step = await store_sign_in.step(connection, hash_, SHOW, now - STEP_LIFE)
-                if step is None or not await store_sign_in.end_step(connection, hash_):
+                step = await sign_in_store.step(connection, hash_, SHOW, now - STEP_LIFE)
+                if step is None or not await sign_in_store.end_step(connection, hash_):
                     return None
-                key = await store_sign_in.key(connection, id_)
+                key = await sign_in_store.key(connection, id_)
             if key is None or handle not in {None, key["account_id"].bytes}:
                 return None
             count = passkeys.proven(answer, secret, bytes(key["public_key"]), key["sign_count"])
         except Unfit:
             return None
         async with self.pool.acquire() as connection, connection.transaction():
-            account = await store_sign_in.account(connection, key["account_id"])
+            account = await sign_in_store.account(connection, key["account_id"])
             # Two who show copies of one key at once: the count lets one of them in.
-            if account is None or not await store_sign_in.use_key(connection, id_, count, now):
+            if account is None or not await sign_in_store.use_key(connection, id_, count, now):
                 return None
             return await self.own.at.open(connection, account, How.PASSKEY, device, now)

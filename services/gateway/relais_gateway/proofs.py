@@ -12,7 +12,7 @@ from urllib.parse import quote
 import asyncpg
 from opentelemetry.instrumentation.utils import suppress_instrumentation
 
-from relais_gateway import store_tokens
+from relais_gateway import token_store
 from relais_gateway.domain.refusals import InvalidProof
 from relais_gateway.domain.tokens import LEEWAY_S, judge_proof
 from relais_gateway.jwts import BANKING, Malformed, PublicKey, public_key, read
@@ -130,6 +130,6 @@ async def once(pool: asyncpg.Pool, what: str, until: int) -> bool:
     try:
         with suppress_instrumentation():
             async with pool.acquire(timeout=1) as connection:
-                return await store_tokens.take_once(connection, sha256(what.encode()).digest(), expires)
+                return await token_store.take_once(connection, sha256(what.encode()).digest(), expires)
     except DOWN as fault:
         raise Unavailable("Whether this was shown before cannot be looked up now.") from fault

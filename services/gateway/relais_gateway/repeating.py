@@ -9,7 +9,7 @@ from secrets import token_urlsafe
 from typing import Final
 from uuid import UUID, uuid4
 
-from relais_gateway import store_repeats
+from relais_gateway import repeat_store
 from relais_gateway.store import Connection
 from relais_shared.auth import Actor
 from relais_shared.idempotency import KEPT_FOR, Keyed, KeyReused, StillRunning
@@ -68,13 +68,13 @@ async def begin(connection: Connection, keyed: Keyed | None, actor: Actor, statu
         raise NotFound("There is no organisation behind this token.")
     since = now - KEPT_FOR
     named = sha256(f"{own}|{keyed.route}|{keyed.key}".encode()).digest()
-    if not await store_repeats.open_to(connection, own, keyed, int.from_bytes(named[:8], signed=True), since):
+    if not await repeat_store.open_to(connection, own, keyed, int.from_bytes(named[:8], signed=True), since):
         raise StillRunning("Wait a moment, then send it again.", headers={"Retry-After": str(RETRY_AFTER_S)})
     # The first may have ended between the look and the lock: what is read now, under the lock, counts.
-    before = await store_repeats.first(connection, own, keyed, since)
+    before = await repeat_store.first(connection, own, keyed, since)
     if before is None:
         made = uuid4()
-        await store_repeats.note(connection, own, keyed, status, made, now)
+        await repeat_store.note(connection, own, keyed, status, made, now)
         return Call(made, repeated=False, keyed=keyed)
     if not hmac.compare_digest(before["fingerprint"], keyed.fingerprint):
         raise KeyReused("Take a new key for a new request.")

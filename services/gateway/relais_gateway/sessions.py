@@ -9,7 +9,7 @@ from uuid import UUID
 
 import asyncpg
 
-from relais_gateway import passwords, store, store_sign_in
+from relais_gateway import passwords, sign_in_store, store
 from relais_gateway.codes import Codes, from_app
 from relais_gateway.domain.devices import ANYWHERE, Source
 from relais_gateway.domain.refusals import InvalidScope
@@ -75,22 +75,22 @@ class Sessions:
         if account is None or not fits or numbers is None:
             return None
         async with self.pool.acquire() as connection, connection.transaction():
-            if not await store_sign_in.still_by(connection, account["id"], account["password_hash"]):
+            if not await sign_in_store.still_by(connection, account["id"], account["password_hash"]):
                 # It was changed while the hash was computed: what the old one opened has just been ended.
                 return None
             await store.forgive_attempts(connection, numbers)
-            if not (await store_sign_in.factors(connection, account["id"]))["second_step"]:
+            if not (await sign_in_store.factors(connection, account["id"]))["second_step"]:
                 return await self.open(connection, account, How.PASSWORD, device, now)
             halfway = Halfway(token_urlsafe(32))
-            await store_sign_in.open_step(connection, fingerprint(halfway.secret), account["id"], CODE, {}, now)
+            await sign_in_store.open_step(connection, fingerprint(halfway.secret), account["id"], CODE, {}, now)
         return halfway
 
     async def second_step(self, halfway: str, typed: str, now: datetime, device: str = "") -> str | Refused:
         """Open the session of somebody halfway whose code fits; answer its secret, or what is wrong."""
         hash_ = fingerprint(halfway)
         async with self.pool.acquire() as connection:
-            step = await store_sign_in.step(connection, hash_, CODE, now - STEP_LIFE)
-            account = await store_sign_in.account(connection, step["account_id"]) if step else None
+            step = await sign_in_store.step(connection, hash_, CODE, now - STEP_LIFE)
+            account = await sign_in_store.account(connection, step["account_id"]) if step else None
         if account is None:
             return Refused.ENDED
         numbers = await self.tries.take_of_code(account["id"], now)
@@ -101,17 +101,17 @@ class Sessions:
             how = How.APP if from_app(typed) else How.RECOVERY_CODE
             if not await self._used(connection, account["id"], typed, now):
                 return Refused.WRONG
-            if not await store_sign_in.end_step(connection, hash_):
+            if not await sign_in_store.end_step(connection, hash_):
                 return Refused.ENDED
             await store.forgive_attempts(connection, numbers)
             return await self.open(connection, account, how, device, now)
 
     async def _used(self, connection: Connection, account_id: UUID, typed: str, now: datetime) -> bool:
         if not from_app(typed):
-            return await store_sign_in.use_recovery_code(connection, account_id, self.codes.hash(account_id, typed))
-        sealed = await store_sign_in.totp(connection, account_id, confirmed=True)
+            return await sign_in_store.use_recovery_code(connection, account_id, self.codes.hash(account_id, typed))
+        sealed = await sign_in_store.totp(connection, account_id, confirmed=True)
         period = self.codes.period(account_id, sealed, typed, now) if sealed else None
-        return period is not None and await store_sign_in.use_period(connection, account_id, period)
+        return period is not None and await sign_in_store.use_period(connection, account_id, period)
 
     async def password_fits(self, hash_: str | None, password: str) -> bool:
         """Answer whether a password is the one kept, without more hashes at once than this machine bears."""
@@ -181,7 +181,7 @@ class Sessions:
     async def speak(self, secret: str, language: str) -> None:
         """Note in which language the owner of a session reads; does nothing where there is no such session."""
         async with self.pool.acquire() as connection:
-            await store_sign_in.write_language(connection, fingerprint(secret), language)
+            await sign_in_store.write_language(connection, fingerprint(secret), language)
 
     async def sign_out(self, secret: str, now: datetime) -> None:
         """End a session."""

@@ -1,4 +1,4 @@
-"""Every query of the gateway."""
+"""The queries of the gateway: registry, sessions, teams, audit log, traces; others stand in modules of their own."""
 
 import json
 from collections.abc import AsyncIterator, Mapping, Sequence

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from relais_gateway import store, store_tokens
+from relais_gateway import store, token_store
 from relais_gateway.domain.refusals import LastKey
 from relais_gateway.jwts import registered
 from relais_gateway.live import KEY, METHODS, SECRET
@@ -18,11 +18,11 @@ from relais_shared.refusals import Fault, InvalidInput, NotFound
 async def ensure_keys(connection: Connection, keys: SigningKeys, now: datetime) -> None:
     """Make the first signing key of each algorithm, unless there is one."""
     async with connection.transaction():
-        await store_tokens.lock_keys(connection)
-        there = {row["alg"] for row in await store_tokens.all_keys(connection) if row["retired_at"] is None}
+        await token_store.lock_keys(connection)
+        there = {row["alg"] for row in await token_store.all_keys(connection) if row["retired_at"] is None}
         for alg in ALGORITHMS:
             if alg not in there:
-                await store_tokens.add_key(connection, *keys.new(alg), now)
+                await token_store.add_key(connection, *keys.new(alg), now)
 
 
 async def rotate_keys(connection: Connection, keys: SigningKeys, actor: str, now: datetime) -> list[str]:
@@ -32,11 +32,11 @@ async def rotate_keys(connection: Connection, keys: SigningKeys, actor: str, now
         The ids of the keys that end by it.
     """
     async with connection.transaction():
-        await store_tokens.lock_keys(connection)
-        ending = await store_tokens.retire_keys(connection, now + OVERLAP)
+        await token_store.lock_keys(connection)
+        ending = await token_store.retire_keys(connection, now + OVERLAP)
         for alg in ALGORITHMS:
             kid, public, sealed = keys.new(alg)
-            await store_tokens.add_key(connection, kid, public, sealed, now)
+            await token_store.add_key(connection, kid, public, sealed, now)
             await store.audit(connection, now, actor, "signing_key_made", kid, {"alg": alg})
         return ending
 
@@ -49,23 +49,23 @@ async def withdraw_key(connection: Connection, kid: str, actor: str, now: dateti
         LastKey: Nothing else signs for its algorithm: replace it first.
     """
     async with connection.transaction():
-        await store_tokens.lock_keys(connection)
+        await token_store.lock_keys(connection)
         living = [
-            row for row in await store_tokens.all_keys(connection) if not row["retired_at"] or row["retired_at"] > now
+            row for row in await token_store.all_keys(connection) if not row["retired_at"] or row["retired_at"] > now
         ]
         found = next((row for row in living if row["kid"] == kid), None)
         if found is None:
             raise NotFound("There is no such key in use.")
         if not any(row["kid"] != kid and row["alg"] == found["alg"] and row["retired_at"] is None for row in living):
             raise LastKey("Nothing else signs. Make a new key first, then withdraw this one.")
-        await store_tokens.withdraw_key(connection, kid, now)
+        await token_store.withdraw_key(connection, kid, now)
         await store.audit(connection, now, actor, "signing_key_withdrawn", kid)
 
 
 async def revoke(connection: Connection, claims: Claims) -> None:
     """Revoke one token of a client, everywhere within a second."""
     ends = datetime.fromtimestamp(claims.expires, UTC) + timedelta(seconds=2 * LEEWAY_S)
-    await store_tokens.revoke(connection, claims.jti, ends)
+    await token_store.revoke(connection, claims.jti, ends)
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,12 +125,12 @@ async def set_authentication(  # noqa: PLR0913 - whose, by whom, how
     if faults:
         raise InvalidInput("A client cannot prove itself so.", faults)
     async with connection.transaction():
-        row = await store_tokens.client(connection, client_id, organisation_id)
+        row = await token_store.client(connection, client_id, organisation_id)
         if row is None:
             raise NotFound("There is no such client.")
         if SECRET in wanted.methods and row["secret_hash"] is None:
             raise InvalidInput("It has no secret.", [Fault("/methods", "Give it a secret first.")])
-        await store_tokens.set_client_authentication(
+        await token_store.set_client_authentication(
             connection,
             client_id,
             methods=[one for one in METHODS if one in wanted.methods],

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from api.gateway.world import Door
 
-from relais_gateway import passwords, sessions, store_sign_in
+from relais_gateway import passwords, sessions, sign_in_store
 from relais_gateway.domain.devices import Source
 from relais_gateway.tries import TRIES, TRIES_ANYWHERE, TRIES_WITHIN
 
@@ -52,8 +52,8 @@ async def test_a_password_that_was_changed_meanwhile_opens_nothing(door: Door) -
     while not at.hashing._waiters:  # noqa: SLF001, ASYNC110 - it has looked the account up, and waits for its turn
         await asyncio.sleep(0)
     async with at.pool.acquire() as connection, connection.transaction():
-        await store_sign_in.write_password(connection, who.account_id, passwords.hash_of_drawn("another"))
-        await store_sign_in.end_other_sessions(connection, who.account_id, None)
+        await sign_in_store.write_password(connection, who.account_id, passwords.hash_of_drawn("another"))
+        await sign_in_store.end_other_sessions(connection, who.account_id, None)
     for _ in range(sessions.AT_ONCE):
         at.hashing.release()
     assert await trying is None

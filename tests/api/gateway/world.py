@@ -18,7 +18,7 @@ from opentelemetry.instrumentation.utils import suppress_instrumentation
 from starlette.responses import StreamingResponse
 from support.stack import free_ports
 
-from relais_gateway import actions, store_tokens
+from relais_gateway import actions, token_store
 from relais_gateway.app import _Beside, create_app
 from relais_gateway.live import State
 from relais_gateway.settings import GatewaySettings
@@ -230,7 +230,7 @@ async def opened(access: Access, **said: Any) -> AsyncIterator[Door]:
     connection = await asyncpg.connect(access.dsn)
     demo = await actions.demonstrate(connection, [ORGANISATION, PLATFORM], actions.Kept({}, {}), PUBLIC_URL, now)
     for key in _signing_keys(settings.secret_bytes()):
-        await store_tokens.add_key(connection, *key, now)
+        await token_store.add_key(connection, *key, now)
     await connection.close()
     app = create_app(settings)
     behind = echo(EchoSettings.load())

@@ -7,7 +7,7 @@ from uuid import UUID
 from fastapi import Query, Request
 from pydantic import BaseModel, ConfigDict, EmailStr, Field, StrictBool, StringConstraints, field_validator
 
-from relais_gateway import account_actions, account_store, repeating, store, store_organisations
+from relais_gateway import account_actions, account_store, organisation_store, repeating, store
 from relais_gateway.actions import By
 from relais_gateway.domain.refusals import LastAdministrator
 from relais_gateway.problems import TABLE
@@ -242,7 +242,7 @@ async def _invite(request: Request, actor: Actor, key: Keyed | None, by: By, bod
 
 
 async def _enrolled(connection: store.Connection, organisation_id: UUID) -> None:
-    if not await store_organisations.enrolled(connection, organisation_id):
+    if not await organisation_store.enrolled(connection, organisation_id):
         raise NotFound(NO_SUCH)
 
 

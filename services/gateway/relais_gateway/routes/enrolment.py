@@ -8,7 +8,7 @@ import orjson
 from fastapi import Request, Response
 from pydantic import BaseModel, ConfigDict, Field, StrictBool, StringConstraints
 
-from relais_gateway import organisation_actions, repeating, store, store_organisations
+from relais_gateway import organisation_actions, organisation_store, repeating, store
 from relais_gateway.actions import By
 from relais_gateway.domain.refusals import LastAdministrator
 from relais_gateway.domain.scopes import Agreement
@@ -150,10 +150,10 @@ class AgreementWanted(BaseModel):
     may_sanction: StrictBool = Field(description="It can sanction the people it accompanies.")
     controller: Controller
 
-    def signed(self) -> store_organisations.Signed:
+    def signed(self) -> organisation_store.Signed:
         """Answer it as it is kept."""
         told = self.model_dump(exclude={"controller"})
-        return store_organisations.Signed(**told, controller=self.controller.kept())
+        return organisation_store.Signed(**told, controller=self.controller.kept())
 
 
 class AgreementRecord(BaseModel):
@@ -235,9 +235,9 @@ async def change_enrolled_organisation(
 async def list_agreements(request: Request, _actor: Operator, organisation_id: UUID, now: Now) -> AgreementList:
     """List what an organisation signed, the ended ones too."""
     async with transaction(request) as connection:
-        if not await store_organisations.enrolled(connection, organisation_id):
+        if not await organisation_store.enrolled(connection, organisation_id):
             raise NotFound(NO_SUCH)
-        rows = await store_organisations.agreements(connection, organisation_id)
+        rows = await organisation_store.agreements(connection, organisation_id)
     return AgreementList(items=[AgreementRecord.of(row, now.date()) for row in rows])
 
 
@@ -255,7 +255,7 @@ async def record_agreement(
         call = await repeating.begin(connection, key, actor, 201, now)
         if not call.repeated:
             await organisation_actions.record_agreement(connection, by, call.id, body.signed())
-        row = await store_organisations.agreement(connection, call.id, organisation_id)
+        row = await organisation_store.agreement(connection, call.id, organisation_id)
     assert row is not None  # noqa: S101 - written just now
     return AgreementRecord.of(row, now.date())
 
@@ -276,7 +276,7 @@ async def end_agreement(
         call = await repeating.begin(connection, key, actor, 200, now)
         if not call.repeated:
             await organisation_actions.end_agreement(connection, by, agreement_id, body.ends_on)
-        row = await store_organisations.agreement(connection, agreement_id, organisation_id)
+        row = await organisation_store.agreement(connection, agreement_id, organisation_id)
     assert row is not None  # noqa: S101 - found just now
     return AgreementRecord.of(row, now.date())
 

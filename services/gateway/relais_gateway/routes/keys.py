@@ -8,7 +8,7 @@ import orjson
 from fastapi import Request
 from pydantic import BaseModel, ConfigDict, Field, StrictBool
 
-from relais_gateway import repeating, store, store_tokens, token_actions
+from relais_gateway import repeating, store, token_actions, token_store
 from relais_gateway.domain.refusals import LastKey
 from relais_gateway.problems import TABLE
 from relais_gateway.routes.dependencies import transaction
@@ -74,7 +74,7 @@ async def withdraw_signing_key(request: Request, kid: str, actor: Platform, now:
 
 
 async def _signing_keys(connection: store.Connection) -> SigningKeyList:
-    rows = await store_tokens.all_keys(connection)
+    rows = await token_store.all_keys(connection)
     return SigningKeyList(
         items=[
             SigningKeyView(
@@ -172,7 +172,7 @@ def _within(actor: Actor) -> UUID | None:
 
 
 async def _authentication(connection: store.Connection, client_id: UUID, actor: Actor) -> AuthenticationView:
-    row = await store_tokens.client(connection, str(client_id), _within(actor))
+    row = await token_store.client(connection, str(client_id), _within(actor))
     if row is None:
         raise NotFound("There is no such client.")
     return AuthenticationView(

@@ -6,7 +6,7 @@ from uuid import UUID
 from fastapi import Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from relais_gateway import organisation_actions, store_organisations
+from relais_gateway import organisation_actions, organisation_store
 from relais_gateway.routes.accounts import Administrator
 from relais_gateway.routes.admin import About, AuditPage, OrganisationRow, audit_page, enrolled
 from relais_gateway.routes.dependencies import transaction
@@ -108,7 +108,7 @@ async def change_own_organisation(
 async def list_own_agreements(request: Request, actor: Administrator, now: Now) -> AgreementList:
     """List what your organisation signed, the ended ones too."""
     async with transaction(request) as connection:
-        rows = await store_organisations.agreements(connection, _id(actor, now))
+        rows = await organisation_store.agreements(connection, _id(actor, now))
     return AgreementList(items=[AgreementRecord.of(row, now.date()) for row in rows])
 
 
