@@ -184,6 +184,7 @@ async def test_a_token_falls_with_the_key_that_got_it(partner: Partner, door: Do
         assert (await door.ask("POST", "/v1/directory/echo", headers=headers)).status_code == status
 
 
+@pytest.mark.usefixtures("partner")  # whatever a test before asked for, its tokens are signed as usual
 async def test_signing_keys_are_replaced_without_anybody_noticing(door: Door) -> None:
     old = await door.bearer()
     admin = await door.bearer(1)
