@@ -61,7 +61,7 @@ class CursorCodec:
         mark = hmac.digest(self._key, body, sha256)[:SIGNATURE_BYTES]
         return urlsafe_b64encode(mark + body).rstrip(b"=").decode()
 
-    def decode(self, cursor: str) -> Any:  # noqa: ANN401 - any JSON-able position
+    def decode(self, cursor: str, parameter: str = "cursor") -> Any:  # noqa: ANN401 - any JSON-able position
         """Answer the position that a cursor holds.
 
         Raises:
@@ -75,7 +75,7 @@ class CursorCodec:
         if not hmac.compare_digest(mark, hmac.digest(self._key, body, sha256)[:SIGNATURE_BYTES]):
             raise InvalidInput(
                 "This cursor is not of this list.",
-                [Fault("?cursor", "Take it as it stood in next_cursor, with the same parameters.")],
+                [Fault(f"?{parameter}", "Take it as it stood in next_cursor, with the same parameters.")],
             )
         return orjson.loads(body)
 

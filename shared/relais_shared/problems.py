@@ -56,6 +56,9 @@ COMMON: Final[dict[type[Refusal], Problem]] = {
 }
 """The refusals that every service may answer."""
 
+UNREAD: Final = "There was an error parsing the body"
+"""FastAPI's words for a body of JSON that is not even text, or that nests deeper than Python reads."""
+
 _BY_STATUS: Final = {
     400: MALFORMED,
     404: COMMON[refusals.NotFound],
@@ -129,7 +132,8 @@ def install(app: FastAPI, table: Mapping[type[Refusal], Problem]) -> None:
     async def http(_request: Request, answer: Exception) -> Response:
         assert isinstance(answer, HTTPException)  # noqa: S101 - registered for this class alone
         problem = _BY_STATUS.get(answer.status_code) or Problem("about:blank", answer.status_code, answer.detail)
-        return problem_response(problem, headers=answer.headers)
+        unread = "Send JSON in UTF-8, not nested too deep." if answer.detail == UNREAD else None
+        return problem_response(problem, unread, headers=answer.headers)
 
     async def bug(_request: Request, fault: Exception) -> Response:
         get_logger().error("bug", exc_info=fault)

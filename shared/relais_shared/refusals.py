@@ -1,8 +1,9 @@
 """The base of every "no": domain and store raise a Refusal with facts; they know no status code."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, Final, Self
 
 
 class Refusal(Exception):  # noqa: N818 - a refusal is an answer, not an error
@@ -31,9 +32,16 @@ class Fault:
     detail: str
 
 
+_MEMBER: Final = re.compile(r"<\w+\.\w+: ('[^']*')>")
+_LENGTH: Final = re.compile(r"Value should have (at \w+ \d+) (?:item|items) after validation.*")
+
+
 def reason(error: Mapping[str, Any]) -> str:
-    """Answer what one of pydantic's errors says, without the words that it puts before a rule's own."""
-    return str(error["msg"]).removeprefix("Value error, ")
+    """Answer what one of pydantic's errors says, in words that know nothing of Python."""
+    if error["type"] == "missing" and error["loc"] == ("body",):
+        return "The body is missing."
+    said = _MEMBER.sub(r"\1", str(error["msg"]).removeprefix("Value error, "))
+    return _LENGTH.sub(r"String should have \1 characters", said) if isinstance(error["input"], str) else said
 
 
 def how_many(faults: int) -> str:

@@ -75,7 +75,7 @@ async def test_the_feed_tells_of_every_change_and_deletion_across_calls(world: W
 async def test_a_cursor_of_another_list_or_of_another_life_is_refused(world: World) -> None:
     reader = world.caller(READ)
     await world.caller().publish()
-    assert faults(await reader.ask("GET", "/changes", params={"since": "AAAA"})) == {"?cursor"}
+    assert faults(await reader.ask("GET", "/changes", params={"since": "AAAA"})) == {"?since"}
     codec = CursorCodec(world.app.state.settings.secret_bytes(), "changes")
     ahead = codec.encode([2**40, str(uuid4())])
     assert faults(await reader.ask("GET", "/changes", params={"since": ahead})) == {"?since"}

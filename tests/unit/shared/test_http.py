@@ -35,6 +35,12 @@ def test_what_is_no_cursor_is_refused(cursor: str) -> None:
         CODEC.decode(cursor)
 
 
+def test_a_refused_cursor_is_named_as_it_was_sent() -> None:
+    with pytest.raises(InvalidInput) as refused:
+        CODEC.decode("hier", "since")
+    assert [fault.pointer for fault in refused.value.faults] == ["?since"]
+
+
 def test_a_cursor_of_another_list_or_service_is_refused() -> None:
     cursor = CODEC.encode([1])
     for other in (CursorCodec(b"s" * 32, "places"), CursorCodec(b"t" * 32, "search")):

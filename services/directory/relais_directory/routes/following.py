@@ -54,7 +54,7 @@ async def changes(
     itself for what it says now.
     """
     codec = CursorCodec(request.app.state.settings.secret_bytes(), "changes")
-    place = codec.decode(since) if since else None
+    place = codec.decode(since, "since") if since else None
     if place and not await store.passed(connection, place[0]):
         raise InvalidInput(
             "The directory was restored from a copy that is older than this cursor.",
