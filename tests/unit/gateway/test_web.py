@@ -1,7 +1,7 @@
 """What the pages say and draw, without a server: pure functions."""
 
 from dataclasses import fields
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from itertools import combinations
 from math import hypot
 from types import SimpleNamespace
@@ -103,6 +103,21 @@ def test_what_lies_far_away_is_not_drawn() -> None:
 )
 def test_how_long_ago_is_said_as_people_say_it(text: str | None, said: str) -> None:
     assert phrases.ago(text, NOON) == said
+
+
+@pytest.mark.parametrize(
+    ("code", "said"),
+    [
+        ("fr", "dimanche 1er novembre"),
+        ("nl", "zondag 1 november"),
+        ("de", "Sonntag, 1. November"),
+        ("en", "Sunday 1 November"),
+    ],
+)
+def test_a_day_is_written_as_each_language_writes_it(code: str, said: str) -> None:
+    with speaking(code):
+        assert phrases.day(date(2026, 11, 1), NOON.date()) == said
+        assert phrases.day(date(2026, 11, 11), NOON.date()) != said
 
 
 def test_distances_and_numbers_are_said_as_people_say_them() -> None:

@@ -7,7 +7,7 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
-from babel.dates import format_date, format_datetime, format_timedelta, get_day_names
+from babel.dates import format_date, format_timedelta, get_day_names
 from babel.numbers import format_decimal
 
 from relais_gateway.web.languages import FRENCH, _, language, later, ngettext
@@ -56,7 +56,16 @@ def day(at: date, today: date) -> str:
         return near[apart]
     if -WEEK < apart < WEEK:
         return format_date(at, "EEEE", locale=language())
-    return format_date(at, "EEEE d MMMM" if at.year == today.year else "d MMMM y", locale=language())
+    return dated(at, "EEEE d MMMM" if at.year == today.year else "d MMMM y")
+
+
+def dated(at: date, pattern: str, locale: str | None = None) -> str:
+    """Answer a date as a pattern of CLDR writes it, with the ordinals of people: 1er novembre; Sonntag, 2. November."""
+    if language() == FRENCH and at.day == 1:
+        pattern = pattern.replace("d MMM", "d'er' MMM")
+    elif language() == "de":
+        pattern = pattern.replace("EEEE d", "EEEE, d").replace("d MMM", "d. MMM")
+    return format_date(at, pattern, locale=locale or language())
 
 
 def weekday(at: date) -> str:
@@ -78,7 +87,7 @@ def exact(text: str | None) -> str:
     at = moment(text)
     if at is None:
         return ""
-    said = {"day": format_datetime(at, "EEEE d MMMM y", locale=language()), "time": clock_time(at)}
+    said = {"day": dated(at, "EEEE d MMMM y"), "time": clock_time(at)}
     return _("%(day)s à %(time)s") % said
 
 

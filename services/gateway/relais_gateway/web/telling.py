@@ -4,10 +4,8 @@ from collections.abc import Iterable, Mapping
 from datetime import date
 from typing import Any, Final
 
-from babel.dates import format_date
-
-from relais_gateway.web.languages import _, language, later
-from relais_gateway.web.phrases import NO_BREAK, moment, number
+from relais_gateway.web.languages import _, later
+from relais_gateway.web.phrases import NO_BREAK, dated, moment, number
 from relais_gateway.web.vocabulary import Words
 
 TASKS: Final = Words(
@@ -51,7 +49,7 @@ KILO: Final = 1_000
 def long_day(text: str | None) -> str:
     """Answer a day in full: mardi 3 novembre 2026."""
     try:
-        return format_date(date.fromisoformat(text or ""), "EEEE d MMMM y", locale=language())
+        return dated(date.fromisoformat(text or ""), "EEEE d MMMM y")
     except ValueError:
         return ""
 

@@ -4,11 +4,11 @@ from collections.abc import Iterable, Mapping
 from datetime import date, datetime
 from typing import Any, Final
 
-from babel.dates import format_date, format_skeleton
+from babel.dates import format_skeleton
 
 from relais_gateway.web.drawing import METRES_A_MINUTE, Walk, draw_walk
 from relais_gateway.web.languages import FRENCH, _, language, later, ngettext
-from relais_gateway.web.phrases import NO_BREAK, ZONE, moment, theme_root, within
+from relais_gateway.web.phrases import NO_BREAK, ZONE, dated, moment, theme_root, within
 
 PICTURES: Final = (
     ("sun", later("Soleil")),
@@ -186,8 +186,7 @@ def clock(at: datetime) -> str:
 
 def day(at: date | None) -> str:
     """Answer a day in full: mardi 3 novembre."""
-    pattern = "EEEE, d. MMMM" if language() == "de" else "EEEE d MMMM"
-    return format_date(at, pattern, locale=LOCALES[language()]) if at else ""
+    return dated(at, "EEEE d MMMM", LOCALES[language()]) if at else ""
 
 
 def when(text: str | None) -> str:
