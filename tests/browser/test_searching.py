@@ -32,6 +32,25 @@ def test_filters_narrow_and_stay(open_desk: Open, cast: Cast) -> None:
     expect(page.get_by_label("Manière")).to_have_value("on_site")
 
 
+def test_a_place_typed_half_is_said_in_full(open_desk: Open, cast: Cast) -> None:
+    desk = open_desk(cast.sender)
+    desk.sign_in()
+    page = desk.page
+    page.get_by_label("Où ?").press_sequentially("charler")
+    offered = page.locator("#lieux option")
+    expect(offered.first).to_have_attribute("value", "6000 Charleroi")
+    values = offered.evaluate_all("all => all.map((one) => one.value)")
+    assert len(values) == len(set(values))
+    for typed, said in (("gosselie", "6041 Gosselies"), ("6061", "6061 Charleroi")):
+        page.goto(f"{desk.base_url}/recherche?place={typed}&theme=childcare")
+        expect(page.get_by_label("Où ?")).to_have_value(said)
+        expect(page).to_have_title(re.compile(f" près de {said} "))
+        nearest = page.locator(".cards h3").first.inner_text()
+        turn(page, page.get_by_role("main").get_by_role("button", name="Chercher"))
+        # The place that is said is the one that was looked from.
+        expect(page.locator(".cards h3").first).to_have_text(nearest)
+
+
 def test_a_page_speaks_one_language(open_desk: Open, cast: Cast) -> None:
     """The words of the page follow the choice made in it; the words of services stay as they were written."""
     desk = open_desk(cast.sender)

@@ -10,11 +10,18 @@ from fastapi import Request
 from relais_gateway.web.api import Api, Json
 
 
-def place_label(place: Mapping[str, Any]) -> str:
-    """Answer a place as one writes it in the field: 6000 Charleroi."""
+def place_label(place: Mapping[str, Any] | None, written: str = "") -> str:
+    """Answer a place as one writes it in the field: 6000 Charleroi.
+
+    Args:
+        place: Of the gazetteer; none leaves what was written.
+        written: By whoever looked for it; a postcode there, one of the place's own, stays.
+    """
+    if place is None:
+        return written
     postcodes = place.get("postcodes") or []
-    name = str(place.get("name") or "")
-    return f"{postcodes[0]} {name}" if postcodes else name
+    code = next((each for each in postcodes if each in written), next(iter(postcodes), ""))
+    return f"{code} {place.get('name') or ''}".strip()
 
 
 async def place_of(api: Api, written: str) -> Json | None:

@@ -60,7 +60,8 @@ INVALID, GONE = 422, 404
 async def places(api: AsVisitor, q: Annotated[str, Query(max_length=100)]) -> Response:
     """Answer names of places for the field that one types in."""
     found = await api.get("/v1/directory/places", {"q": q, "limit": 8})
-    return JSONResponse([place_label(each) for each in found.body["items"]])
+    # A town and its centre are two places of the gazetteer, and one for whoever types.
+    return JSONResponse(list(dict.fromkeys(place_label(each) for each in found.body["items"])))
 
 
 @router.get("/recherche")
@@ -114,6 +115,8 @@ async def search(  # noqa: PLR0913 - the fields of the form
         return show(
             request, "search.html", INVALID, **fields, found=None, faults={at: _(NOT_UNDERSTOOD[at])}, started=True
         )
+    # Typed half, everything on the page says which place was understood.
+    fields["place"] = place_label(here, place)
     found = answer.body
     cards = list(enumerate(found["items"], start=numero))
     spots = {number: spot for number, item in cards if (spot := spot_of(item)) is not None}
