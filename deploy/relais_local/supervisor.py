@@ -189,6 +189,8 @@ class Supervisor:
             self._say(f"Relais is ready: {self._plan.public_url}")
             if self._plan.demo:
                 self._say(f"Demonstration accounts: {self._accounts}")
+            else:
+                self._say("Nobody signs in yet? `relais users first --help` makes whoever runs it.")
             self._say("Ctrl-C ends it.")
 
     async def _open_database(self) -> None:

@@ -82,6 +82,26 @@ async def demonstrate(
     return demo
 
 
+async def begin(connection: Connection, by: "By", name: str) -> None:
+    """Enrol the organisation that runs the platform, under the id that `by` names: somebody has to enrol all others.
+
+    Raises:
+        InvalidInput: There is one already.
+    """
+    # Two who begin at the same moment would both find nobody.
+    await connection.execute("lock table organisation in share row exclusive mode")
+    if await connection.fetchval("select exists (select from organisation where platform)"):
+        raise InvalidInput("This Relais has an organisation that runs it: `relais users list` shows its people.")
+    own = {"kind": "platform", "may_sanction": False, "control_unit": False, "secrecy": "none", "practice": False}
+    scopes = ["platform:admin", "trace:read"]
+    await put_organisation(connection, {"id": str(by.organisation_id), "name": name, "scopes": scopes, **own}, by.now)
+    facts = {"name": name, "kind": "platform"}
+    await store.audit(
+        connection, by.now, by.actor, "organisation_created", str(by.organisation_id), facts,
+        organisation_id=by.organisation_id,
+    )  # fmt: skip
+
+
 async def put_organisation(connection: Connection, one: Mapping[str, Any], now: datetime) -> None:
     """Create or change an organisation, its agreement and its grants.
 

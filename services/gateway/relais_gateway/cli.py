@@ -6,7 +6,7 @@ import json
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Annotated, Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import asyncpg
 import typer
@@ -97,6 +97,30 @@ def add_user(
         by = actions.By(actions.OPERATOR, organisation, utc_now())
         async with connection.transaction():
             await account_actions.put(connection, by, account_actions.Invited(email, name, function, role), password)
+
+    try:
+        asyncio.run(_connected(GatewaySettings.load(), run))
+    except Refusal as refusal:
+        raise typer.BadParameter(refusal.detail) from None
+    console.print(f"{email}: {password}")
+
+
+@users.command("first")
+def first_user(
+    email: str,
+    *,
+    name: Annotated[str, typer.Option()],
+    organisation: Annotated[str, typer.Option(help="The name of whoever runs this Relais.")],
+) -> None:
+    """Create the organisation that runs this Relais and its administrator; her password is shown once."""
+    password = passwords.draw()
+
+    async def run(connection: asyncpg.Connection) -> None:
+        by = actions.By(actions.OPERATOR, uuid4(), utc_now())
+        async with connection.transaction():
+            await actions.begin(connection, by, organisation)
+            who = account_actions.Invited(email, name, "", ["administrator"])
+            await account_actions.put(connection, by, who, password)
 
     try:
         asyncio.run(_connected(GatewaySettings.load(), run))

@@ -1,7 +1,9 @@
 """Who signs in: invited by a one-time link, changed and closed by an administrator, of whom one always stays."""
 
 import asyncio
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -9,12 +11,14 @@ import asyncpg
 import pytest
 from api.gateway.house import ADMIN, BEA, CID, HOUSE, STRANGER, House, housed
 from api.gateway.world import ORGANISATION, PLATFORM, Door
+from pydantic import SecretStr
 from typer.testing import CliRunner
 
 from relais_gateway import account_actions, account_store, cli
 from relais_gateway.actions import By
 from relais_gateway.domain.refusals import LastAdministrator
 from relais_gateway.settings import GatewaySettings
+from relais_local.databases import Access
 
 pytestmark = pytest.mark.anyio
 
@@ -319,3 +323,28 @@ async def test_who_changes_who_administers_waits_before_looking(house: House) ->
                         await account_store.hold_administration(second, UUID(same))
         async with pool.acquire() as second, second.transaction():
             await account_store.hold_administration(second, UUID(HOUSE["id"]))
+
+
+async def test_whoever_runs_the_machine_begins_and_only_once(
+    fresh_database: Callable[[str], Access], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`relais users first` makes, on an empty installation, who enrols all others; then never again."""
+    dsn = fresh_database("gateway").dsn
+    monkeypatch.setattr(GatewaySettings, "load", lambda: SimpleNamespace(dsn=SecretStr(dsn)))
+
+    async def first(email: str) -> str:
+        typed = ["first", email, "--name", "Zoé Admin", "--organisation", "Coordination"]
+        done = await asyncio.to_thread(CliRunner().invoke, cli.users, typed, env={"COLUMNS": "200"})
+        assert (done.exit_code == 0) == (f"{email}: " in done.output), done.output
+        return done.output
+
+    assert "zoe@coordination.example: " in await first("zoe@coordination.example")
+    assert "relais users list" in await first("eva@coordination.example")
+    connection = await asyncpg.connect(dsn)
+    rows = await connection.fetch("select email, roles from account")
+    scopes = await connection.fetch(
+        "select scope from scope_grant g join organisation o on o.id = g.organisation_id where o.platform"
+    )
+    await connection.close()
+    assert [(row["email"], row["roles"]) for row in rows] == [("zoe@coordination.example", ["administrator"])]
+    assert {row["scope"] for row in scopes} == {"platform:admin", "trace:read"}
