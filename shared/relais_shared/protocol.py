@@ -279,8 +279,9 @@ class DeadlineProtocol(HttpToolsProtocol):
             context.run(start, cycle, app)
 
         at_once = getattr(app, "at_once", None)
-        if at_once is None or not context.run(at_once, cycle, in_a_task):
-            in_a_task(app)
+        rest = app if at_once is None else context.run(at_once, cycle, in_a_task)
+        if rest is not None:
+            in_a_task(rest)
 
     def on_body(self, body: bytes) -> None:
         """Take a block; each byte of it pays for one of the framing beside it."""
@@ -301,7 +302,8 @@ class DeadlineProtocol(HttpToolsProtocol):
             return
         self.flow.resume_reading()
         if self.pipeline:
-            self._start_asgi_task(*self.pipeline.pop())
+            # Not in this turn: what is answered at once would begin the next from within, as deep as many wait.
+            self.loop.call_soon(self._start_asgi_task, *self.pipeline.pop())
         elif not self._deadline.runs:
             self._within(self.timeout_keep_alive)
 

@@ -173,67 +173,56 @@ class Door:
         finally:
             told.ended()
 
-    def at_once(self, cycle: Cycle, in_a_task: Callable[[ASGIApp], None]) -> bool:
-        """Forward a request in the turn of the loop that brought it, without a task of its own; say whether that went.
+    def at_once(self, cycle: Cycle, in_a_task: Callable[[ASGIApp], None]) -> ASGIApp | None:
+        """Forward or refuse a request in the turn of the loop that brought it, without a task of its own.
 
         It goes where nothing is to be waited for but the answer: whoever asks was judged before, a connection is there,
         and no body comes along. What does not come at once, or not as hoped, goes on in a task from where it stands: a
-        task, and what each part of it waits by, costs more than judging and passing on.
+        task, and what each part of it waits by, costs more than judging and passing on. What is beyond a bound is
+        refused here too: under a flood the door does little else, and everybody waits for what that costs.
 
         Args:
             cycle: The request and its answer.
-            in_a_task: Lets an ASGI app go on with it.
+            in_a_task: Lets an ASGI app go on with it later.
+
+        Returns:
+            What goes on with it in a task now; None where nothing has to.
         """
         asked: tuple[Any, Any] = (cycle.scope, cycle.receive)  # uvicorn's names of what ASGI calls so too
         scope, receive = self._outer.seen(asked[0]), asked[1]
         operation = self._table.find(scope["method"], scope["path"])
         if not isinstance(operation, Operation) or operation.upstream == OWN or scope["method"] != "GET":
-            return False
+            return self
         scope[SAID] = said(scope)
         known = self._known(_key(operation, scope), self._now())
-        if known is None or known.claims.jkt is not None or PROOF in scope[SAID]:
-            return False
-        begun: Begun | None = None
-        upstream = self._upstreams[operation.upstream]
-        try:
-            onward = self._onward(operation, known.actor, scope, receive)
-            begun = None if onward.has_body or upstream.full else upstream.kept()
-            if begun is None:
-                return False
-            told = Told(cycle.send, known.claims, self.limiting.known(known.asked))
-        except Refusal:
-            # Said in a task: nobody hurries to hear no.
-            if begun is not None:
-                begun[0].circuit.let_go()
-                begun[0].give_back(begun[1])
-            return False
-        instance, exchange = begun
-
-        def heard() -> None:
-            body = None if cycle.flow.write_paused else exchange.there()
-            if body is not None:
-                upstream.working -= 1
-                exchange.follow(None)
-                instance.circuit.worked()
-                instance.give_back(exchange)
-                told.asked(exchange.status)
-                headers = told.headers(_back(exchange.headers, told))
-                told.ended(exchange.status)
-                cycle.answer(exchange.status, headers, body)
-            elif exchange.late or exchange.broken or (exchange.status and not exchange.small):
-                upstream.working -= 1
-                exchange.follow(None)
-                in_a_task(go_on)
+        if known is None or known.claims.jkt is not None or PROOF in scope[SAID] or cycle.flow.write_paused:
+            return self
+        told, upstream = Told(cycle.send, known.claims), self._upstreams[operation.upstream]
+        beyond = self._beyond(told, known.asked, upstream)
+        if beyond is not None:
+            status, headers, body = told.beyond(operation, beyond)
+            told.over()
+            cycle.answer(status, told.headers(headers), body)
+            return None
+        told.served(operation, scope)
+        so_far: Refusal | Sent | None = None
 
         async def go_on(_scope: Scope, receive: Receive, _send: Send) -> None:
-            await self._going_on(operation, known.actor, scope, receive, told, (onward, begun))
+            await self._going_on(operation, known.actor, scope, receive, told, so_far)
 
-        told.served(operation, scope)
+        try:
+            onward = self._onward(operation, known.actor, scope, receive)
+            begun = None if onward.has_body else upstream.kept()
+        except Refusal as no:
+            # Said in a task: nobody hurries to hear no.
+            begun, so_far = None, no
+        if begun is None:
+            return go_on
+        so_far = (onward, begun)
         onward.add(told.asking())
-        onward.begin(instance, exchange)
-        upstream.working += 1
-        exchange.follow(heard, WATCH_AFTER_S)
-        return True
+        onward.begin(*begun)
+        _follow(upstream, begun, told, cycle, lambda: in_a_task(go_on))
+        return None
 
     async def _judged(self, scope: Scope, receive: Receive, told: Told) -> None:
         operation = self._table.find(scope["method"], scope["path"])
@@ -305,10 +294,18 @@ class Door:
             refusal = no
         refusal = refusal or self._upstreams[operation.upstream].busy()
         if isinstance(refusal, TooManyCalls | Busy):
-            await told.beyond(operation, refusal)
+            await told.say(*told.beyond(operation, refusal))
             return
         told.served(operation, scope)
         await self._going_on(operation, actor, scope, receive, told, refusal)
+
+    def _beyond(self, told: Told, asked: Sequence[tuple[Bucket, Policy]], upstream: Upstream) -> Refusal | None:
+        """Let a call of somebody known in; answer the refusal of one that is beyond a bound."""
+        try:
+            told.entry = self.limiting.known(asked)
+        except TooManyCalls as no:
+            return no
+        return upstream.busy()
 
     async def _going_on(  # noqa: PLR0913 - a request, and how far it came
         self,
@@ -468,6 +465,38 @@ class Door:
                 pass
             exchange.abort()
             return
+
+
+def _follow(upstream: Upstream, begun: Begun, told: Told, cycle: Cycle, otherwise: Callable[[], None]) -> None:
+    """Answer a call by what a service says to it, where that comes soon, small and whole.
+
+    Args:
+        upstream: The service.
+        begun: Whom the call was sent to.
+        told: Of the call.
+        cycle: Its answer.
+        otherwise: Called where it does not.
+    """
+    instance, exchange = begun
+
+    def heard() -> None:
+        body = None if cycle.flow.write_paused else exchange.there()
+        if body is not None:
+            upstream.working -= 1
+            exchange.follow(None)
+            instance.circuit.worked()
+            instance.give_back(exchange)
+            told.asked(exchange.status)
+            headers = told.headers(_back(exchange.headers, told))
+            told.ended(exchange.status)
+            cycle.answer(exchange.status, headers, body)
+        elif exchange.late or exchange.broken or (exchange.status and not exchange.small):
+            upstream.working -= 1
+            exchange.follow(None)
+            otherwise()
+
+    upstream.working += 1
+    exchange.follow(heard, WATCH_AFTER_S)
 
 
 def _small(scope: Scope) -> None:

@@ -9,6 +9,7 @@ from opentelemetry import context as otel_context
 from opentelemetry import metrics, trace
 from opentelemetry.trace import INVALID_SPAN, Span, SpanKind, StatusCode
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+from starlette.responses import Response
 from starlette.types import Message, Scope, Send
 
 from relais_gateway.callers import SAID
@@ -37,6 +38,11 @@ SERVER_FAULT: Final = 500
 
 LARGE: Final = problems.TOO_LARGE
 TOO_MANY: Final = Problem("too-many-requests", 429, "Too many calls.")
+TABLE: Final = {**COMMON, TooLarge: LARGE, TooManyCalls: TOO_MANY}
+"""Refusal → problem, of the door itself."""
+
+Whole = tuple[int, list[Header], bytes]
+"""Status, headers and body of an answer that is whole."""
 
 _W3C: Final = TraceContextTextMapPropagator()
 _DURATION: Final = metrics.get_meter("relais").create_histogram(
@@ -138,12 +144,18 @@ class Told:
             time.perf_counter() - self._began, {**_known(self._operation), "http.response.status_code": status}
         )
 
-    async def beyond(self, operation: Operation, refusal: Refusal) -> None:
-        """Answer a refusal by a bound: they come in thousands when they come, are counted, and leave no span."""
+    def beyond(self, operation: Operation, refusal: Refusal) -> Whole:
+        """Answer how a bound refuses: they come in thousands when they come, are counted, and leave no span."""
         with telemetry.unrecorded():
-            await refuse(self, refusal)
+            whole = _whole(_problem(refusal))
         if not telemetry.silent():
-            _DURATION.record(0.0, {**_known(operation), "http.response.status_code": self.status or CLIENT_CLOSED})
+            _DURATION.record(0.0, {**_known(operation), "http.response.status_code": whole[0]})
+        return whole
+
+    async def say(self, status: int, headers: list[Header], body: bytes) -> None:
+        """Tell the whole of an answer."""
+        await self({"type": "http.response.start", "status": status, "headers": headers})
+        await self({"type": "http.response.body", "body": body})
 
 
 def _known(operation: Operation) -> dict[str, str]:
@@ -168,19 +180,27 @@ def _outside() -> bool:
     return not trace.get_current_span(otel_context.get_current()).get_span_context().is_valid
 
 
-async def refuse(send: Send, refusal: Refusal) -> None:
-    """Answer a refusal by its problem document."""
-    table = {**COMMON, TooLarge: LARGE, TooManyCalls: TOO_MANY}
-    problem = next(table[kind] for kind in type(refusal).__mro__ if kind in table)
+def _problem(refusal: Refusal) -> Response:
+    problem = next(TABLE[kind] for kind in type(refusal).__mro__ if kind in TABLE)
     facts = {name: value for name, value in refusal.facts.items() if name != "headers"}
     headers = refusal.facts.get("headers")
     given = headers if isinstance(headers, dict) else None
-    await answer(send, problems.problem_response(problem, refusal.detail, headers=given, **facts))
+    return problems.problem_response(problem, refusal.detail, headers=given, **facts)
 
 
-async def answer(send: Send, response: Any) -> None:  # noqa: ANN401 - Starlette's Response
+def _whole(response: Response) -> Whole:
+    headers = [*response.raw_headers, *ALWAYS, (b"traceresponse", (traceresponse() or "").encode())]
+    return response.status_code, headers, bytes(response.body)
+
+
+async def refuse(send: Send, refusal: Refusal) -> None:
+    """Answer a refusal by its problem document."""
+    await answer(send, _problem(refusal))
+
+
+async def answer(send: Send, response: Response) -> None:
     """Answer by a response of the door's own."""
     trace.get_current_span().set_attribute("http.response.status_code", response.status_code)
-    headers = [*response.raw_headers, *ALWAYS, (b"traceresponse", (traceresponse() or "").encode())]
-    await send({"type": "http.response.start", "status": response.status_code, "headers": headers})
-    await send({"type": "http.response.body", "body": response.body})
+    status, headers, body = _whole(response)
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})

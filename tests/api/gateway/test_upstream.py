@@ -251,9 +251,10 @@ async def test_what_goes_at_once_goes_on_however_it_comes(door: Door, monkeypatc
     """Whoever was judged before, on a kept connection: every answer, and every end of one, is as in a task."""
     at_once, took = forwarder.Door.at_once, []
 
-    def noted(*given: Any) -> bool:
-        took.append(at_once(*given))
-        return took[-1]
+    def noted(door: forwarder.Door, *given: Any) -> Any:
+        rest = at_once(door, *given)
+        took.append(rest is None)
+        return rest
 
     async def good(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(OK)
