@@ -1,6 +1,7 @@
 """The door: every request is judged here, then handed to the service that serves it, or to the gateway itself."""
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from contextvars import ContextVar
@@ -292,7 +293,7 @@ class Door:
                 told.entry = self.limiting.anybody(_peer(scope))
         except Refusal as no:
             refusal = no
-        refusal = refusal or self._upstreams[operation.upstream].busy()
+        refusal = refusal or self._upstreams[operation.upstream].busy(told.entry.running if told.entry else 1)
         if isinstance(refusal, TooManyCalls | Busy):
             await told.say(*told.beyond(operation, refusal))
             return
@@ -305,7 +306,7 @@ class Door:
             told.entry = self.limiting.known(asked)
         except TooManyCalls as no:
             return no
-        return upstream.busy()
+        return upstream.busy(told.entry.running)
 
     async def _going_on(  # noqa: PLR0913 - a request, and how far it came
         self,
@@ -478,11 +479,13 @@ def _follow(upstream: Upstream, begun: Begun, told: Told, cycle: Cycle, otherwis
         otherwise: Called where it does not.
     """
     instance, exchange = begun
+    since = time.monotonic()
 
     def heard() -> None:
         body = None if cycle.flow.write_paused else exchange.there()
         if body is not None:
             upstream.working -= 1
+            upstream.took(time.monotonic() - since)
             exchange.follow(None)
             instance.circuit.worked()
             instance.give_back(exchange)

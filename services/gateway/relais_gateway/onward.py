@@ -1,6 +1,7 @@
 """One request on its way to a service: its head built anew, its body passed on, sent again where it may be."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass
 from typing import Final
@@ -68,6 +69,7 @@ class Onward:
         kept, self._chunked, self.has_body = _kept(scope, body_max)
         self._headers = kept + headers
         self._working = 0
+        self._since = 0.0
         self._method = scope["method"]
         self._target = scope["raw_path"] + (b"?" + scope["query_string"] if scope["query_string"] else b"")
 
@@ -103,10 +105,13 @@ class Onward:
             return await self._answered(upstream, begun)
         finally:
             upstream.working -= self._working
+            if self._working:
+                upstream.took(time.monotonic() - self._since)
 
     def _works(self, upstream: Upstream) -> None:
         self._working = 1
         upstream.working += 1
+        self._since = time.monotonic()
 
     async def _answered(self, upstream: Upstream, begun: Begun | None) -> "Answer":
         again = self._safe and not self.has_body

@@ -14,6 +14,14 @@ from relais_shared.telemetry import get_logger
 AT_ONCE: Final = 48
 """Calls that one instance works on for us at once, where nothing else is said: more of them make no more answers a
 second, and each waits longer. Half as many again as one organisation may have under way: it never fills them alone."""
+AT_LEAST: Final = 16
+"""So many of them are let in however slowly it answers: fewer, and it would wait for us between two answers."""
+SLOW_S: Final = 0.2
+"""Where one answer in five takes longer, each further call would only wait for those before it."""
+QUICK: Final = 0.25
+"""By how many places a quick answer makes more room; a slow one takes one away."""
+FEW: Final = 4
+"""Whoever has at most so many calls under way finds a place beyond the room, while there is any: a flood is others'."""
 CONNECT_WITHIN_S: Final = 1.0
 """Our services are near: one that does not take a connection in a second is down."""
 IDLE_S: Final = 30.0
@@ -188,18 +196,28 @@ class Upstream:
         self.working = 0
         """Calls that are whole and not answered yet: what a caller still sends, or already reads, costs it nothing."""
         self._most = at_once * len(urls)
+        self._least = min(AT_LEAST, at_once) * len(urls)
+        self._room = float(self._most)
         self.changed = asyncio.Event()
         """An instance came (back): what it serves may be another than before."""
         self._turn = 0
 
-    @property
-    def full(self) -> bool:
-        """Whether it has as much to do as it can bear: a line that only grows would be waited in for nothing."""
-        return self.working >= self._most
+    def took(self, seconds: float) -> None:
+        """Note how long an answer took: there is room for as many calls as are answered soon, four in five of them."""
+        if seconds > SLOW_S:
+            self._room = max(self._room - 1, self._least)
+        else:
+            self._room = min(self._room + QUICK, self._most)
 
-    def busy(self) -> Busy | None:
-        """Answer the refusal of one call more, where it has as much to do as it can bear."""
-        if not self.full:
+    def busy(self, running: int = 1) -> Busy | None:
+        """Answer the refusal of one call more, where it has as much to do as it can bear.
+
+        A line that only grows would be waited in for nothing, and whoever makes it grow keeps nobody else out.
+
+        Args:
+            running: Calls that whoever calls has under way, this one among them.
+        """
+        if self.working < (self._most if running <= FEW else self._room):
             return None
         return Busy("Relais has as much to do as it can bear. Wait as Retry-After says, then call again.")
 

@@ -1,17 +1,19 @@
 """A service behind the door that breaks: each way has its answer, and nothing unsafe is sent twice."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import httpx
 import pytest
 from api.gateway.world import BIG, Door, opened
 
-from relais_gateway import exchange, forwarder, live
+from relais_gateway import exchange, forwarder, limiting, live
 from relais_gateway.domain import circuit
 from relais_gateway.onward import WATCH_AFTER_S
 from relais_local.databases import Access
@@ -292,6 +294,73 @@ async def test_what_goes_at_once_goes_on_however_it_comes(door: Door, monkeypatc
         await service.gone.wait()
         while door.under_way():  # noqa: ASYNC110 - the same
             await asyncio.sleep(0.01)
+
+
+async def test_what_is_beyond_a_bound_is_refused_in_the_turn_that_brings_it(
+    home: Path, fresh_database: Callable[[str], Access], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Under a flood the door does little else: a refusal is no task, and says all that one from a task says."""
+    del home
+    at_once, took = forwarder.Door.at_once, []
+
+    def noted(door: forwarder.Door, *given: Any) -> Any:
+        rest = at_once(door, *given)
+        took.append(rest is None)
+        return rest
+
+    monkeypatch.setattr(forwarder.Door, "at_once", noted)
+    monkeypatch.setattr(live, "BLIND_AFTER_S", 60)
+    async with opened(fresh_database("gateway"), organisation_burst=3, organisation_per_second=1) as door:
+        now_s = time.monotonic()
+        monkeypatch.setattr(limiting, "time", SimpleNamespace(monotonic=lambda: now_s))
+        headers = await door.bearer()
+        assert (await door.ask("GET", "/v1/directory/big", headers=headers)).status_code == 200
+        directory = door.state.door._upstreams["directory"]  # noqa: SLF001 - nothing outside makes it busy for sure
+        monkeypatch.setattr(directory, "working", 1_000)
+        busy = [await door.ask(method, "/v1/directory/big", headers=headers) for method in ("GET", "HEAD")]
+        took_busy = took[-2:]
+        many = [await door.ask(method, "/v1/directory/big", headers=headers) for method in ("GET", "HEAD")]
+        assert door.under_way() == 0
+    for quick, slow, status in ((*busy, 503), (*many, 429)):
+        assert (quick.status_code, slow.status_code) == (status, status)
+        quick_names, slow_names = ({*answer.headers} - {"content-length"} for answer in (quick, slow))
+        assert quick_names == slow_names
+        assert quick_names >= {"retry-after", "traceresponse", "ratelimit", "ratelimit-policy", "content-type"}
+        assert quick.json()["trace_id"] in quick.headers["traceresponse"]
+        # It is recorded nowhere.
+        assert quick.headers["traceresponse"].endswith("-00")
+    assert (took_busy, took[-2:]) == ([True, False], [True, False])
+
+
+async def test_refusals_leave_a_connection_open_however_many_wait_on_it(
+    home: Path, fresh_database: Callable[[str], Access], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever asks on before the answer is there is answered in turn; no refusal is said from within another."""
+    del home
+    many, burst = 1_000, 5
+    monkeypatch.setattr(live, "BLIND_AFTER_S", 60)
+
+    async def good(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(OK)
+
+    async with opened(fresh_database("gateway"), organisation_burst=burst, organisation_per_second=1) as door:
+        headers = await door.bearer()
+        async with instead(door, good):
+            assert (await door.ask("GET", "/v1/directory/big", headers=headers)).status_code == 200
+            reader, writer = await asyncio.open_connection("127.0.0.1", int(door.base_url.rpartition(":")[2]))
+            said = f"host: x\r\nauthorization: {headers['Authorization']}\r\n\r\n"
+            writer.write(f"GET /v1/directory/big HTTP/1.1\r\n{said}".encode() * many)
+            statuses = []
+            for _ in range(many):
+                head = await reader.readuntil(b"\r\n\r\n")
+                assert b"connection: close" not in head
+                statuses.append(int(head.split()[1]))
+                length = next(line for line in head.splitlines() if line.startswith(b"content-length: "))
+                await reader.readexactly(int(length.split()[1]))
+            writer.close()
+    let_in = statuses.count(200)
+    assert burst - 1 <= let_in < many
+    assert statuses.count(429) == many - let_in
 
 
 async def test_a_service_with_all_it_can_bear_refuses_at_once_and_the_rest_goes_on(

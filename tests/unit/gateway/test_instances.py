@@ -380,6 +380,39 @@ async def test_beyond_what_it_works_on_nobody_waits_in_line() -> None:
         directory.close()
 
 
+async def test_room_is_for_as_many_as_are_answered_soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The slower it answers, the fewer it is given at once; whoever has few under way is not kept out by the others."""
+    many = upstream.AT_LEAST + 8
+
+    async def answered(upstream_: Upstream, calls: int) -> None:
+        for _ in range(calls):
+            await ask(upstream_)
+
+    def room(upstream_: Upstream, running: int) -> int:
+        """Answer how many it would work on at once for somebody with so many under way."""
+        places = 0
+        for upstream_.working in range(2 * many):
+            places += upstream_.busy(running) is None
+        upstream_.working = 0
+        return places
+
+    async with serving(None) as (_, (process,)):
+        directory = Upstream("directory", [process.url], at_once=many)
+        noisy = upstream.FEW + 1
+        assert room(directory, noisy) == many
+        monkeypatch.setattr(upstream, "SLOW_S", -1.0)
+        await answered(directory, 3)
+        assert room(directory, noisy) == many - 3
+        await answered(directory, 2 * many)
+        assert (room(directory, noisy), room(directory, upstream.FEW)) == (upstream.AT_LEAST, many)
+        monkeypatch.setattr(upstream, "SLOW_S", 60.0)
+        await answered(directory, round(2 / upstream.QUICK))
+        assert room(directory, noisy) == upstream.AT_LEAST + 2
+        await answered(directory, round(many / upstream.QUICK))
+        assert room(directory, noisy) == many
+        directory.close()
+
+
 async def ask_when_free(upstream_: Upstream, before: "asyncio.Task[bytes]") -> bytes:
     """Ask as soon as another has its answer."""
     await asyncio.wait([before])

@@ -137,6 +137,11 @@ class Entry:
     buckets: Sequence[Bucket]
     under_way: bool = True
 
+    @property
+    def running(self) -> int:
+        """How many calls whoever calls has under way in this process, this one among them."""
+        return self.buckets[0].running
+
     def over(self) -> None:
         """Make room for another; a second time changes nothing."""
         if self.under_way:
