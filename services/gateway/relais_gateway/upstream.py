@@ -20,7 +20,7 @@ SLOW_S: Final = 0.2
 """Where one answer in five takes longer, each further call would only wait for those before it."""
 QUICK: Final = 0.25
 """By how many places a quick answer makes more room; a slow one takes one away."""
-FEW: Final = 4
+FEW: Final = 8
 """Whoever has at most so many calls under way finds a place beyond the room, while there is any: a flood is others'."""
 CONNECT_WITHIN_S: Final = 1.0
 """Our services are near: one that does not take a connection in a second is down."""
