@@ -15,13 +15,12 @@ AT_ONCE: Final = 48
 """Calls that one instance works on for us at once, where nothing else is said: more of them make no more answers a
 second, and each waits longer. Half as many again as one organisation may have under way: it never fills them alone."""
 AT_LEAST: Final = 16
-"""So many of them are let in however slowly it answers: fewer, and it would wait for us between two answers."""
+"""So many of them are let in however slowly it answers: fewer, and it would wait for us between two answers. Whoever
+has no more under way finds a place beyond the room, while there is any: the flood is somebody else's."""
 SLOW_S: Final = 0.2
 """Where one answer in five takes longer, each further call would only wait for those before it."""
 QUICK: Final = 0.25
 """By how many places a quick answer makes more room; a slow one takes one away."""
-FEW: Final = 8
-"""Whoever has at most so many calls under way finds a place beyond the room, while there is any: a flood is others'."""
 CONNECT_WITHIN_S: Final = 1.0
 """Our services are near: one that does not take a connection in a second is down."""
 IDLE_S: Final = 30.0
@@ -217,7 +216,7 @@ class Upstream:
         Args:
             running: Calls that whoever calls has under way, this one among them.
         """
-        if self.working < (self._most if running <= FEW else self._room):
+        if self.working < (self._most if running <= self._least else self._room):
             return None
         return Busy("Relais has as much to do as it can bear. Wait as Retry-After says, then call again.")
 

@@ -398,13 +398,13 @@ async def test_room_is_for_as_many_as_are_answered_soon(monkeypatch: pytest.Monk
 
     async with serving(None) as (_, (process,)):
         directory = Upstream("directory", [process.url], at_once=many)
-        noisy = upstream.FEW + 1
+        noisy = upstream.AT_LEAST + 1
         assert room(directory, noisy) == many
         monkeypatch.setattr(upstream, "SLOW_S", -1.0)
         await answered(directory, 3)
         assert room(directory, noisy) == many - 3
         await answered(directory, 2 * many)
-        assert (room(directory, noisy), room(directory, upstream.FEW)) == (upstream.AT_LEAST, many)
+        assert (room(directory, noisy), room(directory, upstream.AT_LEAST)) == (upstream.AT_LEAST, many)
         monkeypatch.setattr(upstream, "SLOW_S", 60.0)
         await answered(directory, round(2 / upstream.QUICK))
         assert room(directory, noisy) == upstream.AT_LEAST + 2
