@@ -76,3 +76,10 @@ def test_every_address_inside_the_documents_is_there() -> None:
         for address in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8")):
             if "://" not in address:
                 assert (page.parent / address).exists(), f"{page.name}: {address}"
+
+
+def test_every_test_that_the_promises_name_is_there() -> None:
+    page = (ROOT / "docs" / "promises.md").read_text(encoding="utf-8")
+    named = re.findall(r"`(\w+/[\w/]+\.py)`", page)
+    assert named
+    assert [name for name in named if not (ROOT / "tests" / name).exists()] == []
