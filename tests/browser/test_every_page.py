@@ -48,6 +48,7 @@ def looking(chromium: Browser, world: World, who: str) -> Iterator[tuple[Shown, 
             name, value = world.cookies[who]
             context.add_cookies([{"name": name, "value": value, "url": world.base_url}])
         page = context.new_page()
+        page.on("dialog", lambda asked: complaints.append(f"a dialog: {asked.message}"))
         page.on("pageerror", lambda error: complaints.append(str(error)))
         page.on("console", lambda said: complaints.append(said.text) if said.type in {"error", "warning"} else None)
         yield page, complaints

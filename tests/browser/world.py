@@ -23,6 +23,8 @@ VISITORS: Final = {"she": HER, "neighbour": HER, "guest": GUEST, "other-guest": 
 """Who comes in without an account, with the cookie and the page of each: a person and another, a guest and another."""
 OURS: Final = "Fiche-d'essai"
 """Begins the name of each thing that the house keeps to itself."""
+SHARP: Final = """ </textarea></script>"'><img src=x onerror=alert(1)>{{7*7}}"""
+"""Stands in whatever anybody may write: a page that took it for its own would end a field, show 49 or act."""
 SECRETS: Final = (*HERS, OURS)
 """What stands on no page that is refused."""
 
@@ -97,7 +99,7 @@ def everything(stack: Stack, hired: dict[str, Any]) -> Iterator[World]:
         _keep_house(world, ana, ben)
         world.ids["organisation_id"] = house
         world.ids["agreement_id"] = ok(operator.get(f"/v1/organisations/{house}/agreements"))["items"][0]["id"]
-        campaign = {"name": f"{OURS} {uuid4()}", "older_than_days": 3_650, "due_on": "2199-01-01"}
+        campaign = {"name": f"{OURS} {uuid4()}{SHARP}", "older_than_days": 3_650, "due_on": "2199-01-01"}
         world.ids["campaign_id"] = ok(operator.post("/v1/directory/campaigns", json=campaign))["id"]
         traces = held.enter_context(stack.api(stack.clients("trace:read")[0]))
         while not (kept := ok(traces.get("/v1/traces", params={"service": "referral", "limit": 1}))["items"]):
@@ -156,8 +158,8 @@ def _opened(ana: httpx.Client, service: dict[str, Any]) -> str:
         "area": {"municipality": "be:52011", "postcode": "6000"},
         "languages": ["fr"],
     }
-    need = {"theme": "childcare", "words": WORDS}
-    draft = {"recipient": to, "counsellor": {"name": "Ana Lopes"}, "person": person, "needs": [need]}
+    need = {"theme": "childcare", "words": WORDS + SHARP}
+    draft = {"recipient": to, "counsellor": {"name": f"Ana Lopes{SHARP}"}, "person": person, "needs": [need]}
     return str(ok(ana.post("/v1/referrals", headers=key(), json=draft))["id"])
 
 
@@ -189,7 +191,7 @@ def _step(by: httpx.Client, id_: str, action: str, **body: Any) -> None:
 
 def _hand_over(world: World, ana: httpx.Client, ben: httpx.Client, to: str) -> None:
     """Let hand-overs stand in each state; one has everything that hangs on it, and her card."""
-    service, by = a_service_of(ana, to), {"counsellor": {"name": "Ben Noël"}}
+    service, by = a_service_of(ana, to), {"counsellor": {"name": f"Ben Noël{SHARP}"}}
     names = ("main", "draft", "proposed", "declined", "handed_over", "closed", "withdrawn", "neighbour")
     states = {name: (_opened if name == "draft" else _proposed)(ana, service) for name in names}
     for name in ("main", "handed_over", "closed", "withdrawn", "neighbour"):
@@ -202,8 +204,10 @@ def _hand_over(world: World, ana: httpx.Client, ben: httpx.Client, to: str) -> N
     ok(ana.post(f"/v1/referrals/{states['withdrawn']}/withdraw", json={}))
     main = f"/v1/referrals/{states['main']}"
     for side in (ana, ben):
-        ok(side.post(f"{main}/messages", headers=key(), json={"words": f"{OURS} : bonjour."}))
-    _step(ben, states["main"], "plan_meeting", starts_at="2030-05-06T09:30:00+02:00", place=f"{OURS}, à l'accueil")
+        ok(side.post(f"{main}/messages", headers=key(), json={"words": f"{OURS} : bonjour.{SHARP}"}))
+    _step(
+        ben, states["main"], "plan_meeting", starts_at="2030-05-06T09:30:00+02:00", place=f"{OURS}, à l'accueil{SHARP}"
+    )
     consents = ok(ana.get(f"{main}/consents"))["items"]
     world.ids |= {
         "referral_id": states["main"],
@@ -223,7 +227,12 @@ def _hand_over(world: World, ana: httpx.Client, ben: httpx.Client, to: str) -> N
         world.states[who] = id_
         if who in VISITORS:
             invited = ok(ana.post(f"/v1/referrals/{id_}/guest"))
-            said = {"name": "Léa Petit", "function": "animatrice", "secrecy": "discretion", "undertaking": "2026-1"}
+            said = {
+                "name": f"Léa Petit{SHARP}",
+                "function": f"animatrice{SHARP}",
+                "secrecy": "discretion",
+                "undertaking": "2026-1",
+            }
             card = {"link": invited["link"], "code": invited["code"], **said}
             world.cookies[who] = (VISITORS[who][0], _came_in(world, "guest", card))
     world.ids |= {f"{name}_id": id_ for name, id_ in world.states.items() if name != "main"}
@@ -235,9 +244,9 @@ def _hand_over(world: World, ana: httpx.Client, ben: httpx.Client, to: str) -> N
 
 def _attached(by: httpx.Client, id_: str) -> str:
     """Add a document to a hand-over; answer its id."""
-    headers = key() | {"Content-Type": "application/pdf"}
+    headers, name = key() | {"Content-Type": "application/pdf"}, f"{OURS}{SHARP}.pdf"
     place = f"/v1/referrals/{id_}/documents"
-    return str(ok(by.post(place, headers=headers, params={"name": f"{OURS}.pdf"}, content=b"%PDF-1.4\n%%EOF\n"))["id"])
+    return str(ok(by.post(place, headers=headers, params={"name": name}, content=b"%PDF-1.4\n%%EOF\n"))["id"])
 
 
 def _came_in(world: World, door: str, card: dict[str, Any]) -> str:
@@ -250,13 +259,13 @@ def _keep_house(world: World, ana: httpx.Client, ben: httpx.Client) -> None:
     own = ok(ana.get("/v1/directory/own/services", params={"status": "active", "limit": 1}))["items"][0]["id"]
     record = ok(ana.get(f"/v1/directory/services/{own}/record"))
     kept = {name: record[name] for name in ("themes", "modes", "locations") if name in record}
-    draft = {**kept, "name": f"{OURS} en préparation", "status": "draft"}
-    tip = ok(ana.post(f"/v1/directory/services/{own}/tips", json={"text": f"{OURS} : sonnez deux fois."}))
+    draft = {**kept, "name": f"{OURS} en préparation{SHARP}", "status": "draft"}
+    tip = ok(ana.post(f"/v1/directory/services/{own}/tips", json={"text": f"{OURS} : sonnez deux fois.{SHARP}"}))
     report = ok(ben.post(f"/v1/directory/services/{own}/reports", headers=key(), json={"field": "hours"}))
-    colleague = {"email": f"lea-{uuid4()}@maison.example", "name": f"{OURS} Dupont"}
+    colleague = {"email": f"lea-{uuid4()}@maison.example", "name": f"{OURS} Dupont{SHARP}"}
     made = ana.post("/v1/directory/services", headers=key(), json=draft)
     assert made.status_code == 201, made.text
-    file = {"file": f"{OURS}.json", "size": 2}
+    file = {"file": f"{OURS}{SHARP.replace('/', '')}.json", "size": 2}
     url = {"url": "http://127.0.0.1:9/hook", "types": ["capacity.changed"]}
     world.ids |= {
         "service_id": own,
