@@ -230,7 +230,7 @@ class Card(Table, table=True):
     """
 
     __table_args__ = (
-        Index("card_by_words", "document", postgresql_using="gin"),
+        Index("card_by_words", "document", "themes", postgresql_using="gin"),
         Index("card_that_comes", "areas", postgresql_using="gin", postgresql_where=text("position is null")),
         Index("card_of_organisation", "organisation_id", "freshness", "service_id"),
         Index("card_by_relay_hours", "relay_opening_id", postgresql_where=text("relay_opening_id is not null")),

@@ -222,14 +222,14 @@ def _found(query: _Query, asked: Asked, *, walks: bool) -> tuple[list[str], list
 def _branch(query: _Query, asked: Asked, theme: int, *, walks: bool) -> str:
     """Answer the candidates of one theme (0 is any), walking the index outwards from the place."""
     wanted = query.bind(theme, "smallint")
-    filters = _filters(query, asked)
+    filters = _spoken(asked) + _filters(query, asked)
     join = "join card c on c.id = e.card_id" if " c." in filters else ""
     if asked.where is None:
         return f"""(
             select e.card_id, e.service_id, null::float8 as chord from search_entry e {join}
             where e.theme = {wanted} {"" if asked.of_places else "and e.lead"} {filters}
         )"""
-    point = f"cube({query.bind(list(asked.where.position), 'float8[]')})"
+    point = _point(query, asked.where)
     reach = query.bind(chord_m(asked.where.radius_m), "float8")
     order = ""
     if walks:
@@ -246,13 +246,25 @@ def _branch(query: _Query, asked: Asked, theme: int, *, walks: bool) -> str:
     )"""
 
 
+def _point(query: _Query, where: Where) -> str:
+    """Answer the point; made once for a statement, not for each row that is measured from it."""
+    return f"(select cube({query.bind(list(where.position), 'float8[]')}))"
+
+
+def _ball(query: _Query, where: Where) -> str:
+    """Answer what the index is asked for: a box around what is within reach; made once, as the point is."""
+    reach = query.bind(chord_m(where.radius_m), "float8")
+    return f"(select cube_enlarge(cube({query.bind(list(where.position), 'float8[]')}), {reach}, 3))"
+
+
 def _near(point: str, reach: str, theme: str, asked: Asked) -> str:
     """Answer the condition: within reach, and no nearer place of the same service, where places are all alike.
 
     A select with a limit is asked for each row; `not exists` would be hashed over the whole table for a common theme.
     """
     within = f"""
-        e.theme = {theme} and e.position <@ cube_enlarge({point}, {reach}, 3) and e.position <-> {point} <= {reach}
+        e.theme = {theme} and e.position <@ (select cube_enlarge({point}, {reach}, 3))
+        and e.position <-> {point} <= {reach}
     """
     if asked.of_places:
         return within
@@ -279,7 +291,7 @@ def _coming(query: _Query, asked: Asked, theme: int, *, walks: bool, apart: bool
     absent = ""
     # Where a filter tells places apart, what has a place that does not fit does not come instead.
     if walks or apart or asked.of_places:
-        point = f"cube({query.bind(list(asked.where.position), 'float8[]')})"
+        point = _point(query, asked.where)
         reach = query.bind(chord_m(asked.where.radius_m), "float8")
         absent = f"""
             and (e.alone or (
@@ -295,17 +307,31 @@ def _coming(query: _Query, asked: Asked, theme: int, *, walks: bool, apart: bool
             after = f"and ('infinity'::float8, e.service_id) > ({place[0]}, {place[1]})"
         order = f"{after} order by e.service_id limit {query.bind(asked.limit, 'int')}"
     join = "join card c on c.id = e.card_id" if " c." in filters else ""
+    own = ""
+    if asked.said:
+        # Few, and their cards are at hand.
+        own = f" and (c.themes && {query.bind(list(asked.said), 'smallint[]')} or c.document @@ {_words(query, asked)})"
+    elif asked.words:
+        own = _spoken(asked)
     return [
         f"""(
             select e.card_id, e.service_id, null::float8 as chord from search_entry e {join}
-            where e.theme = {wanted} and e.everywhere {absent} {filters} {order}
+            where e.theme = {wanted} and e.everywhere {_spoken(asked, coming=True)} {absent} {filters} {order}
         )""",
         f"""(
             select e.card_id, e.service_id, null::float8 as chord
             from card c join search_entry e on e.card_id = c.id and e.theme = {wanted}
-            where c.position is null and c.areas && {codes} {absent} {filters} {order}
+            where c.position is null and c.areas && {codes} {own} {absent} {filters} {order}
         )""",
     ]
+
+
+def _spoken(asked: Asked, *, coming: bool = False) -> str:
+    """Answer the condition that a card is one of those that the words mean."""
+    if not asked.said and not asked.words:
+        return ""
+    # `is true` keeps them a table of hashes that each row is looked up in, whatever the planner would make of it.
+    return f" and (e.card_id in (select card_id from {'meant_coming' if coming and asked.said else 'meant'})) is true"
 
 
 def _filters(query: _Query, asked: Asked) -> str:  # noqa: C901, PLR0912 - one line for each filter
@@ -313,13 +339,6 @@ def _filters(query: _Query, asked: Asked) -> str:  # noqa: C901, PLR0912 - one l
     found = ""
     if asked.organisation_id is not None:
         found += f" and c.organisation_id = {query.bind(asked.organisation_id, 'uuid')}"
-    if asked.said:
-        # Themes are common: all their cards would be gathered, where a card says its own.
-        found += (
-            f" and (c.themes && {query.bind(list(asked.said), 'smallint[]')} or c.document @@ {_words(query, asked)})"
-        )
-    elif asked.words:
-        found += " and e.card_id = any(array(select card_id from meant))"
     if asked.audiences:
         # A service for everybody is never hidden: it names no audience.
         found += f" and (c.audiences = '{{}}' or c.audiences && {query.bind(list(asked.audiences), 'smallint[]')})"
@@ -344,7 +363,7 @@ def _filters(query: _Query, asked: Asked) -> str:  # noqa: C901, PLR0912 - one l
         newer = query.bind(asked.since, "timestamptz")
         found += f" and exists (select from service s where s.id = c.service_id and s.created_at >= {newer})"
     if asked.only is not None:
-        found += f" and c.service_id = any({query.bind(list(asked.only), 'uuid[]')})"
+        found += f" and e.service_id = any({query.bind(list(asked.only), 'uuid[]')})"
     return found
 
 
@@ -355,13 +374,27 @@ def _held(query: _Query, asked: Asked) -> str:
 
 
 def _meant(query: _Query, asked: Asked) -> str:
-    """Answer the beginning of a statement: the cards of words that mean no theme, found once by their index.
+    """Answer the beginning of a statement: the cards that the words mean, found once by their indexes.
 
-    Asked card by card around a place, reading the cards is most of what a search costs: there are thousands.
+    Asked card by card around a place, reading the cards is nearly all of what a search costs: there are tens of
+    thousands, and few of them fit. A theme's are asked for no farther than the search reaches, or they come.
     """
-    if asked.said or not asked.words:
+    if not asked.said and not asked.words:
         return ""
-    return f"meant as materialized (select id as card_id from card where document @@ {_words(query, asked)}),"
+    wanted = f" and themes && {query.bind(list(asked.themes), 'smallint[]')}" if asked.themes else ""
+    worded = f"select id as card_id from card where document @@ {_words(query, asked)}{wanted}"
+    if not asked.said:
+        return f"meant as materialized ({worded}),"
+    of_theme = [f"select card_id from search_entry where theme = {query.bind(one, 'smallint')}" for one in asked.said]
+    near, comes = of_theme, []
+    if asked.where is not None:
+        near = [f"{one} and position <@ {_ball(query, asked.where)}" for one in of_theme]
+        comes = [f"{one} and everywhere" for one in of_theme]
+    return f"""
+        worded as materialized ({worded}),
+        meant as materialized ({" union all ".join(("select card_id from worded", *near))}),
+        meant_coming as materialized ({" union all ".join(("select card_id from worded", *comes))}),
+    """
 
 
 def _words(query: _Query, asked: Asked) -> str:
@@ -429,11 +462,11 @@ def _fitting(query: _Query, asked: Asked, limit: str, *, apart: bool) -> tuple[l
     near, coming = [], []
     for theme in asked.themes or (0,):
         wanted = query.bind(theme, "smallint")
-        filters = _filters(query, asked)
+        filters = _spoken(asked) + _filters(query, asked)
         join = "join card c on c.id = e.card_id" if " c." in filters else ""
         fits = f"e.theme = {wanted}" + ("" if asked.of_places else " and e.lead")
         if asked.where is not None:
-            point = f"cube({query.bind(list(asked.where.position), 'float8[]')})"
+            point = _point(query, asked.where)
             fits = _near(point, query.bind(chord_m(asked.where.radius_m), "float8"), wanted, asked)
             coming += [
                 f"(select card_id, service_id from {one} x {limit})"
