@@ -92,8 +92,8 @@ def _of_row(row: Row, chosen: "mapping.Mapping_ | None", structures: Mapping[str
         else:
             made = values
     except mapping.FaultyValue as fault:
-        column, _, reason = str(fault).rpartition(": ")
-        made = [Remark(row.line, name, column, reason, row.sheet)]
+        told = (each.rpartition(": ") for each in fault.args)
+        made = [Remark(row.line, name, column, reason, row.sheet) for column, _, reason in told]
     except ValidationError as fault:
         made = faults(row.line, name, fault)
     return Made(row, made, name)

@@ -143,6 +143,14 @@ def test_a_fault_names_the_column_and_never_the_value(spec: str, row: dict[str, 
     assert SECRET not in str(fault.value)
 
 
+def test_every_column_that_cannot_be_read_is_named_once() -> None:
+    number, yes = {"column": "a", "steps": ["number"]}, {"column": "b", "steps": ["yes_no"]}
+    record = {"latitude": number, "name": {"column": "c"}, "locations": [{"longitude": number, "wheelchair": yes}]}
+    with pytest.raises(FaultyValue) as fault:
+        Mapping_("test", "s", frozenset(), record).apply({"a": SECRET, "b": SECRET, "c": "Crèche"})
+    assert fault.value.args == ("a: not a number", "b: neither yes nor no")
+
+
 WORDS = (
     "column", "columns", "first", "template", "constant", "each", "when", "make", "steps", "multiply", "map",
     "otherwise", "map_each", "has", "prefix", "cut", "default", "else", "join", "optional", "x",

@@ -19,7 +19,7 @@ FALSE: Final = frozenset({"false", "non", "nee", "nein", "no", "0", "faux", "fal
 
 
 class FaultyValue(ValueError):  # noqa: N818 - an answer to whoever imports
-    """A value of a row cannot be read as its mapping says; names the column, never the value."""
+    """Values of a row cannot be read as its mapping says: each argument names a column and why, never the value."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +62,7 @@ class Mapping_:  # noqa: N801 - collections.abc has the plain name
         """Answer the canonical record of a row, not yet judged.
 
         Raises:
-            FaultyValue: A value cannot be read; names its column.
+            FaultyValue: Values cannot be read; names the column of each.
         """
         found = _made(self.record, row)
         return found if isinstance(found, dict) else {}
@@ -122,8 +122,24 @@ def _build(spec: Any, row: Mapping[str, Any]) -> Any:  # noqa: ANN401 - a tree o
     if spec.keys() & _SOURCES:
         value = _value(spec, row)
         return _build(spec["else"], row) if value is None and "else" in spec else value
-    made = {name: value for name, part in spec.items() if (value := _build(part, row)) not in (None, {}, [])}
-    return made or None
+    return _object(spec, row) or None
+
+
+def _object(spec: Mapping[str, Any], row: Mapping[str, Any]) -> dict[str, Any]:
+    """Answer what is made of an object's parts; what cannot be read is told of all of them at once."""
+    made: dict[str, Any] = {}
+    faults: list[str] = []
+    for name, part in spec.items():
+        try:
+            value = _build(part, row)
+        except FaultyValue as fault:
+            faults += fault.args
+            continue
+        if value not in (None, {}, []):
+            made[name] = value
+    if faults:
+        raise FaultyValue(*dict.fromkeys(faults))
+    return made
 
 
 def _tells(spec: Any, row: Mapping[str, Any]) -> bool:  # noqa: ANN401 - a tree of any shape
