@@ -41,7 +41,7 @@ def reason(error: Mapping[str, Any]) -> str:
     if error["type"] == "missing" and error["loc"] == ("body",):
         return "The body is missing."
     said = _MEMBER.sub(r"\1", str(error["msg"]).removeprefix("Value error, "))
-    return _LENGTH.sub(r"String should have \1 characters", said) if isinstance(error["input"], str) else said
+    return _LENGTH.sub(r"String should have \1 characters", said) if isinstance(error.get("input"), str) else said
 
 
 def how_many(faults: int) -> str:
