@@ -20,6 +20,7 @@ from sqlalchemy.orm import SessionTransaction
 
 from relais_shared import telemetry
 from relais_shared.appending import Appending
+from relais_shared.pool import FairPool
 from relais_shared.refusals import Unavailable
 from relais_shared.settings import ServiceSettings, SettingsProblem
 
@@ -69,6 +70,7 @@ class Database:
         self.engine: AsyncEngine = create_async_engine(
             async_url(settings.dsn.get_secret_value()),
             pool_size=settings.database_connections,
+            poolclass=FairPool,
             max_overflow=0,
             pool_timeout=CONNECT_TIMEOUT_S,
             pool_pre_ping=False,
