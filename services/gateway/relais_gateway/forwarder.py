@@ -6,19 +6,19 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from contextvars import ContextVar
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
-from uuid import UUID
 
 from fastapi import FastAPI
 from opentelemetry.trace import SpanKind, StatusCode
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from relais_gateway.callers import ASKED, ON_BEHALF_OF, SAID, TOKEN, Callers, fits, said
+from relais_gateway.acting import actor_of
+from relais_gateway.callers import ASKED, ON_BEHALF_OF, SAID, TOKEN, Callers, said
 from relais_gateway.domain.limits import Key as Bucket
 from relais_gateway.domain.limits import Policy
 from relais_gateway.domain.refusals import TooManyCalls
-from relais_gateway.domain.routing import Operation, RouteTable, operations
+from relais_gateway.domain.routing import OWN, Operation, RouteTable, operations
 from relais_gateway.exchange import Exchange, Header, UpstreamDown
 from relais_gateway.limiting import Limiting
 from relais_gateway.live import LOOK_EVERY_S, ZONE, Live, State
@@ -26,7 +26,7 @@ from relais_gateway.onward import NEVER_BACK, WATCH_AFTER_S, Begun, CallerLeft, 
 from relais_gateway.outer import Outer
 from relais_gateway.problems import oauth_not_now
 from relais_gateway.proofs import HEADER as PROOF
-from relais_gateway.signing import CACHE, LEEWAY_S, Claims, unknown
+from relais_gateway.signing import CACHE, LEEWAY_S, Claims
 from relais_gateway.told import ALWAYS, Told, answer, carried, parent_of, refuse
 from relais_gateway.upstream import Busy, CircuitOpen, Upstream
 from relais_shared import problems
@@ -34,21 +34,15 @@ from relais_shared.auth import ANONYMOUS, Actor, Keyring
 from relais_shared.clock import utc_now
 from relais_shared.problems import Problem
 from relais_shared.protocol import STREAM, WITH_BODY, Cycle
-from relais_shared.refusals import MalformedRequest, NotFound, Refusal, ScopeMissing, Unavailable
+from relais_shared.refusals import NotFound, Refusal, Unavailable
 from relais_shared.service import BODY_LIMIT
 from relais_shared.telemetry import get_logger, tracer, traceresponse
-
-OWN: Final = "gateway"
-"""The name under which the route table knows the gateway's own operations."""
 
 API: Final = ("/v1/", "/hsds/", "/fhir/", "/oauth2/")
 """Below these stand operations alone; elsewhere the gateway's pages may be."""
 
 TOKENS: Final = frozenset({"/oauth2/token", "/oauth2/revoke", "/oauth2/introspect"})
 """What speaks RFC 6749, in its refusals too."""
-
-LONGEST_REFERENCE: Final = 100
-"""Characters of the name of a human whom a partner's system acts for: room for any system's own id of a user."""
 
 TABLE_EVERY_S: Final = 30.0
 """How often a service's OpenAPI document is read again."""
@@ -390,7 +384,7 @@ class Door:
         # Who is away noted it by the clocks on the wall.
         local = now.astimezone(ZONE).date()
         until = min(until, datetime.combine(local + timedelta(days=1), datetime.min.time(), ZONE))
-        found = Pass(now, until, claims, _actor(claims, state, operation, scope, today, local), asked)
+        found = Pass(now, until, claims, actor_of(claims, state, operation, scope, today, local), asked)
         if self._judged_in is not state or len(self._passes) >= CACHE:
             self._judged_in = state
             self._passes.clear()
@@ -542,74 +536,6 @@ def _back(headers: Iterable[Header], told: Told) -> list[Header]:
 def _streams(headers: Iterable[Header]) -> bool:
     """Say whether an answer goes on for as long as somebody reads it."""
     return any(name == b"content-type" and value.startswith(STREAM) for name, value in headers)
-
-
-def _actor(  # noqa: PLR0913 - what is judged, and the two days on which
-    claims: Claims, state: State, operation: Operation, scope: Scope, today: date, local: date
-) -> Actor:
-    """Answer who acts, with what is granted on a day of UTC, and for whom on a day of the clocks on the wall.
-
-    Raises:
-        MalformedRequest: A partner's system names the human that it acts for in no way we take.
-        Unauthenticated: The client, the person or the organisation is no longer there.
-        ScopeMissing: None of the operation's scopes is held now.
-    """
-    member = state.members.get(claims.organisation_id)
-    kind, _, id_ = claims.subject.partition(":")
-    may: frozenset[str] = frozenset()
-    account = None
-    if kind == "user":
-        account = state.accounts.get(UUID(id_))
-        there = account is not None and account.organisation_id == claims.organisation_id
-        may = account.scopes if account else may
-    else:
-        client = state.clients.get(claims.client_id)
-        there = client is not None and fits(client, claims, state)
-        may = client.scopes if client else may
-    if member is None or not member.active or not there:
-        raise unknown()
-    held = member.held(today)
-    scopes = claims.scopes.intersection(may, held)
-    if not scopes & operation.scopes:
-        wanted = " ".join(sorted(operation.scopes))
-        raise ScopeMissing(
-            "Your organisation, or this token, does not hold the scope that this needs.",
-            scopes=sorted(operation.scopes),
-            headers={"WWW-Authenticate": f'Bearer error="insufficient_scope", scope="{wanted}"'},
-        )
-    return Actor(
-        kind="user" if account else "client",
-        id=claims.subject,
-        organisation_id=member.id,
-        organisation=member.name,
-        scopes=scopes,
-        user_id=account.id if account else None,
-        name=account.name if account else "",
-        teams=account.teams if account else (),
-        leads=account.leads if account else (),
-        stands_for=account.stands_for(local) if account else (),
-        on_behalf_of=None if account else _on_behalf_of(scope),
-        limits={name: dict(held[name].limits) for name in sorted(scopes) if held[name].limits},
-        issuer=OWN,
-    )
-
-
-def _on_behalf_of(scope: Scope) -> str | None:
-    """Answer its own word for the human whom a partner's system acts for, where it gives one.
-
-    Raises:
-        MalformedRequest: It stands twice, is empty, too long, or holds what cannot be printed.
-    """
-    given = scope[SAID].get(ON_BEHALF_OF)
-    if not given:
-        return None
-    try:
-        reference: str = given[0].decode().strip()
-    except UnicodeDecodeError:
-        reference = ""
-    if len(given) > 1 or not 1 <= len(reference) <= LONGEST_REFERENCE or not reference.isprintable():
-        raise MalformedRequest(f"Relais-On-Behalf-Of takes 1 to {LONGEST_REFERENCE} printable characters (UTF-8).")
-    return reference
 
 
 def _peer(scope: Scope) -> str:

@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 METHODS: Final = frozenset({"get", "put", "post", "delete", "patch", "head", "options"})
+OWN: Final = "gateway"
+"""The service of the gateway's own operations."""
 
 
 @dataclass(frozen=True, slots=True)
