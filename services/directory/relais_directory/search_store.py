@@ -251,10 +251,9 @@ def _point(query: _Query, where: Where) -> str:
     return f"(select cube({query.bind(list(where.position), 'float8[]')}))"
 
 
-def _ball(query: _Query, where: Where) -> str:
+def _ball(point: str, reach: str) -> str:
     """Answer what the index is asked for: a box around what is within reach; made once, as the point is."""
-    reach = query.bind(chord_m(where.radius_m), "float8")
-    return f"(select cube_enlarge(cube({query.bind(list(where.position), 'float8[]')}), {reach}, 3))"
+    return f"(select cube_enlarge({point}, {reach}, 3))"
 
 
 def _near(point: str, reach: str, theme: str, asked: Asked) -> str:
@@ -263,8 +262,7 @@ def _near(point: str, reach: str, theme: str, asked: Asked) -> str:
     A select with a limit is asked for each row; `not exists` would be hashed over the whole table for a common theme.
     """
     within = f"""
-        e.theme = {theme} and e.position <@ (select cube_enlarge({point}, {reach}, 3))
-        and e.position <-> {point} <= {reach}
+        e.theme = {theme} and e.position <@ {_ball(point, reach)} and e.position <-> {point} <= {reach}
     """
     if asked.of_places:
         return within
@@ -388,7 +386,8 @@ def _meant(query: _Query, asked: Asked) -> str:
     of_theme = [f"select card_id from search_entry where theme = {query.bind(one, 'smallint')}" for one in asked.said]
     near, comes = of_theme, []
     if asked.where is not None:
-        near = [f"{one} and position <@ {_ball(query, asked.where)}" for one in of_theme]
+        ball = _ball(_point(query, asked.where), query.bind(chord_m(asked.where.radius_m), "float8"))
+        near = [f"{one} and position <@ {ball}" for one in of_theme]
         comes = [f"{one} and everywhere" for one in of_theme]
     return f"""
         worded as materialized ({worded}),

@@ -2,11 +2,14 @@
 
 from typing import Any
 
+import asyncpg
 import httpx
 import pytest
 from geographiclib.geodesic import Geodesic
 
+from relais_directory.domain.words import stem
 from relais_directory.nearby import Municipalities
+from relais_directory.routes.search import lexicon
 from relais_shared.auth import Actor, Keyring
 
 pytestmark = pytest.mark.anyio
@@ -140,6 +143,31 @@ async def test_the_words_people_use_find_the_theme(reader: httpx.AsyncClient, q:
     assert any(slug.startswith(theme) for slug in first["service"]["themes"]), first
     assert first["why"]["words"]
     assert any(slug.startswith(theme) for slug in first["why"]["themes"])
+
+
+@pytest.mark.parametrize("more", [{}, {"postcode": "6000", "radius_km": 3}, {"postcode": "6041", "radius_km": 40}])
+@pytest.mark.parametrize("theme", ["childcare", "mobility", None])
+@pytest.mark.parametrize("q", ["crèche", "permis", "nounou permis", "bus", "accueil", "charleroi", "maison"])
+async def test_words_leave_whom_a_card_means_or_says(
+    reader: httpx.AsyncClient, dsn: str, q: str, theme: str | None, more: dict[str, Any]
+) -> None:
+    """Whatever way a search takes to them, they are those of the search without words whose card fits, read alone."""
+    meaning = lexicon(None).meaning(q)
+    groups = [[stem(word) for word in phrase.split()] for phrase in meaning.by] if meaning.themes else []
+    groups += [list(meaning.words)] if meaning.words else []
+    connection = await asyncpg.connect(dsn)
+    rows = await connection.fetch(
+        "select service_id from card where document @@ $1::tsquery"
+        " or themes && array(select id from taxonomy_term where code = any($2))",
+        " | ".join(" & ".join(f"{word}:*" for word in group) for group in groups),
+        list(meaning.themes),
+    )
+    await connection.close()
+    here = more | ({"theme": theme} if theme else {}) | {"limit": 100}
+    there = {one["id"] for one in await walked(reader, **here)}
+    told = await walked(reader, **here, q=q)
+    assert {one["id"] for one in told} == there & {str(row["service_id"]) for row in rows}
+    assert len(told) == (await found(reader, **here, q=q))["total"]
 
 
 async def test_a_mistyped_word_of_a_text_finds_its_neighbour(reader: httpx.AsyncClient) -> None:

@@ -338,6 +338,18 @@ async def test_a_farther_place_is_found_where_only_it_fits(small: Small) -> None
     assert (told[1]["nearest_stops"][0]["latitude"], told[1]["nearest_stops"][0]["longitude"]) == (50.3001, 4.32)
 
 
+async def test_whoever_comes_is_found_by_words_that_mean_what_they_do(small: Small) -> None:
+    """Neither says the word: what they do is known by their theme alone."""
+    comes: Record = {"themes": ["childcare"], "modes": ["remote"], "locations": []}
+    rows = [record("anywhere", **comes), record("around", **comes, service_area=["be:52011"])]
+    await small.take(rows, "coming")
+    for theme, there in (("childcare", {"ranywhere", "raround"}), ("mobility--bike", set())):
+        found = names(await walked(small.client, q="nounou", postcode="6000", radius_km=1, theme=theme))
+        assert found & {"ranywhere", "raround"} == there
+    found = names(await walked(small.client, q="nounou", postcode="6000", radius_km=1))
+    assert found >= {"ranywhere", "raround"}
+
+
 async def test_who_lives_where_counts_apart_from_the_place(small: Small) -> None:
     rows = [
         record("for-all"),
