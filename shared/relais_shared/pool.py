@@ -12,7 +12,7 @@ class _Turns(AsyncAdaptedQueue[ConnectionPoolEntry]):
     """A queue that hands what comes back straight to the first who waits.
 
     `asyncio.Queue` only wakes that one: whoever asks before it runs takes the connection, and it waits again behind
-    everybody. With twenty readers on ten connections one waited over four seconds while most waited not at all.
+    everybody. Of twenty readers on ten connections one waited over four seconds, most not at all (docs/decisions/0034).
     """
 
     def __init__(self, maxsize: int = 0, use_lifo: bool = False) -> None:  # noqa: FBT001, FBT002 - SQLAlchemy's own
