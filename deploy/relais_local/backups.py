@@ -15,9 +15,10 @@ from urllib.parse import unquote, urlsplit
 import asyncpg
 
 from relais_local import databases, processes, programs
-from relais_local.home import SERVICES, CannotRun, Home, write_private
+from relais_local.home import SERVICES, CannotRun, Home
 from relais_local.postgres import Cluster
 from relais_local.processes import Launch
+from relais_shared.keys import write_private
 
 Say = Callable[[str], None]
 

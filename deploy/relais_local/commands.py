@@ -1,9 +1,10 @@
-"""Run commands of several packages in one process: `python -m relais_local.commands PACKAGE …`.
+"""Prepare a service, then be it, in one process: `python -m relais_local.commands PACKAGE ARGUMENT …`.
 
-Each command does what `python -m PACKAGE …` would; a process for each would pay a second of imports for each. The
-packages are imported at once: the process may start while the database that the commands need is still starting. Each
-line of standard input is a command, as JSON: `package`, `argv`, `env` (its whole environment), `log` (the file that
-takes what it prints). Its exit code is the answer, a line of standard output; the first that is not nought is the last.
+Each line of standard input is a command, as JSON: `argv`, `env` (its whole environment), `log` (the file that takes
+what it prints). It does what `python -m PACKAGE …` would, without two seconds of imports for each; the package is
+imported at once, while the database that the commands need may still be starting. Its exit code is the answer, a line
+of standard output; the first that is not nought is the last. Where `argv` is null, the process becomes what its own
+arguments say.
 """
 
 import gc
@@ -14,14 +15,13 @@ import runpy
 import sys
 
 
-def run(packages: list[str]) -> None:
-    """Import the packages, then run the commands that come, in turn."""
-    # A process of seconds has no use for a collector that looks at every import again and again.
+def run(package: str, own: list[str]) -> None:
+    """Import the package, run the commands that come, in turn, and at last its own."""
+    # What loads for seconds has no use for a collector that looks at every import again and again; `serve` begins it.
     gc.disable()
     told = os.dup(1)
-    for package in packages:
-        importlib.import_module(f"{package}.cli")
-    for line in sys.stdin:
+    importlib.import_module(f"{package}.cli")
+    while line := sys.stdin.readline():
         command = json.loads(line)
         log = os.open(command["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         os.dup2(log, 1)
@@ -29,7 +29,14 @@ def run(packages: list[str]) -> None:
         os.close(log)
         os.environ.clear()
         os.environ.update(command["env"])
-        code = _run(command["package"], command["argv"])
+        if command["argv"] is None:
+            nothing = os.open(os.devnull, os.O_RDONLY)
+            os.dup2(nothing, 0)
+            os.close(nothing)
+            os.close(told)
+            sys.exit(_run(package, own))
+        print(package, *command["argv"], flush=True)  # noqa: T201 - the log says where it is
+        code = _run(package, command["argv"])
         os.write(told, f"{code}\n".encode())
         if code:
             sys.exit(code)
@@ -37,7 +44,6 @@ def run(packages: list[str]) -> None:
 
 def _run(package: str, argv: list[str]) -> int:
     """Run one command; answer its exit code."""
-    print(f"{package} {' '.join(argv)}", flush=True)  # noqa: T201 - its log says where it is
     sys.argv = [package, *argv]
     try:
         runpy.run_module(package, run_name="__main__")
@@ -52,4 +58,4 @@ def _run(package: str, argv: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    run(sys.argv[1:])
+    run(sys.argv[1], sys.argv[2:])

@@ -10,6 +10,8 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from relais_shared.keys import make_keys, write_private
+
 SERVICES = ("directory", "referral", "gateway")
 """The services by name; the gateway stands last, because it asks the others."""
 
@@ -96,8 +98,6 @@ class Home:
         wanted = [*(f"{service}.jwk" for service in SERVICES), "internal.jwks.json"]
         with self._usable():
             if not all((self.keys / name).exists() for name in wanted):
-                from relais_shared.auth import make_keys  # noqa: PLC0415 - half a second of imports, once in a life
-
                 make_keys(self.keys, SERVICES)
             if not (self.keys / "wrapping.json").exists():
                 kid = secrets.token_hex(4)
@@ -213,14 +213,3 @@ class Home:
             return Stack(**json.loads((self.folder / "stack.json").read_text(encoding="utf-8")))
         except FileNotFoundError:
             return None
-
-
-def write_private(path: Path, text: str) -> None:
-    """Write a file that only its owner reads: whole or not at all, also when the power fails."""
-    draft = path.with_name(path.name + ".new")
-    handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(handle, "w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(handle)
-    draft.replace(path)

@@ -21,9 +21,10 @@ from pathlib import Path
 import asyncpg
 
 from relais_local import processes, programs
-from relais_local.home import CannotRun, Home, write_private
+from relais_local.home import CannotRun, Home
 from relais_local.processes import Account, Child, Launch
 from relais_local.programs import Installation
+from relais_shared.keys import write_private
 
 BUILTIN_LOCALE_SINCE = 17
 """The first major version whose own C.UTF-8 sorts alike on every machine, whatever its C library."""

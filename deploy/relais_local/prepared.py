@@ -10,8 +10,9 @@ from pathlib import Path
 
 import asyncpg
 
-from relais_local.home import Home, write_private
+from relais_local.home import Home
 from relais_shared import documents
+from relais_shared.keys import write_private
 
 
 async def state_of(service: str, owner_dsn: str, *, demo: bool) -> str | None:

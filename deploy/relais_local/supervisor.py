@@ -117,10 +117,7 @@ class Supervisor:
         self._owner_dsn: dict[str, str] = {}
         self._prepared = Prepared(home)
         self._foundation = asyncio.Event()
-        self._guarded: set[str] = set()
         self._territory_written: asyncio.Task[None] | None = None
-        self._helper: Child | None = None
-        self._turn = asyncio.Lock()
 
     async def run(self) -> None:
         """Start everything, keep it running, and end it when a signal asks for it.
@@ -166,16 +163,12 @@ class Supervisor:
     async def _open(self) -> None:
         async with asyncio.TaskGroup() as guards:
 
-            def guard(service: str) -> None:
-                self._guarded.add(service)
-                guards.create_task(self._guard(service))
+            def guard(service: str, child: Child | None) -> None:
+                guards.create_task(self._guard(service, child=child))
 
             async with asyncio.TaskGroup() as opening:
                 for service in SERVICES:
                     opening.create_task(self._open_service(service, guard))
-                if not all(self._prepared.knows(service) for service in SERVICES):
-                    # Where nothing was prepared yet, it imports what it needs while the database starts.
-                    await self._start_helper()
                 # Whoever starts for the first time makes keys while initdb makes data.
                 keys = opening.create_task(asyncio.to_thread(self._home.make_keys))
                 await self._open_database()
@@ -183,7 +176,6 @@ class Supervisor:
                 if self._cluster is not None:
                     guards.create_task(self._guard_database(self._cluster))
                 self._foundation.set()
-            await self._end_helper()
             for service in _WORKERS:
                 guards.create_task(self._guard(service, "work"))
             self._say(f"Relais is ready: {self._plan.public_url}")
@@ -210,47 +202,53 @@ class Supervisor:
             self._say(f"PostgreSQL answers on port {self._cluster.port}")
         self._owner_dsn = {service: ways.owner_dsn for service, ways in access.items()}
 
-    async def _open_service(self, service: str, guard: Callable[[str], None]) -> None:
+    async def _open_service(self, service: str, guard: Callable[[str, Child | None], None]) -> None:
         """Bring a service's schema and first data to where they belong, then serve."""
+        # Where nothing was prepared yet, its process imports what it needs while the database starts.
+        child = None if self._prepared.knows(service) else await self._begin(service)
         await self._foundation.wait()
         if not await self._is_prepared(service):
-            await self._command(service, ["migrate"])
-            if service == "directory":
-                # It answers while it fills; a gateway learns of its organisations when it starts.
-                guard(service)
-            for argv in await self._first_data(service):
-                await self._command(service, argv)
+            child = child or await self._begin(service)
+            for argv in [["migrate"], *await self._first_data(service)]:
+                await self._command(service, child, argv)
             self._prepared.keep(service, await self._state(service))
-        if service not in self._guarded:
-            guard(service)
+            # Whoever prepared it has imported most of what serving takes: two seconds of a start.
+            with self._home.log(service):
+                await self._tell(service, child, None, service)
+        guard(service, child)
         await self._ready(service)
 
-    async def _start_helper(self) -> None:
-        """Start the process that will run commands, unless it runs: one for all, which imports what they share once."""
-        if self._helper is None:
-            argv = [sys.executable, "-m", "relais_local.commands", *(f"relais_{service}" for service in SERVICES)]
-            with self._home.log("prepare") as log:
-                self._helper = await processes.start(Launch(argv, self._environment(None), log, talk=True))
+    async def _begin(self, service: str) -> Child:
+        """Start the process that will prepare a service and then serve."""
+        argv = [sys.executable, "-m", "relais_local.commands", f"relais_{service}", "serve"]
+        with self._home.log(f"{service}-prepare") as log:
+            child = await processes.start(Launch(argv, self._environment(None), log, talk=True))
+        self._children[service] = child
+        return child
 
-    async def _command(self, service: str, argv: list[str]) -> None:
-        """Have a command of a service run, in its turn.
+    async def _command(self, service: str, child: Child, argv: list[str]) -> None:
+        """Have a command of a service run.
 
         Raises:
             CannotRun: It failed.
         """
         name = f"{service}-prepare"
-        async with self._turn:
-            await self._start_helper()
-            helper = self._helper
-            assert helper is not None and helper.stdin is not None and helper.stdout is not None  # noqa: S101, PT018 - just started, to talk
-            log = str(self._home.logs / f"{name}.log")
-            told = {"package": f"relais_{service}", "argv": argv, "env": self._environment(service), "log": log}
-            with suppress(ConnectionError):
-                helper.stdin.write(json.dumps(told).encode() + b"\n")
-                await helper.stdin.drain()
-            said = (await helper.stdout.readline()).strip()
-            self._judge(name, int(said) if said else await helper.wait())
+        await self._tell(service, child, argv, name)
+        assert child.stdout is not None  # noqa: S101 - started to talk
+        said = (await child.stdout.readline()).strip()
+        self._judge(name, int(said) if said else await child.wait())
         self._say(f"{service} {argv[0]}: done")
+
+    async def _tell(self, service: str, child: Child, argv: list[str] | None, log: str) -> None:
+        """Give a process its next command; with none, let it serve."""
+        env = self._environment(service, serving=argv is None)
+        told = {"argv": argv, "env": env, "log": str(self._home.logs / f"{log}.log")}
+        assert child.stdin is not None  # noqa: S101 - started to talk
+        with suppress(ConnectionError):
+            child.stdin.write(json.dumps(told).encode() + b"\n")
+            await child.stdin.drain()
+        if argv is None:
+            child.stdin.close()
 
     async def _is_prepared(self, service: str) -> bool:
         if service == "gateway" and self._plan.demo and not self._accounts.exists():
@@ -303,8 +301,13 @@ class Supervisor:
         if code != 0:
             raise CannotRun(f"{name.replace('-', ' ')} failed: {processes.reason_of(code)}{self._last_words(name)}")
 
-    async def _guard(self, service: str, verb: str = "serve") -> None:
+    async def _guard(self, service: str, verb: str = "serve", *, child: Child | None = None) -> None:
         """Keep a service, or its worker, running.
+
+        Args:
+            service: Its name.
+            verb: What it does.
+            child: It, where it runs already.
 
         Raises:
             CannotRun: It died too often.
@@ -312,10 +315,11 @@ class Supervisor:
         deaths: deque[float] = deque()
         name = service if verb == "serve" else f"{service}-{verb}"
         while True:
-            with self._home.log(name) as log:
-                argv = [sys.executable, "-m", f"relais_{service}", verb]
-                child = await processes.start(Launch(argv, self._environment(service, serving=True), log))
-            self._children[name] = child
+            if child is None:
+                with self._home.log(name) as log:
+                    argv = [sys.executable, "-m", f"relais_{service}", verb]
+                    child = await processes.start(Launch(argv, self._environment(service, serving=True), log))
+                self._children[name] = child
             # A worker is asked by nobody, so nobody can be told that it is ready again.
             herald = asyncio.create_task(self._herald(service)) if deaths and verb == "serve" else None
             try:
@@ -323,6 +327,7 @@ class Supervisor:
             finally:
                 if herald is not None:
                     herald.cancel()
+            child = None
             await self._mourn(name, code, deaths)
 
     async def _herald(self, service: str) -> None:
@@ -375,13 +380,8 @@ class Supervisor:
             raise CannotRun(f"{service} does not get ready: {said[:300]}{self._last_words(service)}") from None
         self._say(f"{service} is ready")
 
-    async def _end_helper(self) -> None:
-        if self._helper is not None:
-            await processes.kill(self._helper)
-
     async def _end(self) -> None:
         """End the services, then the database they write to."""
-        await self._end_helper()
         await asyncio.gather(*(self._end_child(name, child) for name, child in self._children.items()))
         if self._cluster is not None and not await self._cluster.stop():
             self._say("postgres did not end in time and was stopped hard; its next start replays its log")

@@ -1,12 +1,10 @@
 """Who asks: the signed assertion that every internal call carries, made and checked here alone."""
 
 import json
-import os
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from pathlib import Path
 from typing import Any, Final, Literal
 from uuid import UUID
 
@@ -204,34 +202,6 @@ def _remember(memory: dict[Any, Any], key: Any, value: Any) -> None:  # noqa: AN
         # Emptied rather than ordered: it fills again within a minute, and a full one is rare.
         memory.clear()
     memory[key] = value
-
-
-def make_keys(folder: Path, services: tuple[str, ...] = ("gateway", "directory", "referral")) -> None:
-    """Write a signing key for each service and their public key set, where absent; owner-readable only.
-
-    A key's id is `<service>:<thumbprint>`.
-    """
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    public = []
-    for service in services:
-        path = folder / f"{service}.jwk"
-        if not path.exists():
-            key = OKPKey.generate_key("Ed25519")
-            kid = f"{service}:{key.thumbprint()[:16]}"
-            write_private(path, json.dumps({**key.as_dict(private=True), "kid": kid}))
-        key = OKPKey.import_key(json.loads(path.read_text()))
-        public.append(key.as_dict(private=False))
-    write_private(folder / "internal.jwks.json", json.dumps({"keys": public}, indent=1))
-
-
-def write_private(path: Path, text: str) -> None:
-    """Write a file that only its owner reads, whole or not at all."""
-    draft = path.with_name(path.name + ".new")
-    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    draft.replace(path)
 
 
 def bearer(request: Request) -> str:

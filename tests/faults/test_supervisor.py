@@ -367,23 +367,6 @@ def test_what_is_prepared_is_not_prepared_again(start: Start, stand_ins: Path) -
     assert commands(start()) == twice | {"relais_referral migrate": 2}
 
 
-def test_the_directory_serves_while_it_fills(start: Start) -> None:
-    """It needs its schema, not its data: loading those takes longer than anything else at a first start."""
-    up = start(STAND_IN_HANGS_IN="gazetteer")
-    up.until("PostgreSQL answers")
-    until = time.monotonic() + PATIENCE_S
-    while time.monotonic() < until:
-        with suppress(OSError):
-            # Both begin at once: either may be the first to say so.
-            if up.ask("directory") and "relais_directory gazetteer" in up.home.last_words("directory-prepare"):
-                break
-        time.sleep(0.05)
-    assert "relais_directory gazetteer" in up.home.last_words("directory-prepare")
-    assert up.ask("directory")
-    assert up.end() == 0
-    assert "directory gazetteer: done" not in up.output
-
-
 @pytest.mark.parametrize("service", SERVICES)
 def test_a_killed_service_is_named_and_comes_back(start: Start, service: str) -> None:
     """Its death is told with its cause; the others do not notice."""

@@ -1,6 +1,7 @@
 """The verbs of the directory that prepare it: its vocabularies, its gazetteer, its cards."""
 
 import json
+from struct import Struct
 
 from relais_directory import cards, gazetteer, writing
 from relais_directory.data import audiences, themes
@@ -69,28 +70,21 @@ async def load_gazetteer(connection: Connection) -> int:
         if there == gazetteer.VERSION:
             return 0
         await connection.execute("set local statement_timeout = 0")
-        await connection.execute(
-            "create temporary table arriving (like place, at double precision[]) on commit drop;"
-            "alter table arriving alter position drop not null"
-        )
-        names = [
+        await connection.set_type_codec("cube", encoder=_point, decoder=bytes, schema="public", format="binary")
+        columns = [
             "code", "kind", "parent", "country", "region", "province", "name", "name_fr", "name_nl", "name_de",
-            "names", "postcodes", "latitude", "longitude", "precision", "population",
+            "names", "postcodes", "latitude", "longitude", "precision", "population", "position",
         ]  # fmt: skip
         rows = [
             (
                 place.code, place.kind, place.parent or None, place.country, place.region, place.province, place.name,
-                place.name_fr, place.name_nl, place.name_de, _names(place), list(place.postcodes), place.latitude,
-                place.longitude, place.precision, place.population, list(position(place.latitude, place.longitude)),
+                place.name_fr, place.name_nl, place.name_de, _names(place), place.postcodes, place.latitude,
+                place.longitude, place.precision, place.population, position(place.latitude, place.longitude),
             )
             for place in points()
         ]  # fmt: skip
-        await connection.copy_records_to_table("arriving", records=rows, columns=[*names, "at"])
-        columns = ", ".join(names)
         await connection.execute("delete from place")
-        await connection.execute(
-            f"insert into place ({columns}, position) select {columns}, cube(at) from arriving"  # noqa: S608 - our own column names
-        )
+        await connection.copy_records_to_table("place", records=rows, columns=columns)
         await connection.execute(
             "insert into loaded values ('gazetteer', $1) on conflict (name) do update set version = excluded.version",
             gazetteer.VERSION,
@@ -121,4 +115,12 @@ async def renew_cards(connection: Connection) -> int:
 
 def _names(place: gazetteer.Place) -> str:
     every = (place.name, place.name_fr, place.name_nl, place.name_de, *place.other_names)
-    return "|" + "|".join(dict.fromkeys(plain(name) for name in every if name)) + "|"
+    return "|" + "|".join(dict.fromkeys(plain(name) for name in dict.fromkeys(every) if name)) + "|"
+
+
+def _point(at: tuple[float, float, float]) -> bytes:
+    """Answer a cube that is one point as PostgreSQL's binary format has it: a flag, three dimensions, their values."""
+    return _POINT.pack(1 << 31 | len(at), *at)
+
+
+_POINT = Struct("!I3d")

@@ -17,7 +17,6 @@ from relais_referral.domain.heads import Head
 from relais_referral.settings import MIGRATIONS, ReferralSettings
 from relais_shared.clock import utc_now
 from relais_shared.db import Database, async_url
-from relais_shared.migrations import upgrade
 from relais_shared.settings import SettingsProblem
 
 T = TypeVar("T")
@@ -57,6 +56,8 @@ def work(*, once: Annotated[bool, typer.Option(help="One round, then the end.")]
 @app.command()
 def migrate() -> None:
     """Bring the schema to the newest version."""
+    from relais_shared.migrations import upgrade  # Alembic takes a tenth of a server's start.
+
     upgrade(ReferralSettings.load(), MIGRATIONS)
 
 

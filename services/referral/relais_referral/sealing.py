@@ -16,7 +16,7 @@ from uuid import UUID
 import orjson
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from relais_shared.auth import write_private
+from relais_shared.keys import write_private
 from relais_shared.settings import SettingsProblem
 
 NONCE_BYTES: Final = 12

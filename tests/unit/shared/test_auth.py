@@ -10,7 +10,8 @@ import pytest
 from joserfc import jwt
 from joserfc.jwk import OctKey, OKPKey
 
-from relais_shared.auth import ANONYMOUS, LEEWAY_S, LIFE_S, TYPE, Actor, Keyring, make_keys, system
+from relais_shared.auth import ANONYMOUS, LEEWAY_S, LIFE_S, TYPE, Actor, Keyring, system
+from relais_shared.keys import make_keys
 from relais_shared.refusals import Unauthenticated
 
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
