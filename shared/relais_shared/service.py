@@ -6,6 +6,7 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontext
 from functools import cached_property
 from inspect import iscoroutinefunction
 from pathlib import Path
+from socket import socket
 from typing import Any, Final
 
 import uvicorn
@@ -28,6 +29,8 @@ BODY_LIMIT: Final = 1 << 20
 """Bytes of a body: the largest referral with every text at its longest is a tenth of this (design 10)."""
 STOP_WITHIN_S: Final = 10
 """Requests under way may take this long when the service stops."""
+ACCEPTED_AT_ONCE: Final = 16
+"""New connections taken in one turn of the loop, at most (`listening`)."""
 
 
 class GuardedRoute(APIRoute):
@@ -361,6 +364,20 @@ def server(
     )
 
 
+def listening(config: uvicorn.Config) -> list[socket]:
+    """Bind where a server shall listen, and answer that socket under several handles.
+
+    uvloop takes one new connection for each handle in each turn of its loop (libuv has done so since 1.45). Where much
+    is to be done a turn takes long, and whoever has just connected would wait for as many turns as others stand before:
+    seconds, while a request on a kept connection is answered at once (docs/decisions/0035).
+
+    Raises:
+        SystemExit: The address cannot be had; the log says why.
+    """
+    first = config.bind_socket()
+    return [first, *(first.dup() for _ in range(ACCEPTED_AT_ONCE - 1))]
+
+
 def serve(app: ASGIApp, settings: ServiceSettings, *, head_limit: int = INSIDE_HEAD_LIMIT) -> None:
     """Run a service until it is told to stop (SIGTERM or Ctrl-C).
 
@@ -376,6 +393,6 @@ def serve(app: ASGIApp, settings: ServiceSettings, *, head_limit: int = INSIDE_H
     # What was imported and put together lives as long as the process: no collection need ever look at it again.
     gc.freeze()
     gc.enable()
-    running.run()
+    running.run(sockets=listening(running.config))
     if not running.started:
         raise SystemExit(3)

@@ -17,7 +17,7 @@ second, and each waits longer. Half as many again as one organisation may have u
 AT_LEAST: Final = 16
 """So many of them are let in however slowly it answers: fewer, and it would wait for us between two answers. Whoever
 has no more under way finds a place beyond the room, while there is any: the flood is somebody else's."""
-SLOW_S: Final = 0.2
+SLOW_S: Final = 0.1
 """Where one answer in five takes longer, each further call would only wait for those before it."""
 QUICK: Final = 0.25
 """By how many places a quick answer makes more room; a slow one takes one away."""
