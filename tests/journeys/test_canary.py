@@ -242,6 +242,15 @@ def test_a_trace_shows_every_service_and_nothing_of_her(stack: Stack, journey: J
     assert referral_id  # Ids may travel; she may not.
 
 
+def test_what_services_do_by_themselves_leaves_no_trace(stack: Stack, journey: Journey) -> None:
+    """They look for jobs, changes and each other each second: an administrator would find nothing else."""
+    spans = [span for trace in since(every_trace(stack, journey[3]), journey[3]) for span in trace["spans"]]
+    first = [span for span in spans if span["parent_span_id"] is None]
+    assert first
+    assert not [span for span in first if span["kind"] != "server"]
+    assert not [span for span in first if span["attributes"].get("http.route") == "/v1/directory/changes"]
+
+
 def has_database(trace: dict[str, Any]) -> bool:
     """Say whether a span of the trace is PostgreSQL's."""
     return any(span["attributes"].get("db.system.name") == "postgresql" for span in trace["spans"])

@@ -8,6 +8,7 @@ from contextlib import suppress
 from typing import Final
 
 import asyncpg
+from opentelemetry.instrumentation.utils import suppress_instrumentation
 
 from relais_directory import import_store
 from relais_directory.settings import DirectorySettings
@@ -27,8 +28,10 @@ async def keep_running(pool: asyncpg.Pool, settings: DirectorySettings) -> None:
     """Run the jobs that wait, for as long as the directory lives; an import never holds up a search."""
     while True:
         try:
-            async with pool.acquire() as connection:
-                id_ = await import_store.next_job(connection, ATTEMPTS)
+            # Nobody asked for this look: it would fill the traces with itself.
+            with suppress_instrumentation():
+                async with pool.acquire() as connection:
+                    id_ = await import_store.next_job(connection, ATTEMPTS)
             if id_ is not None:
                 await _run(str(id_), settings)
                 continue

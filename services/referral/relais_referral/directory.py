@@ -1,14 +1,17 @@
 """What the referral app asks the directory: the service that a hand-over names, themes, her municipality."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 from urllib.parse import quote, urlencode
 from uuid import UUID
 
+from opentelemetry.instrumentation.utils import suppress_instrumentation
 from pydantic import BaseModel
 
 from relais_referral.schemas.referrals import Alternative
+from relais_shared import telemetry
 from relais_shared.auth import Keyring, system
 from relais_shared.client import Client, Response, TransportError
 from relais_shared.refusals import Unavailable
@@ -246,7 +249,7 @@ class Directory:
             ValueError: It no longer knows the cursor.
         """
         query = {"limit": CHANGES_AT_ONCE} | ({"since": cursor} if cursor else {})
-        answer = await self._ask(f"/v1/directory/changes?{urlencode(query)}")
+        answer = await self._ask(f"/v1/directory/changes?{urlencode(query)}", telemetry.apart())
         if answer.status_code == 422:  # noqa: PLR2004 - a status of HTTP
             raise ValueError("The cursor is not known.")
         if not answer.is_success:
@@ -256,14 +259,15 @@ class Directory:
     async def answers(self) -> bool:
         """Say whether the directory is alive."""
         try:
-            return (await self.client.get("/healthz")).is_success
+            with suppress_instrumentation():
+                return (await self.client.get("/healthz")).is_success
         except TransportError:
             return False
 
-    async def _ask(self, path: str) -> Response:
+    async def _ask(self, path: str, headers: Mapping[str, str] | None = None) -> Response:
         token = self._keyring.sign("directory", system("referral", "directory:read"))
         try:
-            return await self.client.get(path, headers={"Authorization": f"Bearer {token}"})
+            return await self.client.get(path, headers={"Authorization": f"Bearer {token}", **(headers or {})})
         except TransportError as fault:
             raise Unavailable("The directory does not answer. Nothing was stored; try again.") from fault
 
