@@ -236,6 +236,8 @@ class Door:
         if methods is None and not scope["path"].startswith(API):
             # The gateway's pages, and what only our services may ask; both judge for themselves.
             before = _PEER.set(_peer(scope))
+            if scope["method"] == "HEAD":
+                scope = {**scope, "method": "GET"}
             try:
                 await self._app(_unspoken(scope), receive, told)
             finally:

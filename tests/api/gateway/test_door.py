@@ -34,6 +34,13 @@ async def test_what_declares_no_scope_is_not_served(door: Door) -> None:
     assert (wrong.status_code, wrong.headers["allow"]) == (405, "POST")
 
 
+@pytest.mark.parametrize("page", ["/", "/docs", "/openapi.json", "/healthz"])
+async def test_a_page_tells_whoever_asks_by_head_what_it_would_say(door: Door, page: str) -> None:
+    whole, head = await door.ask("GET", page), await door.ask("HEAD", page)
+    assert (head.status_code, head.content) == (whole.status_code, b"")
+    assert head.headers.get("content-type") == whole.headers.get("content-type")
+
+
 async def test_what_is_open_to_all_reaches_the_service_as_nobody(door: Door, capfd: pytest.CaptureFixture[str]) -> None:
     """A token changes nothing there; the person's and the guest's own secrets go on."""
     sessions = {"Relais-Person-Session": "p-secret", "Relais-Guest-Session": "g-secret", "Cookie": "relais_session=x"}
