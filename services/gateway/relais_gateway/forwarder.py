@@ -146,7 +146,9 @@ class Door:
             changed.clear()
             document = await self._document(name)
             if document is not None and document != self.documents.get(name):
-                self.documents[name] = document
+                # In one order, whoever starts first: of two shapes named alike the second is known by its service.
+                known = {**self.documents, name: document}
+                self.documents = {each: known[each] for each in self._upstreams if each in known}
                 self.lay_out()
             # At once when an instance comes back: it may serve other operations than before.
             with suppress(TimeoutError):
