@@ -222,7 +222,9 @@ class Supervisor:
         """Start the process that will prepare a service and then serve."""
         argv = [sys.executable, "-m", "relais_local.commands", f"relais_{service}", "serve"]
         with self._home.log(f"{service}-prepare") as log:
-            child = await processes.start(Launch(argv, self._environment(None), log, talk=True))
+            # As whoever serves knows it from the beginning: `ps` and /proc tell an operator what is so.
+            env = self._environment(service, serving=True)
+            child = await processes.start(Launch(argv, env, log, talk=True))
         self._children[service] = child
         return child
 
