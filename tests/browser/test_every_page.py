@@ -13,6 +13,7 @@ from browser.sound import faults_of
 from browser.world import SECRETS, World, everything
 from playwright.sync_api import Browser
 from playwright.sync_api import Page as Shown
+from support.rows import let_sign_ins_be_new, owner_dsn
 from support.stack import Stack
 
 from relais_gateway.web.site import POLICY
@@ -117,8 +118,10 @@ def compared(asking: httpx.Client, world: World, paths: tuple[str, str], forms: 
 
 
 @pytest.mark.parametrize("who", sorted(EVERYBODY))
-def test_a_page_opens_to_whom_it_is_for_and_to_nobody_else(world: World, who: str) -> None:
+def test_a_page_opens_to_whom_it_is_for_and_to_nobody_else(stack: Stack, world: World, who: str) -> None:
     """What is another's reads as what is not there: the same status, the same words, nothing of it."""
+    # However long the browsers of the tests above took.
+    let_sign_ins_be_new(owner_dsn(stack.home, "gateway"))
     wrong = []
     with world.as_(who) as asking:
         for page in PAGES:
@@ -131,6 +134,14 @@ def test_a_page_opens_to_whom_it_is_for_and_to_nobody_else(world: World, who: st
             else:
                 wrong += compared(asking, world, (path, nowhere))
     assert not wrong, "\n".join(wrong)
+
+
+def test_what_head_asks_of_a_page_that_goes_on_ends_with_its_head(world: World) -> None:
+    """The connection takes the next request at once."""
+    with world.as_("counsellor") as asking:
+        news = asking.head("/relais/nouvelles")
+        assert (news.status_code, news.headers["content-type"].partition(";")[0]) == (200, "text/event-stream")
+        assert asking.get("/compte", timeout=15).status_code == 200
 
 
 @pytest.mark.parametrize("who", sorted(EVERYBODY))

@@ -239,7 +239,7 @@ class Door:
             # The gateway's pages, and what only our services may ask; both judge for themselves.
             before = _PEER.set(_peer(scope))
             if scope["method"] == "HEAD":
-                scope = {**scope, "method": "GET"}
+                scope = {**scope, "method": "GET", ASKED: "HEAD"}
             try:
                 await self._app(_unspoken(scope), receive, told)
             finally:

@@ -9,6 +9,7 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from relais_gateway.callers import ASKED
 from relais_gateway.web.session import Visitor, Watching
 from relais_gateway.web.site import PageRoute
 
@@ -76,7 +77,8 @@ class _Relayed(Response):
         path = "/v1/events/stream"
         return {
             **{name: scope[name] for name in known if name in scope},
-            "method": "GET",
+            # Asked by HEAD, the door ends it with its head.
+            "method": scope.get(ASKED, "GET"),
             "path": path,
             "raw_path": path.encode(),
             "query_string": self._query,
