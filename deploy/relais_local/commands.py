@@ -21,7 +21,7 @@ def run(package: str, own: list[str]) -> None:
     gc.disable()
     told = os.dup(1)
     importlib.import_module(f"{package}.cli")
-    while line := sys.stdin.readline():
+    for line in sys.stdin:
         command = json.loads(line)
         log = os.open(command["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         os.dup2(log, 1)

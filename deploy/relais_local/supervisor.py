@@ -213,8 +213,7 @@ class Supervisor:
                 await self._command(service, child, argv)
             self._prepared.keep(service, await self._state(service))
             # Whoever prepared it has imported most of what serving takes: two seconds of a start.
-            with self._home.log(service):
-                await self._tell(service, child, None, service)
+            await self._tell(service, child, None, service)
         guard(service, child)
         await self._ready(service)
 
@@ -245,6 +244,8 @@ class Supervisor:
         """Give a process its next command; with none, let it serve."""
         env = self._environment(service, serving=argv is None)
         told = {"argv": argv, "env": env, "log": str(self._home.logs / f"{log}.log")}
+        with self._home.log(log):
+            pass  # One that has grown is put aside; the process opens it by its name.
         assert child.stdin is not None  # noqa: S101 - started to talk
         with suppress(ConnectionError):
             child.stdin.write(json.dumps(told).encode() + b"\n")

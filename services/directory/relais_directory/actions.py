@@ -70,7 +70,10 @@ async def load_gazetteer(connection: Connection) -> int:
         if there == gazetteer.VERSION:
             return 0
         await connection.execute("set local statement_timeout = 0")
-        await connection.set_type_codec("cube", encoder=_point, decoder=bytes, schema="public", format="binary")
+        schema = await connection.fetchval(
+            "select typnamespace::regnamespace::text from pg_type where oid = 'cube'::regtype"
+        )
+        await connection.set_type_codec("cube", encoder=_point, decoder=bytes, schema=schema, format="binary")
         columns = [
             "code", "kind", "parent", "country", "region", "province", "name", "name_fr", "name_nl", "name_de",
             "names", "postcodes", "latitude", "longitude", "precision", "population", "position",
