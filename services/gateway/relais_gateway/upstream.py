@@ -21,8 +21,9 @@ SLOW_S: Final = 0.1
 """Where one answer in five takes longer, each further call would only wait for those before it."""
 QUICK: Final = 0.25
 """By how many places a quick answer makes more room; a slow one takes one away."""
-CONNECT_WITHIN_S: Final = 1.0
-"""Our services are near: one that does not take a connection in a second is down."""
+CONNECT_WITHIN_S: Final = 3.0
+"""Our services are near: one that takes no connection within this is down. The kernel asks again after one second what
+got lost, and a machine that stands still for a moment takes nothing in it either."""
 IDLE_S: Final = 30.0
 """An unused connection is closed before the service closes it (75 s)."""
 LIFE_S: Final = 600.0
@@ -116,7 +117,7 @@ class Instance:
             async with asyncio.timeout(CONNECT_WITHIN_S):
                 _, exchange = await loop.create_connection(Exchange, self._host, self._port)
         except (OSError, TimeoutError) as fault:
-            raise UpstreamDown("takes no connection", sent=False) from fault
+            raise UpstreamDown(f"takes no connection: {type(fault).__name__}", sent=False) from fault
         return exchange
 
     def give_back(self, exchange: Exchange) -> None:

@@ -10,6 +10,7 @@ import httpx
 import pytest
 from api.gateway.world import BIG, Door
 
+from relais_gateway import live
 from relais_shared import protocol
 
 pytestmark = pytest.mark.anyio
@@ -190,6 +191,8 @@ async def test_silent_and_trickling_callers_are_closed(door: Door, monkeypatch: 
     async with asyncio.timeout(60), httpx.AsyncClient(base_url=door.base_url, headers=headers) as client:
         monkeypatch.setattr(protocol, "HEAD_DEADLINE_S", 2)
         monkeypatch.setattr(protocol, "BODY_DEADLINE_S", 2)
+        # A busy machine keeps this whole process from its database for a second: that is not what is asked here.
+        monkeypatch.setattr(live, "BLIND_AFTER_S", WITHIN_S)
         waiting = [asyncio.create_task(behave(door, begin)) for behave, begin in ways for _ in range(30)]
         # Asked again where this busy process itself was too late to send its own head within the two seconds.
         answered = 0
@@ -231,7 +234,7 @@ async def trickling(door: Door, begin: bytes) -> None:
                 writer.write(b"a")
                 await writer.drain()
                 # Ninety of them and the door share this process: quicker ones would be a load, and not a trickle.
-                await asyncio.sleep(0.2)
+                await asyncio.sleep(0.5)
 
 
 async def test_whoever_does_not_read_the_answer_is_let_go(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
