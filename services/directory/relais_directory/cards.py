@@ -18,7 +18,7 @@ from relais_directory.gazetteer import Place
 from relais_directory.judging import Points, home_of
 from relais_directory.records import RECEPTION, SHOWN, LocationRecord, ServiceRecord
 
-VERSION: Final = "4"
+VERSION: Final = "5"
 """Of what stands in a card; a directory with cards of another version makes them all anew (`migrate`)."""
 
 NO_PLACE: Final = UUID(int=0)
@@ -215,6 +215,8 @@ def _body(
     # As text: the ids that come from the database are of a kind that the serialiser does not know.
     id_ = str(owner.id)
     card = {
+        # First: a search that reads it sees at once whether the moment changes anything in it.
+        "status": record.status,
         "id": id_,
         "service": {
             "id": id_,
@@ -225,7 +227,6 @@ def _body(
         },
         "organisation": {"id": str(owner.organisation_id), "name": owner.organisation},
         "location": _location(location, site, place),
-        "status": record.status,
         "closed_from": record.closed_from,
         "closed_until": record.closed_until,
         "modes": record.modes,
@@ -243,8 +244,8 @@ def _body(
     return text[:-2] if contact else text[:-1]
 
 
-CLOSING: Final = b'"status":"temporarily_closed"'
-"""What stands in the card of a service that is closed for a while; whether it is so today shows when it is read."""
+CLOSING: Final = b'{"status":"temporarily_closed"'
+"""How the card of a service begins that is closed for a while; whether it is so today shows when it is read."""
 
 
 def closed_or_not(body: bytes, today: date) -> bytes:

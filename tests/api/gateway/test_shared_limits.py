@@ -187,7 +187,8 @@ async def test_limits_are_said_for_one_organisation_and_for_one_of_its_systems(d
     assert re.findall(r'"(\S+)";q=(\d+)', answer.headers["ratelimit-policy"]) == [
         ("organisation", "60"), ("organisation-at-once", "5"), ("client", "3"), ("client-at-once", "1"),
     ]  # fmt: skip
-    assert answer.headers["ratelimit"].startswith('"client";r=2')
+    # The question before counts too, where the door knew of the bound by then.
+    assert re.match('"client";r=[12]', answer.headers["ratelimit"])
     for path, headers in ((HOUSE, operator), (own, admin)):
         while (gone := await door.ask("DELETE", path, headers=headers)).status_code == 429:  # noqa: ASYNC110 - time fills it
             await asyncio.sleep(0.2)

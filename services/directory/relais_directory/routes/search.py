@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 from functools import cache, lru_cache
 from math import inf
 from pathlib import Path
@@ -120,7 +120,7 @@ async def answer(
     words, themes, filters = why
     named = [(state.terms[slug], f'"{slug}"') for slug in themes if slug in state.terms]
     at = _Moment(where, now, day_of(now), openings.at(now), words, named, filters)
-    items = b",".join([_card(row, at) for row in shown])
+    items = [piece for row in shown for piece in _card(row, at)][:-1]
     tail: dict[str, Any] = {
         "total": min(total, search_store.COUNT_UP_TO),
         "total_is_exact": total <= search_store.COUNT_UP_TO,
@@ -131,7 +131,8 @@ async def answer(
     headers = {"Cache-Control": "no-store"}
     if cursor:
         headers["Link"] = next_link(request, cursor)
-    body = b'{"items":[' + items + b"]," + orjson.dumps(tail)[1:]
+    # Joined once: a page is large enough that each copy of it would count.
+    body = b"".join((b'{"items":[', *items, b"],", orjson.dumps(tail)[1:]))
     return Response(body, media_type="application/json", headers=headers)
 
 
@@ -312,13 +313,13 @@ class _Moment(NamedTuple):
     filters: str
 
 
-def _card(row: asyncpg.Record, at: _Moment) -> bytes:
-    """Answer a card: the finished JSON, and what depends on the moment, the place and the question.
+def _card(row: asyncpg.Record, at: _Moment) -> tuple[bytes, bytes, bytes]:
+    """Answer a card in pieces: the finished JSON, what depends on the moment, the place and the question, a comma.
 
     Put together as bytes: an object and a serialiser for each card cost more than finding it.
     """
     body: bytes = row["body"]
-    if CLOSING in body:
+    if body.startswith(CLOSING):
         body = closed_or_not(body, at.today)
     relay = ""
     if not body.endswith(b"null"):
@@ -329,32 +330,32 @@ def _card(row: asyncpg.Record, at: _Moment) -> bytes:
     chord = row["chord"]
     if chord is not None and at.where is not None and not row["confidential"]:
         distance = round(min(geodesic_m(chord), at.where.radius_m + NO_NEARER))
+    capacity = "null" if row["capacity_at"] is None else _capacity(row, at.now)
     own = row["themes"]
     matched = ",".join([slug for id_, slug in at.themes if id_ in own])
     day, score = _freshness(row["freshness"], at.today)
     moment = (
-        f'{relay},"distance_m":{distance},"capacity":{_capacity(row, at.now)},'
+        f'{relay},"distance_m":{distance},"capacity":{capacity},'
         f'"freshness":{{"assured_at":{day},"assured_by":{_quoted(row["assured_by"])},"score":{score}}},'
         f'"can_receive":"{row["can_receive"]}",'
         f'"nearest_stops":{row["stops"] or "[]"},"opening":{at.judge(row["opening_id"])[1]},'
         f'"why":{{"words":{at.words},"themes":[{matched}],"filters":{at.filters}}}}}'
     )
-    return body + moment.encode()
+    return body, moment.encode(), b","
 
 
 _JSON: Final = {True: "true", False: "false", None: "null"}
 
 
 def _capacity(row: asyncpg.Record, now: datetime) -> str:
-    told = row["capacity_at"]
-    if told is None:
-        return "null"
+    """Answer what was told of open places, where something was."""
+    told: datetime = row["capacity_at"]
     waiting = "null" if row["waiting_days"] is None else row["waiting_days"]
     age = max(0, (now - told).days)
+    # The database tells instants in UTC.
     return (
-        f'{{"available":{row["available"]},"waiting_days":{waiting},'
-        f'"updated_at":"{told.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}","age_days":{age},'
-        f'"held":{_JSON[age <= search_store.CAPACITY_HELD_DAYS]}}}'
+        f'{{"available":{row["available"]},"waiting_days":{waiting},"updated_at":"{told.isoformat()[:19]}Z",'
+        f'"age_days":{age},"held":{_JSON[age <= search_store.CAPACITY_HELD_DAYS]}}}'
     )
 
 
