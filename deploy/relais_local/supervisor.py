@@ -44,6 +44,9 @@ _NEIGHBOURS = {
 }
 """Whom each service calls; it learns their addresses as `RELAIS_<SERVICE>_<NEIGHBOUR>_URL`."""
 
+_LATER = "gateway"
+"""The service that has least to prepare: on a first start it leaves the processors to the others and to initdb."""
+
 _WORKERS = ("referral",)
 """The services that also work without being asked: `python -m relais_<service> work`, watched as its server is."""
 
@@ -205,7 +208,8 @@ class Supervisor:
     async def _open_service(self, service: str, guard: Callable[[str, Child | None], None]) -> None:
         """Bring a service's schema and first data to where they belong, then serve."""
         # Where nothing was prepared yet, its process imports what it needs while the database starts.
-        child = None if self._prepared.knows(service) else await self._begin(service)
+        early = service != _LATER and not self._prepared.knows(service)
+        child = await self._begin(service) if early else None
         await self._foundation.wait()
         if not await self._is_prepared(service):
             child = child or await self._begin(service)
