@@ -20,9 +20,9 @@ GROUP = "relais.commands"
 
 
 def gather(called: str | None) -> typer.Typer:
-    """Answer the `relais` command, with the offer named `called` ready to run.
+    """Answer the `relais` command with the offer named `called`, ready to run; all of them where none is named.
 
-    The others are only described, from their source: importing every service to print a list costs seconds.
+    Those are only described, from their source: importing every service to print a list costs seconds.
     """
     relais = typer.Typer(add_completion=False, no_args_is_help=True)
 
@@ -33,10 +33,11 @@ def gather(called: str | None) -> typer.Typer:
         Every command works on the installation that RELAIS_HOME names (default: var/).
         """
 
-    for offer in sorted(entry_points(group=GROUP), key=lambda offer: offer.name):
-        if offer.name != called:
-            relais.command(offer.name, help=_described(offer))(describe)
-            continue
+    offers = sorted(entry_points(group=GROUP), key=lambda offer: offer.name)
+    wanted = [offer for offer in offers if offer.name == called]
+    for offer in offers if not wanted else ():
+        relais.command(offer.name, help=_described(offer))(describe)
+    for offer in wanted:
         command = offer.load()
         if isinstance(command, typer.Typer):
             relais.add_typer(command, name=offer.name)

@@ -128,7 +128,7 @@ class Home:
     @contextmanager
     def log(self, name: str) -> Iterator[int]:
         """Answer a file descriptor that appends to `logs/<name>.log`, for a child to inherit."""
-        path = self.logs / f"{name}.log"
+        path = self.path_of_log(name)
         if path.exists() and path.stat().st_size > LOG_BYTES:
             path.replace(path.with_suffix(".log.1"))
         handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
@@ -137,10 +137,18 @@ class Home:
         finally:
             os.close(handle)
 
+    def path_of_log(self, name: str) -> Path:
+        """Answer where a process's log stands."""
+        return self.logs / f"{name}.log"
+
+    def told(self, name: str) -> str:
+        """Answer the last words of a process and where its log is, to stand below a line that names it."""
+        return "".join(f"\n  | {line}" for line in self.last_words(name)) + f"\n  ({self.path_of_log(name)})"
+
     def last_words(self, name: str, lines: int = 5) -> list[str]:
         """Answer the last lines of a process's log."""
         try:
-            with (self.logs / f"{name}.log").open("rb") as log:
+            with self.path_of_log(name).open("rb") as log:
                 log.seek(max(0, log.seek(0, os.SEEK_END) - 16_384))
                 return log.read().decode(errors="replace").splitlines()[-lines:]
         except FileNotFoundError:

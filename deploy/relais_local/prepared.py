@@ -1,6 +1,6 @@
 """What was prepared already, so that a kept installation starts without asking every service again.
 
-A service's commands (`migrate`, first data) may run any number of times, but each costs a second of imports.
+A service's commands (`migrate`, first data) may run any number of times, but a start waits for each.
 """
 
 import hashlib

@@ -5,18 +5,38 @@ import ctypes
 import os
 import signal
 import sys
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
-
-Child = asyncio.subprocess.Process
+from typing import Any, Protocol
 
 _PR_SET_PDEATHSIG = 1
 """prctl(2): the signal that the kernel sends to a process when its parent is gone."""
+_PR_SET_CHILD_SUBREAPER = 36
+"""prctl(2): whether what a child of ours leaves behind becomes ours."""
 _PRCTL = ctypes.CDLL(None).prctl if sys.platform == "linux" else None
 """Looked up once, before any fork: a child between fork and exec must not load anything."""
+CAN_ADOPT = _PRCTL is not None
+"""Whether `adopting` works here."""
+
+
+class Child(Protocol):
+    """A process that we are the parent of, as asyncio's own are."""
+
+    @property
+    def pid(self) -> int:
+        """Its number."""
+
+    @property
+    def returncode(self) -> int | None:
+        """How it ended; none while it runs."""
+
+    async def wait(self) -> int:
+        """Wait for its end; answer its exit code, negative for a signal."""
+
+    def send_signal(self, signal: int, /) -> None:
+        """Send it a signal."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +58,6 @@ class Launch:
         cwd: Where it starts; ours if none.
         account: Another account to run as (we are root).
         keep: File descriptors that the child inherits under the same numbers.
-        talk: Its standard input and output are pipes to us; the log takes only its standard error.
         orphaned: What the kernel sends the child when we die; Linux only.
     """
 
@@ -48,7 +67,6 @@ class Launch:
     cwd: str | None = None
     account: Account | None = None
     keep: tuple[int, ...] = field(default=())
-    talk: bool = False
     orphaned: signal.Signals = signal.SIGKILL
 
 
@@ -64,8 +82,8 @@ async def start(launch: Launch) -> Child:
     output = asyncio.subprocess.DEVNULL if launch.log is None else launch.log
     return await asyncio.create_subprocess_exec(
         *launch.argv,
-        stdin=asyncio.subprocess.PIPE if launch.talk else asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.PIPE if launch.talk else output,
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=output,
         stderr=output,
         env=launch.env,
         cwd=launch.cwd,
@@ -89,6 +107,17 @@ def die_with_parent(parent: int, number: signal.Signals) -> Callable[[], None]:
                 os._exit(1)
 
     return ask
+
+
+@contextmanager
+def adopting() -> Iterator[None]:
+    """Become meanwhile the parent of what our children leave behind; whoever does so must wait for it."""
+    assert _PRCTL is not None  # noqa: S101 - see CAN_ADOPT
+    _PRCTL(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    try:
+        yield
+    finally:
+        _PRCTL(_PR_SET_CHILD_SUBREAPER, 0, 0, 0, 0)
 
 
 async def run(launch: Launch) -> int:

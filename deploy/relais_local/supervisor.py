@@ -1,7 +1,6 @@
 """One command runs everything: the database, its schemas, the three services; and ends it all again."""
 
 import asyncio
-import json
 import os
 import signal
 import sys
@@ -12,7 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from relais_local import databases, processes
+from relais_local import databases, forks, processes
 from relais_local.home import SERVICES, CannotRun, Home, Stack
 from relais_local.postgres import Cluster, port_is_free
 from relais_local.prepared import Prepared, state_of
@@ -43,9 +42,6 @@ _NEIGHBOURS = {
     "gateway": ("directory", "referral"),
 }
 """Whom each service calls; it learns their addresses as `RELAIS_<SERVICE>_<NEIGHBOUR>_URL`."""
-
-_LATER = "gateway"
-"""The service that has least to prepare: on a first start it leaves the processors to the others and to initdb."""
 
 _WORKERS = ("referral",)
 """The services that also work without being asked: `python -m relais_<service> work`, watched as its server is."""
@@ -116,6 +112,7 @@ class Supervisor:
         self._report = say
         self._cluster: Cluster | None = None
         self._children: dict[str, Child] = {}
+        self._forks: dict[str, forks.Fork] = {}
         self._began = 0.0
         self._owner_dsn: dict[str, str] = {}
         self._prepared = Prepared(home)
@@ -172,10 +169,12 @@ class Supervisor:
             async with asyncio.TaskGroup() as opening:
                 for service in SERVICES:
                     opening.create_task(self._open_service(service, guard))
-                # Whoever starts for the first time makes keys while initdb makes data.
-                keys = opening.create_task(asyncio.to_thread(self._home.make_keys))
+                # Whoever starts for the first time makes keys and imports services while initdb makes data.
+                meanwhile = [opening.create_task(asyncio.to_thread(self._home.make_keys))]
+                if forks.POSSIBLE:
+                    meanwhile.append(opening.create_task(self._fork()))
                 await self._open_database()
-                await keys
+                await asyncio.gather(*meanwhile)
                 if self._cluster is not None:
                     guards.create_task(self._guard_database(self._cluster))
                 self._foundation.set()
@@ -187,6 +186,10 @@ class Supervisor:
             else:
                 self._say("Nobody signs in yet? `relais users first --help` makes whoever runs it.")
             self._say("Ctrl-C ends it.")
+
+    async def _fork(self) -> None:
+        self._forks = await forks.fork(SERVICES, self._home, self._environment(None))
+        self._children |= self._forks
 
     async def _open_database(self) -> None:
         given = databases.given()
@@ -207,55 +210,33 @@ class Supervisor:
 
     async def _open_service(self, service: str, guard: Callable[[str, Child | None], None]) -> None:
         """Bring a service's schema and first data to where they belong, then serve."""
-        # Where nothing was prepared yet, its process imports what it needs while the database starts.
-        early = service != _LATER and not self._prepared.knows(service)
-        child = await self._begin(service) if early else None
         await self._foundation.wait()
         if not await self._is_prepared(service):
-            child = child or await self._begin(service)
             for argv in [["migrate"], *await self._first_data(service)]:
-                await self._command(service, child, argv)
+                await self._command(service, argv)
             self._prepared.keep(service, await self._state(service))
-            # Whoever prepared it has imported most of what serving takes: two seconds of a start.
-            await self._tell(service, child, None, service)
+        child = self._forks.get(service)
+        if child is not None:
+            env = self._environment(service, serving=True)
+            with self._home.log(service) as _:  # One that has grown is put aside; the process opens it by its name.
+                await child.serve(env, self._home.path_of_log(service))
         guard(service, child)
         await self._ready(service)
 
-    async def _begin(self, service: str) -> Child:
-        """Start the process that will prepare a service and then serve."""
-        argv = [sys.executable, "-m", "relais_local.commands", f"relais_{service}", "serve"]
-        with self._home.log(f"{service}-prepare") as log:
-            # As whoever serves knows it from the beginning: `ps` and /proc tell an operator what is so.
-            env = self._environment(service, serving=True)
-            child = await processes.start(Launch(argv, env, log, talk=True))
-        self._children[service] = child
-        return child
-
-    async def _command(self, service: str, child: Child, argv: list[str]) -> None:
+    async def _command(self, service: str, argv: list[str]) -> None:
         """Have a command of a service run.
 
         Raises:
             CannotRun: It failed.
         """
-        name = f"{service}-prepare"
-        await self._tell(service, child, argv, name)
-        assert child.stdout is not None  # noqa: S101 - started to talk
-        said = (await child.stdout.readline()).strip()
-        self._judge(name, int(said) if said else await child.wait())
+        name, env, fork = f"{service}-prepare", self._environment(service), self._forks.get(service)
+        with self._home.log(name) as log:
+            if fork is not None:
+                code = await fork.command(argv, env, self._home.path_of_log(name))
+            else:
+                code = await processes.run(Launch([sys.executable, "-m", f"relais_{service}", *argv], env, log))
+        self._judge(name, code)
         self._say(f"{service} {argv[0]}: done")
-
-    async def _tell(self, service: str, child: Child, argv: list[str] | None, log: str) -> None:
-        """Give a process its next command; with none, let it serve."""
-        env = self._environment(service, serving=argv is None)
-        told = {"argv": argv, "env": env, "log": str(self._home.logs / f"{log}.log")}
-        with self._home.log(log):
-            pass  # One that has grown is put aside; the process opens it by its name.
-        assert child.stdin is not None  # noqa: S101 - started to talk
-        with suppress(ConnectionError):
-            child.stdin.write(json.dumps(told).encode() + b"\n")
-            await child.stdin.drain()
-        if argv is None:
-            child.stdin.close()
 
     async def _is_prepared(self, service: str) -> bool:
         if service == "gateway" and self._plan.demo and not self._accounts.exists():
@@ -306,7 +287,7 @@ class Supervisor:
     def _judge(self, name: str, code: int) -> None:
         """Raise CannotRun, with its last words, when a command did not end well."""
         if code != 0:
-            raise CannotRun(f"{name.replace('-', ' ')} failed: {processes.reason_of(code)}{self._last_words(name)}")
+            raise CannotRun(f"{name.replace('-', ' ')} failed: {processes.reason_of(code)}{self._home.told(name)}")
 
     async def _guard(self, service: str, verb: str = "serve", *, child: Child | None = None) -> None:
         """Keep a service, or its worker, running.
@@ -362,8 +343,7 @@ class Supervisor:
         reason = f"{name} died: {processes.reason_of(code)}"
         if len(deaths) > DEATHS:
             raise CannotRun(
-                f"{reason}, {len(deaths)} times within {DEATHS_WITHIN_S:.0f} s. Everything ends."
-                f"{self._last_words(name)}"
+                f"{reason}, {len(deaths)} times within {DEATHS_WITHIN_S:.0f} s. Everything ends.{self._home.told(name)}"
             )
         wait_s = min(BACK_OFF_S * 2 ** (len(deaths) - 1), LONGEST_BACK_OFF_S)
         self._say(f"{reason}; starting it again in {wait_s:g} s")
@@ -384,7 +364,7 @@ class Supervisor:
                         break
                     await asyncio.sleep(LOOK_EVERY_S)
         except TimeoutError:
-            raise CannotRun(f"{service} does not get ready: {said[:300]}{self._last_words(service)}") from None
+            raise CannotRun(f"{service} does not get ready: {said[:300]}{self._home.told(service)}") from None
         self._say(f"{service} is ready")
 
     async def _end(self) -> None:
@@ -423,10 +403,6 @@ class Supervisor:
         if service == "gateway":
             env[_setting("gateway_otlp")] = str(plan.ports["gateway_otlp"])
         return env
-
-    def _last_words(self, name: str) -> str:
-        path = self._home.logs / f"{name}.log"
-        return "".join(f"\n  | {line}" for line in self._home.last_words(name)) + f"\n  ({path})"
 
     def _say(self, line: str) -> None:
         elapsed_s = asyncio.get_running_loop().time() - self._began

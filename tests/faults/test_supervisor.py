@@ -416,6 +416,20 @@ def test_a_failing_migration_ends_everything(start: Start) -> None:
     assert "  | it cannot be" in up.lines
 
 
+@pytest.mark.parametrize("moment", ["PostgreSQL starts", "PostgreSQL answers", "referral migrate: done"])
+def test_a_supervisor_killed_in_a_start_leaves_no_process(start: Start, moment: str) -> None:
+    """Whatever it began, and whoever that began, ends with it."""
+    up = start(STAND_IN_HANGS_IN="gazetteer")
+    up.until(moment)
+    processes = up.descendants()
+    up.end(signal.SIGKILL)
+    assert processes.alive(PATIENCE_S) == 0
+
+    again = start()
+    again.until("ready: ")
+    assert again.end() == 0
+
+
 def test_a_killed_supervisor_leaves_no_process(start: Start) -> None:
     """Its children die with it, the database cleanly; the next start needs no help."""
     up = start()
@@ -473,6 +487,44 @@ def test_a_service_learns_its_own_settings_only(start: Start) -> None:
             **{f"RELAIS_{service.upper()}_{name}": value for name, value in own.items()},
         }
     assert up.end() == 0
+
+
+def test_a_service_is_seen_as_what_it_is(start: Start) -> None:
+    """It is a child of the supervisor with a name of its own; what it was told stands in no list of processes."""
+    up = start(RELAIS_REFERRAL_DATABASE_CONNECTIONS="3")
+    up.until("ready: ")
+    for service in SERVICES:
+        process = Path(f"/proc/{up.ask(service)[0]}")
+        title = (process / "cmdline").read_bytes().rstrip(b"\0").decode()
+        assert title == f"{sys.executable} -m relais_{service} serve"
+        assert (process / "stat").read_text().rpartition(")")[2].split()[1] == str(up.process.pid)
+        environment = (process / "environ").read_text()
+        assert f"RELAIS_HOME={up.home.folder}" in environment
+        assert "RELAIS_REFERRAL_" not in environment
+    assert up.end() == 0
+
+
+def test_services_that_cannot_be_imported_are_told(start: Start, stand_ins: Path) -> None:
+    """A broken installation is named with its reason, and where the whole of it stands."""
+    (stand_ins / "requests.py").write_text("raise ImportError('half of it is missing')")
+    up = start()
+    assert up.end(None) == 1
+    assert "The services cannot be imported: exit code 1" in up.output
+    assert "  | ImportError: half of it is missing" in up.lines
+    assert str(up.home.logs / "services.log") in up.output
+
+
+def test_where_nothing_can_be_adopted_each_process_is_its_own(tmp_path: Path, stand_ins: Path) -> None:
+    """Elsewhere than on Linux no process is forked: the same is prepared, and the same serves."""
+    program = "from relais_local import forks; forks.POSSIBLE = False; from relais_local.cli import main; main()"
+    up = Up([sys.executable, "-c", program, "up", "--no-demo"], settings_for(tmp_path / "var", stand_ins))
+    try:
+        up.until("directory gazetteer: done")
+        up.until("ready: ")
+        assert not (up.home.logs / "services.log").exists()
+        assert {up.ask(name)[1]["RELAIS_HOME"] for name in SERVICES} == {str(up.home.folder)}
+    finally:
+        assert up.end() == 0, up.output
 
 
 def test_databases_that_the_settings_name_are_used(start: Start) -> None:

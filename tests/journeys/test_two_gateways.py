@@ -39,10 +39,15 @@ BURST = 60
 def another_gateway(stack: Stack) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
     """Run another process of the gateway with the first one's settings, on ports of its own; answer where, and it."""
     port, otlp_port = free_ports(2)
-    first = stack.pids_of("gateway")[0]
-    lines = Path(f"/proc/{first}/environ").read_bytes().split(b"\0")
-    environment = dict(line.decode().split("=", 1) for line in lines if b"=" in line)
-    environment |= {"RELAIS_GATEWAY_PORT": str(port), "RELAIS_GATEWAY_OTLP_PORT": str(otlp_port)}
+    urls = {name: f"http://127.0.0.1:{number}" for name, number in stack.ports.items()}
+    environment = {
+        **stack.environment,
+        "RELAIS_TELEMETRY_URL": urls["gateway_otlp"],
+        "RELAIS_GATEWAY_DIRECTORY_URL": urls["directory"],
+        "RELAIS_GATEWAY_REFERRAL_URL": urls["referral"],
+        "RELAIS_GATEWAY_PORT": str(port),
+        "RELAIS_GATEWAY_OTLP_PORT": str(otlp_port),
+    }
     said_in = stack.home / f"gateway-{port}.out"
     with said_in.open("wb") as output:
         command = [sys.executable, "-m", "relais_gateway", "serve"]

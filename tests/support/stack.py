@@ -52,11 +52,12 @@ def free_ports(count: int) -> list[int]:
 
 @dataclass
 class Stack:
-    """A running Relais: its folder, its addresses, the process that watches over it."""
+    """A running Relais: its folder, its addresses, the process that watches over it, and what that one was told."""
 
     home: Path
     ports: dict[str, int]
     process: subprocess.Popen[bytes]
+    environment: dict[str, str]
 
     @classmethod
     def start(cls, home: Path, ports: dict[str, int] | None = None, **more: str) -> "Stack":
@@ -80,7 +81,7 @@ class Stack:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
-        stack = cls(home, ports, process)
+        stack = cls(home, ports, process, environment)
         try:
             stack.wait_until_ready()
         except BaseException:
@@ -127,7 +128,8 @@ class Stack:
             if not folder.name.isdigit():
                 continue
             try:
-                command = (folder / "cmdline").read_bytes().split(b"\0")
+                # A title that a process gave itself is parted by blanks.
+                command = (folder / "cmdline").read_bytes().replace(b"\0", b" ").split()
                 environment = (folder / "environ").read_bytes()
             except OSError:
                 continue
