@@ -78,22 +78,23 @@ async def load_gazetteer(connection: Connection) -> int:
             "code", "kind", "parent", "country", "region", "province", "name", "name_fr", "name_nl", "name_de",
             "names", "postcodes", "latitude", "longitude", "precision", "population", "position",
         ]  # fmt: skip
-        rows = [
+        # Made while the database writes the ones before.
+        rows = (
             (
                 place.code, place.kind, place.parent or None, place.country, place.region, place.province, place.name,
                 place.name_fr, place.name_nl, place.name_de, _names(place), place.postcodes, place.latitude,
                 place.longitude, place.precision, place.population, position(place.latitude, place.longitude),
             )
             for place in points()
-        ]  # fmt: skip
+        )  # fmt: skip
         await connection.execute("delete from place")
-        await connection.copy_records_to_table("place", records=rows, columns=columns)
+        copied = await connection.copy_records_to_table("place", records=rows, columns=columns)
         await connection.execute(
             "insert into loaded values ('gazetteer', $1) on conflict (name) do update set version = excluded.version",
             gazetteer.VERSION,
         )
     await connection.execute("analyze place")
-    return len(rows)
+    return int(copied.removeprefix("COPY "))
 
 
 CARDS_AT_ONCE = 500
