@@ -330,5 +330,4 @@ async def tell_capacity(connection: Connection, actor: Actor, id_: UUID, told: C
     reached(actor, row, TELLING)
     if row["status"] == "retired":
         raise NotNow("It was retired: nobody finds it any more.")
-    if await writing.set_capacities(connection, [(id_, told)], actor.id):
-        await store.touch(connection, id_)
+    await writing.set_capacities(connection, [(id_, told)], actor.id)

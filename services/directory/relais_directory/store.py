@@ -190,11 +190,6 @@ async def own_services(  # noqa: PLR0913 - the filters of a list
     )
 
 
-async def touch(connection: Connection, id_: UUID) -> None:
-    """Let the change feed tell of a service whose document did not change."""
-    await connection.execute("update service set changed_in = pg_current_xact_id()::text::bigint where id = $1", id_)
-
-
 async def sites(connection: Connection, id_: UUID) -> Sequence[asyncpg.Record]:
     """Answer the indexed places of a service with their stops and where these are, as they stand in its record.
 
