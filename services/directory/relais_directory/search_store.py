@@ -120,9 +120,10 @@ class _Query:
 async def search(connection: Connection, asked: Asked) -> Sequence[asyncpg.Record]:
     """Answer one page of cards, one for each service, at its nearest place.
 
-    Each row holds: key (what it is sorted by, rising), chord (metres, null where there is no distance), total (of
-    services, at most one more than `COUNT_UP_TO`), ids (the first row alone: the services of all pages in order,
-    unless they are walked by distance), and the card's columns, its body as bytes: nobody reads them on their way.
+    Each row holds, in the order that `routes.search` reads them: key (what it is sorted by, rising), chord (metres,
+    null where there is no distance), service_id, total (of services, at most one more than `COUNT_UP_TO`), ids (the
+    first row alone: the services of all pages in order, unless they are walked by distance), and the card's columns,
+    its body as bytes: nobody reads them on their way.
     """
     query = _Query()
     # Sorted by distance, each branch stops at the page's end; sorted otherwise, all that fits is looked at.

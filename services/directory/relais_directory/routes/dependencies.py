@@ -1,7 +1,7 @@
 """What the routes ask for: who may do what, and a transaction on the directory's own connection."""
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Annotated
 from uuid import UUID
 
@@ -24,26 +24,22 @@ Owners = Annotated[Actor, requires("directory:write", "platform:admin")]
 """Owners for what is theirs, operators for everything."""
 
 
-@asynccontextmanager
-async def reading(request: Request) -> AsyncIterator[asyncpg.pool.PoolConnectionProxy]:
+def reading(request: Request) -> AbstractAsyncContextManager[asyncpg.pool.PoolConnectionProxy]:
     """Open a connection to read with, for routes that ask for one late.
 
     Raises:
         Unavailable: The database does not answer.
     """
-    async with _of(request.app.state.pool) as connection:
-        yield connection
+    return _of(request.app.state.pool)
 
 
-@asynccontextmanager
-async def searching(request: Request) -> AsyncIterator[asyncpg.pool.PoolConnectionProxy]:
+def searching(request: Request) -> AbstractAsyncContextManager[asyncpg.pool.PoolConnectionProxy]:
     """Open a connection to search with: one that plans a search once (`app.SEARCHING`).
 
     Raises:
         Unavailable: The database does not answer.
     """
-    async with _of(request.app.state.searching) as connection:
-        yield connection
+    return _of(request.app.state.searching)
 
 
 @asynccontextmanager

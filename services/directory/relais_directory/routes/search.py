@@ -318,27 +318,28 @@ def _card(row: asyncpg.Record, at: _Moment) -> tuple[bytes, bytes, bytes]:
 
     Put together as bytes: an object and a serialiser for each card cost more than finding it.
     """
-    body: bytes = row["body"]
+    (
+        _key, chord, _id, _total, _ids, body, opening, relay_opening, confidential, assured_on, assured_by, themes,
+        available, waiting_days, told_at, stops, can_receive,
+    ) = row  # fmt: skip  # By its place: by its name each costs as much as what is made of it.
     if body.startswith(CLOSING):
         body = closed_or_not(body, at.today)
     relay = ""
     if not body.endswith(b"null"):
         # The card was left open in its relay contact.
-        hours = row["relay_opening_id"]
-        relay = f',"reachable_now":{_JSON[at.judge(hours)[0]] if hours is not None else "null"}}}'
+        reachable = "null" if relay_opening is None else _JSON[at.judge(relay_opening)[0]]
+        relay = f',"reachable_now":{reachable}}}'
     distance: int | str = "null"
-    chord = row["chord"]
-    if chord is not None and at.where is not None and not row["confidential"]:
+    if chord is not None and at.where is not None and not confidential:
         distance = round(min(geodesic_m(chord), at.where.radius_m + NO_NEARER))
-    capacity = "null" if row["capacity_at"] is None else _capacity(row, at.now)
-    own = row["themes"]
-    matched = ",".join([slug for id_, slug in at.themes if id_ in own])
-    day, score = _freshness(row["freshness"], at.today)
+    capacity = "null" if told_at is None else _capacity(available, waiting_days, told_at, at.now)
+    matched = ",".join([slug for id_, slug in at.themes if id_ in themes])
+    day, score = _freshness(assured_on, at.today)
     moment = (
         f'{relay},"distance_m":{distance},"capacity":{capacity},'
-        f'"freshness":{{"assured_at":{day},"assured_by":{_quoted(row["assured_by"])},"score":{score}}},'
-        f'"can_receive":"{row["can_receive"]}",'
-        f'"nearest_stops":{row["stops"] or "[]"},"opening":{at.judge(row["opening_id"])[1]},'
+        f'"freshness":{{"assured_at":{day},"assured_by":{_quoted(assured_by)},"score":{score}}},'
+        f'"can_receive":"{can_receive}",'
+        f'"nearest_stops":{stops or "[]"},"opening":{at.judge(opening)[1]},'
         f'"why":{{"words":{at.words},"themes":[{matched}],"filters":{at.filters}}}}}'
     )
     return body, moment.encode(), b","
@@ -347,14 +348,13 @@ def _card(row: asyncpg.Record, at: _Moment) -> tuple[bytes, bytes, bytes]:
 _JSON: Final = {True: "true", False: "false", None: "null"}
 
 
-def _capacity(row: asyncpg.Record, now: datetime) -> str:
-    """Answer what was told of open places, where something was."""
-    told: datetime = row["capacity_at"]
-    waiting = "null" if row["waiting_days"] is None else row["waiting_days"]
+def _capacity(available: int | None, waiting_days: int | None, told: datetime, now: datetime) -> str:
+    """Answer what was told of open places."""
+    waiting = "null" if waiting_days is None else waiting_days
     age = max(0, (now - told).days)
     # The database tells instants in UTC.
     return (
-        f'{{"available":{row["available"]},"waiting_days":{waiting},"updated_at":"{told.isoformat()[:19]}Z",'
+        f'{{"available":{available},"waiting_days":{waiting},"updated_at":"{told.isoformat()[:19]}Z",'
         f'"age_days":{age},"held":{_JSON[age <= search_store.CAPACITY_HELD_DAYS]}}}'
     )
 
