@@ -27,7 +27,7 @@ class SearchQuery(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     near: str | None = Field(
-        default=None, pattern=r"^-?\d{1,2}(\.\d+)?,-?\d{1,3}(\.\d+)?$", description="`latitude,longitude`, WGS 84."
+        default=None, pattern=r"^-?\d{1,3}(\.\d+)?,-?\d{1,3}(\.\d+)?$", description="`latitude,longitude`, WGS 84."
     )
     postcode: Annotated[str, StringConstraints(pattern=r"^[0-9A-Za-z -]{3,10}$")] | None = Field(
         default=None, description="Of the territory's country, or with it: `fr:97400`.", examples=["6000"]

@@ -258,6 +258,6 @@ async def test_places_that_came_after_the_start_are_known(reader: httpx.AsyncCli
 
 
 async def test_what_is_wrong_is_said_in_our_words_alone(reader: httpx.AsyncClient) -> None:
-    answer = await reader.get("/v1/directory/search", params={"near": "91,200"})
+    answer = await reader.get("/v1/directory/search", params={"near": "191,20"})
     told = [(fault["pointer"], fault["detail"]) for fault in answer.json()["errors"]]
     assert told == [("?near", "Latitude goes from -90 to 90, longitude from -180 to 180.")]
