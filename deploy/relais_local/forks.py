@@ -13,7 +13,17 @@ from relais_local import processes
 from relais_local.home import CannotRun, Home
 from relais_local.processes import Launch
 
-POSSIBLE = processes.CAN_ADOPT and hasattr(os, "pidfd_open")
+
+def _can_wait() -> bool:
+    """Answer whether the system tells by a descriptor that a process has ended."""
+    try:
+        os.close(os.pidfd_open(os.getpid()))
+    except (AttributeError, OSError):  # not Linux; an old one, or one that forbids it
+        return False
+    return True
+
+
+POSSIBLE = processes.CAN_ADOPT and _can_wait()
 """Elsewhere each command is a process of its own, and so is each service."""
 LOG = "services"
 """The log of whoever forks."""

@@ -15,9 +15,11 @@ _PR_SET_PDEATHSIG = 1
 """prctl(2): the signal that the kernel sends to a process when its parent is gone."""
 _PR_SET_CHILD_SUBREAPER = 36
 """prctl(2): whether what a child of ours leaves behind becomes ours."""
+_PR_GET_CHILD_SUBREAPER = 37
+"""prctl(2): whether that is so."""
 _PRCTL = ctypes.CDLL(None).prctl if sys.platform == "linux" else None
 """Looked up once, before any fork: a child between fork and exec must not load anything."""
-CAN_ADOPT = _PRCTL is not None
+CAN_ADOPT = _PRCTL is not None and _PRCTL(_PR_GET_CHILD_SUBREAPER, ctypes.byref(ctypes.c_int()), 0, 0, 0) == 0
 """Whether `adopting` works here."""
 
 
