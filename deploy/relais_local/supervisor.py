@@ -218,7 +218,7 @@ class Supervisor:
         child = self._forks.get(service)
         if child is not None:
             env = self._environment(service, serving=True)
-            with self._home.log(service) as _:  # One that has grown is put aside; the process opens it by its name.
+            with self._home.log(service):  # One that has grown is put aside; the process opens it by its name.
                 await child.serve(env, self._home.path_of_log(service))
         guard(service, child)
         await self._ready(service)

@@ -160,6 +160,15 @@ class Up:
         """Answer the process of its PostgreSQL."""
         return int((self.home.postgres / "data" / "postmaster.pid").read_text().split("\n", 1)[0])
 
+    def children(self) -> list[int]:
+        """Answer the processes that it is the parent of."""
+        listed = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text()
+        return [int(pid) for pid in listed.split()]
+
+    def title(self, pid: int) -> str:
+        """Answer how `ps` shows a process."""
+        return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").strip().decode()
+
     def descendants(self) -> "Descendants":
         """Answer every process that it started, directly or not, as they are now."""
         children: dict[int, list[int]] = {}
@@ -416,6 +425,18 @@ def test_a_failing_migration_ends_everything(start: Start) -> None:
     assert "  | it cannot be" in up.lines
 
 
+def test_a_service_killed_while_it_is_prepared_is_named(start: Start) -> None:
+    """Its death counts as that of its command: with its cause, and nothing is left running."""
+    up = start(STAND_IN_HANGS_IN="gazetteer")
+    up.until("directory migrate: done")
+    processes = up.descendants()
+    [directory] = [pid for pid in up.children() if up.title(pid).endswith("-m relais_directory serve")]
+    os.kill(directory, signal.SIGKILL)
+    assert up.end(None) == 1
+    assert "directory prepare failed: signal SIGKILL" in up.output
+    assert processes.alive(PATIENCE_S) == 0
+
+
 @pytest.mark.parametrize("moment", ["PostgreSQL starts", "PostgreSQL answers", "referral migrate: done"])
 def test_a_supervisor_killed_in_a_start_leaves_no_process(start: Start, moment: str) -> None:
     """Whatever it began, and whoever that began, ends with it."""
@@ -494,11 +515,10 @@ def test_a_service_is_seen_as_what_it_is(start: Start) -> None:
     up = start(RELAIS_REFERRAL_DATABASE_CONNECTIONS="3")
     up.until("ready: ")
     for service in SERVICES:
-        process = Path(f"/proc/{up.ask(service)[0]}")
-        title = (process / "cmdline").read_bytes().rstrip(b"\0").decode()
-        assert title == f"{sys.executable} -m relais_{service} serve"
-        assert (process / "stat").read_text().rpartition(")")[2].split()[1] == str(up.process.pid)
-        environment = (process / "environ").read_text()
+        pid = up.ask(service)[0]
+        assert pid in up.children()
+        assert up.title(pid) == f"{sys.executable} -m relais_{service} serve"
+        environment = Path(f"/proc/{pid}/environ").read_text()
         assert f"RELAIS_HOME={up.home.folder}" in environment
         assert "RELAIS_REFERRAL_" not in environment
     assert up.end() == 0
