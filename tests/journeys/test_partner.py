@@ -83,7 +83,7 @@ def test_from_the_tool_to_a_closed_hand_over_with_the_sandbox(stack: Stack, tool
     user.propose_referral(user.read_referral(draft.id))
 
     types = []
-    for event in tool.follow(practice=True, **({"cursor": before} if before else {})):
+    for event in tool.follow(practice=True, cursor=before):
         if str(event.subject_id) != str(draft.id):
             continue
         assert event.practice

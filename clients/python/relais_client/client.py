@@ -290,8 +290,7 @@ class Relais(Operations):
             for event in page.items:
                 take(event)
                 number += 1
-            if page.next_cursor is not None:
-                bookmark.save(page.next_cursor)
+            bookmark.save(page.next_cursor)
         return number
 
 
@@ -409,6 +408,5 @@ class AsyncRelais(Operations):
             for event in page.items:
                 await take(event)
                 number += 1
-            if page.next_cursor is not None:
-                bookmark.save(page.next_cursor)
+            bookmark.save(page.next_cursor)
         return number

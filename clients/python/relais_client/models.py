@@ -323,6 +323,7 @@ class EventPage(Page[Event]):
     """Some events in their order. Keep `next_cursor` with what you did about them."""
 
     more: bool
+    next_cursor: str
 
 
 class Webhook(Read):

@@ -415,6 +415,18 @@ async def test_a_stream_tells_as_it_happens_and_goes_on_after_a_cut(world: World
         assert answer.status_code == 422
 
 
+async def test_what_happens_between_an_empty_feed_and_its_stream_is_not_missed(fresh: World) -> None:
+    handover = fresh.between(SENDER, RECIPIENT)
+    feed = (await handover.sender.get("/v1/events")).json()
+    assert (feed["items"], feed["more"]) == ([], False)
+    await handover.proposed()
+    await fresh.sequenced()
+    rest = await followed(handover.sender, cursor=feed["next_cursor"])
+    assert "referral.proposed" in types(rest)
+    async with streamed(fresh, an_actor(SENDER, SEND), params={"cursor": feed["next_cursor"]}) as (_, stream):
+        assert [await stream.next() for _ in rest] == rest
+
+
 async def test_a_quiet_stream_stays_alive(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(routes, "KEEP_ALIVE_S", 0.05)
     async with streamed(world, an_actor(OUTSIDER, RECEIVE)) as (_, stream):

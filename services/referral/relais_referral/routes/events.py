@@ -43,6 +43,8 @@ STREAMS: Final = 20
 """Streams of one organisation on one process: several systems with several copies each."""
 COME_BACK_MS: Final = 2_000
 """How soon a cut stream is opened again by whoever follows it."""
+BEFORE_ALL: Final = UUID(int=0)
+"""What stands in the cursor of whoever was told nothing yet: a stream that begins there misses nothing."""
 
 
 class Followed(BaseModel):
@@ -78,9 +80,9 @@ async def list_events_of_organisation(
         tx, await _held(tx, actor), after=after, types=query.type, practice=query.practice, limit=query.limit + 1
     )
     shown = found[: query.limit]
-    cursor = codec.encode(str(shown[-1].id)) if shown else query.cursor
+    cursor = codec.encode(str(shown[-1].id)) if shown else query.cursor or codec.encode(str(BEFORE_ALL))
     more = len(found) > query.limit
-    if more and cursor:
+    if more:
         response.headers["Link"] = next_link(request, cursor)
     items = [item(request.app.state.settings.public_url, one) for one in shown]
     return EventFeed(items=items, more=more, next_cursor=cursor)
@@ -112,6 +114,8 @@ async def _position(tx: AsyncSession, codec: CursorCodec, cursor: str) -> int:
 
 
 async def _place(tx: AsyncSession, event_id: UUID, pointer: str) -> int:
+    if event_id == BEFORE_ALL:
+        return 0
     position = await store.feed.position_of(tx, event_id)
     if position is None:
         raise InvalidInput(

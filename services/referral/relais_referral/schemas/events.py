@@ -48,7 +48,7 @@ class EventFeed(BaseModel):
 
     items: list[EventItem]
     more: bool = Field(description="There is more at once; else ask again later.")
-    next_cursor: str | None = Field(description="Give it as `cursor`, now or tomorrow; none before the first event.")
+    next_cursor: str = Field(description="Give it as `cursor`, now or tomorrow, here or to the stream.")
 
 
 class EndpointInput(Input):
