@@ -1,6 +1,8 @@
 """HTTP/1.1 as we listen to it: nobody silent, slow, boundless or ambiguous keeps a connection."""
 
 import asyncio
+import re
+from collections.abc import Sequence
 from contextvars import copy_context
 from functools import lru_cache
 from typing import Any, Final
@@ -51,6 +53,10 @@ STREAM: Final = b"text/event-stream"
 WITH_BODY: Final = "relais.with_body"
 """In the start of an answer: whether its body follows at once, so that nobody need see to its head alone."""
 
+PLAIN: Final = re.compile(rb"GET (/[!$&-;=@-Z_a-z~]*)(?:\?([!$-;=?-Z_a-z~]*))? HTTP/1\.1")
+"""The first line of a request that is read without a parser: RFC 3986 in its letters, nothing of its path escaped."""
+END_OF_HEAD: Final = b"\r\n\r\n"
+
 LONG_TARGET: Final = Problem("address-too-long", 414, "The address is longer than allowed.")
 LARGE_HEAD: Final = Problem("headers-too-large", 431, "The headers are more or larger than allowed.")
 
@@ -86,16 +92,27 @@ class Cycle(RequestResponseCycle):
         else:
             raise RuntimeError(f"{kind} has no place here.")
 
-    def answer(self, status: int, headers: Any, body: bytes) -> None:  # noqa: ANN401 - ASGI's iterable of pairs
-        """Answer by a whole body, in this turn of the loop; only while `flow` is not paused."""
+    def answer(self, status: int, headers: Sequence[tuple[bytes, bytes]], body: bytes) -> None:
+        """Answer by all of a body, in this turn of the loop; only to GET, and while `flow` is not paused.
+
+        Args:
+            status: Of the answer.
+            headers: As a parser or we ourselves wrote them: what stands in them is not judged again. None of them says
+                where the body ends but `content-length`, and that says its length.
+            body: All of it.
+        """
         if self.disconnected:
             return
-        try:
-            self._begin(status, headers)
-            self._go_on(body, more=False)
-        except RuntimeError:
-            self.logger.exception("What a service said is no answer")
-            self.transport.close()
+        self.response_started = self.response_complete = True
+        self.waiting_for_100_continue = False
+        lines = [*self.default_headers, *headers]
+        if status not in NO_BODY and b"content-length" not in dict(headers):
+            lines.append((b"content-length", b"%d" % len(body)))
+        if not self.keep_alive:
+            lines.append((b"connection", b"close"))
+        self._head = STATUS_LINE[status] + b"\r\n".join(map(b": ".join, lines)) + b"\r\n\r\n"
+        self._write(body)
+        self._over()
 
     def _begin(self, status: int, headers: Any) -> None:  # noqa: ANN401 - ASGI's iterable of pairs
         self.response_started = True
@@ -147,10 +164,13 @@ class Cycle(RequestResponseCycle):
             self._write(body)
         if not more:
             self.response_complete = True
-            self.message_event.set()
-            if not self.keep_alive:
-                self.transport.close()
-            self.on_response()
+            self._over()
+
+    def _over(self) -> None:
+        self.message_event.set()
+        if not self.keep_alive:
+            self.transport.close()
+        self.on_response()
 
     def _write(self, block: bytes) -> None:
         head, self._head = self._head, None
@@ -198,6 +218,10 @@ class DeadlineProtocol(HttpToolsProtocol):
     """Bytes of the blocks after it that were no body."""
     _body = 0
     """Bytes of body that bought no time yet."""
+    _scope: dict[str, Any]
+    """Of the last request that the parser read, as it was before anybody served it."""
+    _repeated: bytes | None = None
+    """Its head from the end of its first line on, where the next request may be read by it."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn declares it
         """Begin to wait for a head."""
@@ -208,11 +232,13 @@ class DeadlineProtocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Read on, unless it never comes to an end: the parser itself would keep all of it."""
-        if self._closing:
+        if self._closing or self._repeats(data):
             return
+        alone = self._between
         self._data = len(data)
         self._beside += self._data
         super().data_received(data)
+        self._repeated = self._repeatable(data) if alone else None
         if self._wanted_s is not None and not self._closing:
             if self._wanted_s:
                 self._within(self._wanted_s)
@@ -223,6 +249,37 @@ class DeadlineProtocol(HttpToolsProtocol):
         if self._surely + self._beside > self.head_limit and not self._closing:
             self._refused = self._too_much() if self._in_head else MALFORMED
             self.send_400_response("")
+
+    def _repeatable(self, data: bytes) -> bytes | None:
+        """Answer what the next block may repeat, where this one is a request without a body, and nothing else."""
+        if not (data.startswith(b"GET ") and data.endswith(END_OF_HEAD) and data.count(END_OF_HEAD) == 1):
+            return None
+        # Whole where another head may begin: it says of no body that it follows.
+        whole = self._in_head and not self._closing and self.cycle.keep_alive
+        return data[data.index(b"\r\n") :] if whole else None
+
+    def _repeats(self, data: bytes) -> bool:
+        """Serve a request whose head is that of the one before but for its address; say whether this is one.
+
+        A system that asks again and again writes the same head again and again. The parser read it and we judged it: a
+        second time both would say the same. Only its first line is read, and must be of the plainest kind.
+        """
+        rest = self._repeated
+        if rest is None or not data.endswith(rest) or not self.cycle.response_complete:
+            return False
+        end = len(data) - len(rest)
+        found = PLAIN.fullmatch(data, 0, end)
+        if found is None or end > TARGET_LIMIT or len(data) > self.head_limit:
+            return False
+        path, query = found.groups()
+        scope = {**self._scope, "headers": [*self._scope["headers"]], "state": self.app_state.copy()}
+        scope["path"], scope["raw_path"], scope["query_string"] = path.decode(), path, query or b""
+        self._deadline.over()
+        self.cycle = self._cycle(scope, keep_alive=True)
+        self.cycle.more_body = False
+        self.cycle.message_event.set()
+        self._start_asgi_task(self.cycle, self.app)
+        return True
 
     def on_message_begin(self) -> None:
         """Begin to wait for the head of the next request on this connection."""
@@ -241,20 +298,9 @@ class DeadlineProtocol(HttpToolsProtocol):
         path = address.path.decode("ascii")
         scope["path"] = unquote(path) if "%" in path else path
         scope["raw_path"], scope["query_string"] = address.path, address.query or b""
+        self._scope = {**scope, "headers": [*self.headers]}
         before = self.cycle
-        self.cycle = Cycle(
-            scope,
-            self.transport,
-            self.flow,
-            self.logger,
-            self.access_logger,
-            access_log=False,
-            default_headers=self.server_state.default_headers,
-            message_event=asyncio.Event(),
-            expect_100_continue=self.expect_100_continue,
-            keep_alive=version != "1.0" and self.parser.should_keep_alive(),
-            on_response=self.on_response_complete,
-        )
+        self.cycle = self._cycle(scope, keep_alive=version != "1.0" and self.parser.should_keep_alive())
         if before is None or before.response_complete:
             self._start_asgi_task(self.cycle, self.app)
         else:
@@ -265,6 +311,21 @@ class DeadlineProtocol(HttpToolsProtocol):
         self.headers = []
         self._in_head, self._surely, self._beside, self._body = False, 0, 0, 0
         self._wanted_s = BODY_DEADLINE_S
+
+    def _cycle(self, scope: Any, *, keep_alive: bool) -> Cycle:  # noqa: ANN401 - ASGI's own
+        return Cycle(
+            scope,
+            self.transport,
+            self.flow,
+            self.logger,
+            self.access_logger,
+            access_log=False,
+            default_headers=self.server_state.default_headers,
+            message_event=asyncio.Event(),
+            expect_100_continue=self.expect_100_continue,
+            keep_alive=keep_alive,
+            on_response=self.on_response_complete,
+        )
 
     def _start_asgi_task(self, cycle: Any, app: Any) -> None:  # noqa: ANN401 - uvicorn's cycle, an ASGI app
         """Serve a request at once where the app can do that, else in a task.

@@ -4,6 +4,7 @@
 """
 
 import asyncio
+import time
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterable
 from typing import Final, cast
@@ -43,7 +44,7 @@ class Exchange(asyncio.Protocol):
     def __init__(self) -> None:
         self.transport: asyncio.Transport | None = None
         self.closed = False
-        self.born_at = self.idle_since = asyncio.get_running_loop().time()
+        self.born_at = self.idle_since = time.monotonic()
         self.used = False
         """It carried a request before: the service may have closed it meanwhile."""
         self.left = False
@@ -278,6 +279,4 @@ class Exchange(asyncio.Protocol):
 
 def request_head(method: str, target: bytes, headers: Iterable[Header]) -> bytes:
     """Answer the head of a request, built anew: nothing that a caller sent stands in it unread."""
-    lines = [b"%b %b HTTP/1.1" % (method.encode(), target)]
-    lines += [b"%b: %b" % header for header in headers]
-    return b"\r\n".join(lines) + b"\r\n\r\n"
+    return b"\r\n".join((b"%b %b HTTP/1.1" % (method.encode(), target), *map(b": ".join, headers), b"", b""))

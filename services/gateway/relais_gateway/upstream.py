@@ -1,6 +1,7 @@
 """One of our services, behind the door: its instances, which of them is asked, and what is remembered of each."""
 
 import asyncio
+import time
 from collections import deque
 from collections.abc import Collection, Sequence
 from typing import Final
@@ -101,7 +102,7 @@ class Instance:
 
     def kept(self) -> Exchange | None:
         """Answer a kept connection for one request, to be given back whatever happens; None where there is none."""
-        now = asyncio.get_running_loop().time()
+        now = time.monotonic()
         while self._idle:
             kept = self._idle.pop()
             if kept.reusable and now - kept.idle_since < IDLE_S:
@@ -123,7 +124,7 @@ class Instance:
     def give_back(self, exchange: Exchange) -> None:
         """Keep a connection for the next request, or close it."""
         self.under_way -= 1
-        now = asyncio.get_running_loop().time()
+        now = time.monotonic()
         if exchange.reusable and now - exchange.born_at < LIFE_S and len(self._idle) < IDLE_AT_MOST:
             exchange.used, exchange.idle_since = True, now
             self._idle.append(exchange)
@@ -132,7 +133,7 @@ class Instance:
 
     def failed(self) -> None:
         """Note that it did not answer a request."""
-        if self.circuit.failed(asyncio.get_running_loop().time()):
+        if self.circuit.failed(time.monotonic()):
             get_logger().warning("circuit open", service=self.name, instance=self.authority.decode())
 
     async def check(self) -> bool:
@@ -165,7 +166,7 @@ class Instance:
 
     def sweep(self) -> None:
         """Close the connections that nobody used for too long."""
-        now = asyncio.get_running_loop().time()
+        now = time.monotonic()
         # Given back at the right end and taken from it: the oldest stand at the left.
         while self._idle and (self._idle[0].closed or now - self._idle[0].idle_since >= IDLE_S):
             self._idle.popleft().abort()
@@ -249,7 +250,7 @@ class Upstream:
         return (instance, exchange) if instance is not None and exchange is not None else None
 
     def _choose(self, passed: Collection[Instance]) -> Instance | None:
-        now = asyncio.get_running_loop().time()
+        now = time.monotonic()
         there = [one for one in self.instances if one not in passed and one.circuit.lets(now)]
         if len(there) <= 1:
             return there[0] if there else None

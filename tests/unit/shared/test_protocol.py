@@ -112,3 +112,35 @@ async def test_a_body_of_another_length_than_said_never_looks_whole(block: bytes
     with pytest.raises(RuntimeError):
         await body(cycle, block)
     assert (wire.writes, cycle.response_complete) == ([], False)
+
+
+@pytest.mark.parametrize(
+    ("status", "headers", "block", "said"),
+    [
+        (200, [LENGTH], b"abc", b"content-length: 3\r\n\r\nabc"),
+        (200, [(b"x", b"y")], b"abc", b"x: y\r\ncontent-length: 3\r\n\r\nabc"),
+        (204, [(b"x", b"y")], b"", b"x: y\r\n\r\n"),
+        (304, [(b"etag", b"y")], b"", b"etag: y\r\n\r\n"),
+    ],
+)
+async def test_an_answer_that_is_there_leaves_at_once(
+    status: int, headers: list[tuple[bytes, bytes]], block: bytes, said: bytes
+) -> None:
+    wire, cycle = answering()
+    cycle.answer(status, headers, block)
+    assert wire.writes[0].startswith(b"HTTP/1.1 %d " % status)
+    assert [write.partition(b"date: now\r\n")[2] for write in wire.writes] == [said]
+    assert (cycle.response_complete, wire.closed) == (True, False)
+
+
+async def test_an_answer_that_is_the_last_says_so() -> None:
+    wire, cycle = answering(keep_alive=False)
+    cycle.answer(200, [LENGTH], b"abc")
+    assert (wire.writes[0].endswith(b"\r\nconnection: close\r\n\r\nabc"), wire.closed) == (True, True)
+
+
+async def test_nobody_is_answered_who_left() -> None:
+    wire, cycle = answering()
+    cycle.disconnected = True
+    cycle.answer(200, [LENGTH], b"abc")
+    assert wire.writes == []
