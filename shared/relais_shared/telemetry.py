@@ -156,7 +156,7 @@ _W3C = TraceContextTextMapPropagator()
 NAME = "relais"
 """Of our own tracer."""
 
-QUIET = frozenset({"/healthz", "/readyz", "/metrics", "/openapi.json"})
+QUIET = frozenset({"/healthz", "/readyz", "/metrics", "/openapi.json", "/internal/registry"})
 """Paths that leave no trace of their own."""
 
 _provider: TracerProvider | None = None
@@ -256,7 +256,7 @@ def fastapi_config() -> TelemetryConfig:
         logs=False,
         operation_spans=False,
         auto_configure=False,
-        # The supervisor and balancers ask for these all day; nobody looks for them in the traces.
+        # The supervisor, balancers and our services ask for these all day; nobody looks for them in the traces.
         exclude=lambda scope: scope["path"] in QUIET,
     )
 
