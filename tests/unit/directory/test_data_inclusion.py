@@ -1,6 +1,6 @@
 """data.inclusion both ways: what comes in goes out the same, in v1; the older schema is read as it is."""
 
-from datetime import date
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -151,6 +151,13 @@ def test_themes_that_were_changed_here_leave_as_they_are_here() -> None:
     record = taken(V1)
     record.themes = ["mobility--driving-licence", "childcare"]
     assert given_back(record)["thematiques"] == ["famille--garde-denfants", "mobilite--preparer-un-permis"]
+
+
+def test_what_was_assured_after_midnight_here_leaves_all_the_same() -> None:
+    """In UTC, by which the schema is asked, it is the day before for an hour or two."""
+    record, today = taken(V1, STRUCTURE), datetime.now(UTC).date()
+    record.assured_at = today + timedelta(days=1)
+    assert given_back(record)["date_maj"] in {today.isoformat(), datetime.now(UTC).date().isoformat()}
 
 
 def test_what_only_professionals_may_ask_for_is_a_condition() -> None:

@@ -179,7 +179,8 @@ def service(  # noqa: PLR0913 - a record, and what the directory knows of it bes
         "nom": _name_out(record.name),
         "description": _description_out(record.description or record.eligibility_description or record.name),
         "lien_source": record.url,
-        "date_maj": max(filter(None, (changed_on, record.assured_at))).isoformat(),
+        # The schema takes no day that has not begun: after midnight here it is the day before in UTC.
+        "date_maj": min(max(filter(None, (changed_on, record.assured_at))), datetime.now(UTC).date()).isoformat(),
         "type": next((word for word in record.keywords if word in TYPES), None),
         "thematiques": _themes_out(record.themes, kept.get("thematiques", ())),
         "frais": None if record.free is None else "gratuit" if record.free else "payant",
