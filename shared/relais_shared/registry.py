@@ -16,7 +16,7 @@ from relais_shared.auth import Actor, Keyring, from_service, system
 from relais_shared.client import Client, TransportError
 from relais_shared.db import Database, WriteTx
 from relais_shared.service import Router
-from relais_shared.telemetry import apart, get_logger
+from relais_shared.telemetry import get_logger
 
 PULL_EVERY_S = 60
 """A push may be lost; a minute later the pull has made it good (design 2)."""
@@ -99,7 +99,7 @@ def router(table: type[OrganisationCopyColumns]) -> Router:
 async def pull(database: Database, table: type[OrganisationCopyColumns], gateway: Client, keyring: Keyring) -> None:
     """Ask the gateway for its registry and take it over."""
     token = keyring.sign("gateway", system(keyring.service))
-    answer = await gateway.get("/internal/registry", headers={"Authorization": f"Bearer {token}", **apart()})
+    answer = await gateway.get("/internal/registry", headers={"Authorization": f"Bearer {token}"})
     answer.raise_for_status()
     snapshot = Snapshot.model_validate_json(answer.content)
     async with database.write() as tx:

@@ -41,6 +41,12 @@ async def test_a_page_tells_whoever_asks_by_head_what_it_would_say(door: Door, p
     assert head.headers.get("content-type") == whole.headers.get("content-type")
 
 
+async def test_the_reference_shows_names_as_code_and_no_sign_of_its_source(door: Door) -> None:
+    page = (await door.ask("GET", "/docs")).text
+    assert "<code>Idempotency-Key</code>" in page
+    assert "`" not in page
+
+
 async def test_what_is_open_to_all_reaches_the_service_as_nobody(door: Door, capfd: pytest.CaptureFixture[str]) -> None:
     """A token changes nothing there; the person's and the guest's own secrets go on."""
     sessions = {"Relais-Person-Session": "p-secret", "Relais-Guest-Session": "g-secret", "Cookie": "relais_session=x"}

@@ -1,5 +1,6 @@
 """What every page shares: templates, headers, and a kind word where something goes wrong."""
 
+import re
 from collections.abc import Callable, Coroutine, Mapping
 from functools import partial
 from inspect import isawaitable
@@ -11,6 +12,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 from jinja2 import Environment, PackageLoader, Undefined
+from markupsafe import Markup, escape
 from starlette.exceptions import HTTPException
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
@@ -81,6 +83,11 @@ OTHERWISE: Final = (
 )
 
 
+def _code(text: str) -> Markup:
+    """Answer a text of the API's document with what stands between backticks as code, and nothing else as markup."""
+    return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", str(escape(text))))  # noqa: S704 - escaped before
+
+
 def _public(module: ModuleType) -> dict[str, Any]:
     return {name: value for name, value in vars(module).items() if not name.startswith("_")}
 
@@ -106,6 +113,7 @@ def _environment() -> Environment:
     environment.filters["exact"] = phrases.exact
     environment.filters["within"] = phrases.within
     environment.filters["root"] = phrases.theme_root
+    environment.filters["code"] = _code
     # Last: the components ask for all that stands above.
     environment.globals["ui"] = environment.get_template("macros.html").module
     return environment
