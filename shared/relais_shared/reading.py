@@ -6,22 +6,12 @@ from typing import Any
 
 import asyncpg
 from sqlalchemy import Select, inspect
-from sqlalchemy.dialects.postgresql.asyncpg import dialect
-from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapper, Session, make_transient_to_detached
 from sqlalchemy.orm.attributes import set_committed_value
 
 from relais_shared.appending import Appending
-
-ENDED = (
-    asyncpg.PostgresConnectionError,
-    asyncpg.AdminShutdownError,
-    asyncpg.CrashShutdownError,
-    asyncpg.CannotConnectNowError,
-    asyncpg.InternalClientError,  # what a connection says that is being closed
-)
-"""What says that a connection serves nobody any more."""
+from relais_shared.driver import Statement, driver_of
 
 
 class Reading:
@@ -35,11 +25,13 @@ class Reading:
     """
 
     def __init__(self, query: Select[*tuple[Any, ...]]) -> None:
-        compiled = query.compile(dialect=dialect())  # type: ignore[no-untyped-call]  # SQLAlchemy's own
-        self.sql, self._names = str(compiled), tuple(compiled.positiontup or ())
-        mappers = {one["entity"].__table__: inspect(one["entity"]) for one in query.column_descriptions}
-        columns = groupby(query.selected_columns, key=lambda column: column.table)
-        self._parts = [_Part(mappers[table], [str(column.key) for column in some]) for table, some in columns]
+        self.statement = Statement(query)
+        entities = [one["entity"] for one in query.column_descriptions if one["entity"] is not None]
+        mappers = {entity.__table__: inspect(entity) for entity in entities}
+        self._parts: list[_Part | _Value] = []
+        for table, columns in groupby(query.selected_columns, key=lambda column: column.table):
+            names = [str(column.key) for column in columns]
+            self._parts += [_Part(mappers[table], names)] if table in mappers else [_Value()] * len(names)
 
     async def rows(self, tx: AsyncSession, **values: Any) -> Sequence[asyncpg.Record]:  # noqa: ANN401 - of any column
         """Answer the rows as they are. What waits to be written is not written first.
@@ -51,21 +43,13 @@ class Reading:
         Raises:
             DBAPIError: As SQLAlchemy has it.
         """
-        connection = tx.sync_session.connection()
-        driver = connection.connection.driver_connection
-        assert isinstance(driver, asyncpg.Connection)  # noqa: S101 - `Database` has no other
-        assert driver.is_in_transaction()  # noqa: S101 - what is locked outside of one is free at once
-        try:
-            return await driver.fetch(self.sql, *[values[name] for name in self._names])
-        except (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError) as fault:
-            # What a server that ends says comes before the connection is closed.
-            lost = driver.is_closed() or isinstance(fault, ENDED)
-            if lost:
-                connection.invalidate(fault)
-            raise DBAPIError(self.sql, None, fault, hide_parameters=True, connection_invalidated=lost) from fault
+        with driver_of(tx.sync_session, self.statement) as driver:
+            return await driver.fetch(self.statement.sql, *self.statement.values(values))
 
     async def objects(self, tx: AsyncSession, **values: Any) -> list[tuple[Any, ...]]:  # noqa: ANN401 - of any column
         """Answer the rows as objects of the session, which change with it; those it knows already are read anew.
+
+        Where a table was joined and had no such row, there is None; a column of no table is answered as it is.
 
         Args:
             tx: Of `Database`, its transaction has begun. What waits to be written is written first.
@@ -89,8 +73,10 @@ class _Part:
         self._key = [mapper.get_property_by_column(column).key for column in mapper.primary_key]
 
     def object(self, session: Session, places: Iterator[Any]) -> Any:  # noqa: ANN401 - of the mapped class
-        """Take the next columns of a row, and answer the session's object of them."""
+        """Take the next columns of a row, and answer the session's object of them; None where the row had none."""
         values = dict(zip(self._names, places, strict=False))
+        if values[self._key[0]] is None:
+            return None
         key = self._mapper.identity_key_from_primary_key(tuple(values[name] for name in self._key))
         known = session.identity_map.get(key)
         if known is not None:
@@ -102,3 +88,11 @@ class _Part:
         make_transient_to_detached(made)
         session.add(made)
         return made
+
+
+class _Value:
+    """A column that belongs to no object."""
+
+    def object(self, _session: Session, places: Iterator[Any]) -> Any:  # noqa: ANN401 - of any column
+        """Take the next column of a row."""
+        return next(places)

@@ -1,6 +1,6 @@
 """Two requests on one referral, their transactions interleaved in every order: exactly, without a sleep that hopes.
 
-Each request stops before its lock of the referral, before its lock of her agreement, and before its COMMIT; a
+Each request stops before its locks, before it reads what stands under them, and before its COMMIT; a
 schedule says whose turn it is. So the app's own statements and its own decisions are walked through, as PostgreSQL's
 isolation tester does it with statements alone. Whoever waits for a lock misses its turn.
 """
@@ -30,14 +30,14 @@ from relais_shared.reading import Reading
 pytestmark = pytest.mark.anyio
 
 PARTS = 4
-"""Of each transaction: up to the referral's lock, up to her agreement's lock, up to COMMIT, COMMIT."""
+"""Of each transaction: up to its locks, up to reading what they hold, up to COMMIT, COMMIT."""
 SCHEDULES = [
     "".join("a" if place in firsts else "b" for place in range(2 * PARTS))
     for firsts in combinations(range(2 * PARTS), PARTS)
 ]
 """Every order of the parts of two transactions: 70."""
-LOCKING = re.compile(r"FOR (?:UPDATE|SHARE)(?: OF (\w+))?")
-"""Of which table a statement locks rows: of the referral where it names none."""
+GATES = re.compile(r"(take_turn)\(|(LATERAL)|FOR (?:UPDATE|SHARE) OF (\w+)")
+"""What a statement is before which a request stops: that which locks, that which reads it all, a further lock."""
 A_LOOK_S = 0.005
 """How often it is asked whether somebody waits for a lock; nothing depends on it."""
 
@@ -73,15 +73,15 @@ def gates(world: World) -> Iterator[None]:
         request = _UNDER_WAY.get()
         if request is not None:
             request.pid = connection.connection.driver_connection.get_server_pid()  # type: ignore[union-attr]
-            if locked := LOCKING.search(sql):
-                await_only(request.stop(locked[1] or "referral"))
+            if gate := GATES.search(sql):
+                await_only(request.stop(gate[gate.lastindex or 0]))
 
     read = Reading.rows
 
     async def reading(query: Reading, tx: AsyncSession, **values: Any) -> Sequence[asyncpg.Record]:
         request = _UNDER_WAY.get()
-        if request is not None and (locked := LOCKING.search(query.sql)):
-            await request.stop(locked[1] or "referral")
+        if request is not None and (gate := GATES.search(query.statement.sql)):
+            await request.stop(gate[gate.lastindex or 0])
         return await read(query, tx, **values)
 
     def commit(_connection: Connection) -> None:
@@ -131,7 +131,7 @@ class Walk:
         elif await self._rests(request) or request.task.done():
             return
         else:
-            if request.passed == {"referral"}:
+            if request.passed == {"take_turn"}:
                 self.locking.append(name)
             request.stands.clear()
             request.may_go.set()

@@ -107,6 +107,8 @@ class Bench:
         self.dsn = (stack.home / "secrets" / "relais_directory_dsn").read_text().strip()
         self.owner = (stack.home / "secrets" / "relais_directory_owner_dsn").read_text().strip()
         self.owner = self.owner.replace("postgresql+asyncpg", "postgresql")
+        password = (stack.home / "secrets" / "relais_postgres_password").read_text().strip()
+        self.admin = f"postgresql://postgres:{password}@{self.owner.rpartition('@')[2]}"
         self.results: list[Result] = []
         key = OKPKey.import_key(json.loads((stack.home / "keys" / "gateway.jwk").read_text()))
         self.keyring = Keyring("gateway", key, {})
@@ -278,6 +280,26 @@ class Bench:
 
     async def capacity(self) -> None:
         """Measure from telling open places to seeing them in search, against a bare commit."""
+        await self.settled()
+        async with self.untraced() as port:
+            ours, commit = await self.told_and_seen(port)
+        self.at_most("capacity told and seen, p50 / bare commit + 5 ms / 3", ours, commit + 5 / 3, 3, "ms")
+        ours, commit = await self.told_and_seen(self.stack.ports["directory"])
+        self.at_most("capacity told and seen, traced, p50 / bare commit + 5 ms / 3", ours, commit + 5 / 3, None, "ms")
+
+    async def settled(self) -> None:
+        """Let PostgreSQL do what an import left it: its checkpoint, and what vacuums by itself, within two minutes."""
+        connection = await asyncpg.connect(self.admin)
+        await connection.execute("checkpoint")
+        busy = "select count(*) from pg_stat_activity where backend_type = 'autovacuum worker'"
+        for _ in range(120):
+            if not await connection.fetchval(busy):
+                break
+            await asyncio.sleep(1)
+        await connection.close()
+
+    async def told_and_seen(self, port: int) -> tuple[float, float]:
+        """Answer the ms of telling open places and seeing them in search, and of a bare commit, in turn: the p50."""
         connection = await asyncpg.connect(self.owner)
         row = await connection.fetchrow(
             "select s.id, s.organisation_id from service s join card c on c.service_id = s.id"
@@ -291,7 +313,7 @@ class Bench:
         find = f"/v1/directory/search?organisation_id={row['organisation_id']}&has_capacity=true&limit=100".encode()
         tell = f"/v1/directory/services/{row['id']}/capacity".encode()
         headers = [(b"authorization", f"Bearer {token}".encode())]
-        directory = Instance("directory", f"http://127.0.0.1:{self.stack.ports['directory']}")
+        directory = Instance("directory", f"http://127.0.0.1:{port}")
         for number in range(60):
             said = json.dumps({"available": number + 1}).encode()
             began = time.perf_counter()
@@ -306,15 +328,13 @@ class Bench:
         directory.close()
         await connection.execute("drop table bench_commit")
         await connection.close()
-        commit = _ms(_p50(theirs))
-        self.at_most("capacity told and seen, p50 / bare commit + 5 ms / 3", _ms(_p50(ours)), commit + 5 / 3, 3, "ms")
+        return _ms(_p50(ours)), _ms(_p50(theirs))
 
-    def at_most(self, name: str, ours: float, theirs: float, target: float, unit: str) -> None:
-        """Note a ratio that shall not be above its target."""
+    def at_most(self, name: str, ours: float, theirs: float, target: float | None, unit: str) -> None:
+        """Note a ratio that shall not be above its target; None: it has none."""
         ratio = ours / theirs
-        self.results.append(
-            Result(name, round(ours, 2), round(theirs, 2), round(ratio, 2), target, ratio <= target, unit, 1)
-        )
+        holds = target is None or ratio <= target
+        self.results.append(Result(name, round(ours, 2), round(theirs, 2), round(ratio, 2), target, holds, unit, 1))
 
     def at_least(self, name: str, ours: float, theirs: float, target: float, unit: str) -> None:
         """Note a ratio that shall not be below its target."""

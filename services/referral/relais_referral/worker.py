@@ -136,11 +136,11 @@ class Worker:
         await asyncio.sleep(MAIL_EVERY_S)
 
     async def _events(self) -> None:
+        # Asked for before looking: whatever is written after the look sets it, also while what comes is gathered.
         ring = self._written.next()
-        if await sequence(self._database, self._clock()):
-            await asyncio.sleep(GATHER_S)
-        else:
-            await self._written.within(ring, LOOK_EVERY_S)
+        await sequence(self._database, self._clock())
+        await asyncio.sleep(GATHER_S)
+        await self._written.within(ring, LOOK_EVERY_S)
 
     async def _deliveries(self) -> None:
         ring = self._placed.next()

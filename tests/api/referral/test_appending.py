@@ -6,17 +6,22 @@ from uuid import UUID, uuid4
 
 import pytest
 from api.referral.world import Handover, World
-from sqlalchemy import func, select
+from sqlalchemy import func, select, text
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm.exc import StaleDataError
 from sqlmodel import col
 
 from relais_referral import store
 from relais_referral.models.conversation import Task
+from relais_referral.models.referrals import Referral, SealedPart
 from relais_referral.rewrapping import WORKER
-from relais_shared.appending import TOGETHER, append
+from relais_shared.appending import TOGETHER, append, leave
 
 pytestmark = pytest.mark.anyio
 
+HIDDEN = text("select set_config('relais.worker', '', true)")
+"""Nobody asks any more: nothing is there for nobody."""
 SEVERAL = 2 * TOGETHER + 3
 """More rows than one statement takes."""
 
@@ -61,8 +66,84 @@ async def test_rows_go_with_the_transaction_that_was_given_up(world: World, hand
         await tx.commit()
 
 
+async def held(tx: AsyncSession, referral_id: str) -> Referral:
+    """Lock a hand-over as the worker."""
+    return (await store.referrals.hold(tx, UUID(referral_id), WORKER)).referral
+
+
+async def test_a_row_that_leaves_is_changed_with_the_rows(world: World, handover: Handover) -> None:
+    """One statement writes all of it; the row still reads as it was left."""
+    await handover.open()
+    asked: list[str] = []
+    async with world.app.state.database.write() as tx:
+        referral = await held(tx, handover.id)
+        add_tasks(tx, handover.id, SEVERAL)
+        referral.outcome = "completed"
+        leave(tx, referral)
+        assert referral not in tx
+        assert referral.outcome == "completed"
+        driver = (await (await tx.connection()).get_raw_connection()).driver_connection
+        assert driver is not None
+        with driver.query_logger(lambda one: asked.append(one.query)):
+            await tx.flush()
+    assert [one.count("INSERT INTO task") for one in asked] == [TOGETHER, TOGETHER, 3]
+    assert [one.count("UPDATE referral") for one in asked] == [0, 0, 1]
+    async with world.app.state.database.write() as tx:
+        assert (await held(tx, handover.id)).outcome == "completed"
+        assert await there(tx, handover.id) == SEVERAL
+
+
+async def test_a_row_does_not_leave_where_more_changed(world: World, handover: Handover) -> None:
+    """The session knows the order; nothing is lost either."""
+    await handover.open()
+    async with world.app.state.database.write() as tx:
+        referral = await held(tx, handover.id)
+        referral.outcome = "completed"
+        tx.add(SealedPart(referral_id=referral.id, part="test", content=b"sealed"))
+        leave(tx, referral)
+        assert referral in tx
+    async with world.app.state.database.write() as tx:
+        now = await store.referrals.hold(tx, UUID(handover.id), WORKER)
+        assert (now.referral.outcome, now.sealed["test"]) == ("completed", b"sealed")
+
+
+@pytest.mark.parametrize("adds", [False, True])
+async def test_a_row_that_is_not_there_is_not_changed_in_silence(
+    world: World, handover: Handover, *, adds: bool
+) -> None:
+    """What row-level security hides from its author is a fault, and nothing else of the transaction stands."""
+    await handover.open()
+    async with world.app.state.database.session() as tx:
+        referral = await held(tx, handover.id)
+        add_tasks(tx, handover.id, int(adds))
+        referral.outcome = "completed"
+        leave(tx, referral)
+        await (await tx.connection()).execute(HIDDEN)  # The session itself would write first.
+        with pytest.raises(DBAPIError if adds else StaleDataError):
+            await tx.commit()
+    async with world.app.state.database.write() as tx:
+        assert (await held(tx, handover.id)).outcome is None
+        assert await there(tx, handover.id) == 0
+
+
+async def test_a_change_goes_with_the_transaction_that_was_given_up(world: World, handover: Handover) -> None:
+    """The session writes it in no later one."""
+    await handover.open()
+    async with world.app.state.database.session() as tx:
+        referral = await held(tx, handover.id)
+        referral.outcome = "completed"
+        leave(tx, referral)
+        await tx.rollback()
+        assert (await held(tx, handover.id)).outcome is None
+        await tx.commit()
+    async with world.app.state.database.write() as tx:
+        assert (await held(tx, handover.id)).outcome is None
+
+
 async def test_another_session_takes_none(world: World) -> None:
     """It would lose them."""
     async with AsyncSession(world.app.state.database.engine) as tx:
         with pytest.raises(AssertionError):
             add_tasks(tx, str(uuid4()), 1)
+        with pytest.raises(AssertionError):
+            leave(tx, Referral())

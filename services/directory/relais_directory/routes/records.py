@@ -23,10 +23,11 @@ from relais_directory.routes.dependencies import (
     Writing,
     organisation_of,
 )
+from relais_directory.routes.dependencies import writing as opened_to_write
 from relais_directory.schemas import CapacityTold, HistoryPage, OrganisationView, OwnServices
 from relais_directory.writing import Author
 from relais_shared import problems
-from relais_shared.clock import Now
+from relais_shared.clock import Now, now_of
 from relais_shared.http import CursorCodec, IfMatch, etag
 from relais_shared.refusals import (
     InvalidInput,
@@ -268,19 +269,20 @@ def _changed(row: store.Row, *, own: bool, hides: bool) -> dict[str, Any]:
     }
 
 
-@router.put("/services/{service_id}/capacity", response_model=CapacityTold, responses=_TELL)
+@router.put(
+    "/services/{service_id}/capacity",
+    response_class=Response,
+    responses={200: {"model": CapacityTold, "description": "As it was told."}, **_TELL},
+)
 async def set_capacity(
-    service_id: UUID,
-    told: Annotated[Capacity, Body()],
-    actor: MayTell,
-    connection: Writing,
-    now: Now,
-) -> dict[str, Any]:
+    request: Request, service_id: UUID, told: Annotated[Capacity, Body()], actor: MayTell
+) -> Response:
     """Tell the open places and waiting time of a service of your organisation; search shows them at once."""
     organisation_of(actor)
-    record = CapacityRecord(**told.model_dump(), updated_at=now)
-    await entries.tell_capacity(connection, actor, service_id, record)
-    return record.model_dump()
+    record = CapacityRecord(**told.model_dump(), updated_at=now_of(request))
+    async with opened_to_write(request) as connection:
+        await entries.tell_capacity(connection, actor, service_id, record)
+    return Response(record.model_dump_json(), media_type="application/json")
 
 
 @router.get(

@@ -21,6 +21,7 @@ from relais_referral.models.trail import Disclosure
 from relais_referral.schemas.referrals import ReferralView
 from relais_referral.sealing import Seal, Sealer, Wrapped
 from relais_referral.store.callers import Caller
+from relais_referral.store.referrals import Held
 from relais_shared import texts
 from relais_shared.appending import append
 from relais_shared.auth import Actor
@@ -86,19 +87,28 @@ class Shown:
 async def locked(
     tx: AsyncSession, asked: Asked, id_: UUID, version: str | None = None
 ) -> tuple[Referral, frozenset[Party], Consent | None]:
-    """Lock a referral for a change and judge the version that was read.
+    """Lock a referral for a change and judge the version that was read; answer also the consent in force.
 
     Raises:
         NotFound: Absent, or not the caller's to know of.
         StaleVersion: It changed since.
     """
-    await store.callers.begin(tx, asked.caller)
-    referral, parties = await store.referrals.lock(tx, id_, asked.caller)
-    if version is not None and version != str(views.version(referral, parties)):
+    held = await hold(tx, asked, id_, version)
+    return held.referral, held.parties, in_force(held.referral, held.consents)
+
+
+async def hold(tx: AsyncSession, asked: Asked, id_: UUID, version: str | None = None) -> Held:
+    """Lock a referral for a change, judge the version that was read, and answer all that stands under the lock.
+
+    Raises:
+        NotFound: Absent, or not the caller's to know of.
+        StaleVersion: It changed since.
+    """
+    held = await store.referrals.hold(tx, id_, asked.caller)
+    if version is not None and version != str(views.version(held.referral, held.parties)):
         raise StaleVersion("It changed since you read it: read it again, then decide again.")
-    rows = await store.consents.of_referral(tx, id_, lock=True)
     asked.got_lock()
-    return referral, parties, in_force(referral, rows)
+    return held
 
 
 def in_force(referral: Referral, rows: Iterable[tuple[ConsentRecord, ConsentState]]) -> Consent | None:
@@ -115,9 +125,11 @@ async def read(tx: AsyncSession, asked: Asked, id_: UUID) -> Shown:
     Raises:
         NotFound: Absent, or not the caller's to know of.
     """
-    await store.callers.begin(tx, asked.caller)
-    referral, parties = await store.referrals.lock(tx, id_, asked.caller, reading=True)
-    return await show(tx, referral, parties, asked)
+    held = await store.referrals.hold(tx, id_, asked.caller, reading=True)
+    asked.got_lock()
+    return await show(
+        tx, held.referral, held.parties, asked, holding=Holding(in_force(held.referral, held.consents), held.sealed)
+    )
 
 
 async def service_of(tx: AsyncSession, asked: Asked, id_: UUID) -> UUID:
@@ -142,9 +154,15 @@ async def opened_parts(
 
 @dataclass(frozen=True, slots=True)
 class Holding:
-    """The consent in force, where this transaction holds the lock of its state already; None: there is none."""
+    """What this transaction knows already under the locks that it holds.
+
+    Attributes:
+        consent: The consent in force; None: there is none.
+        sealed: Every sealed part as it stands; None: to be read.
+    """
 
     consent: Consent | None
+    sealed: Mapping[str, bytes] | None
 
 
 async def show(
@@ -157,24 +175,42 @@ async def show(
         referral: Locked.
         parties: What the reader is in it.
         asked: By whom, when.
-        holding: What a step found and locked; the consent is read and locked here where absent.
+        holding: What was found and locked before; it is read and locked here where absent.
     """
     if holding is None:
         parts, consent = await opened_parts(tx, referral, parties, asked)
     else:
         consent = holding.consent
         parts = views.parts_for(referral, parties, consent, asked.now)
-    pieces = views.seen(await open_pieces(tx, referral, views.pieces_of(parts, parties), asked), parties)
+    kept = holding.sealed if holding else None
+    pieces = views.seen(await open_pieces(tx, referral, views.pieces_of(parts, parties), asked, kept), parties)
     disclose(tx, referral, parties, views.categories(parts, pieces), consent, asked)
     view = views.referral_view(referral, parties, parts, pieces, consent, asked.now)
     return Shown(views.with_assigned(view, referral, parties), views.version(referral, parties))
 
 
-async def open_pieces(tx: AsyncSession, referral: Referral, names: Iterable[str], asked: Asked) -> dict[str, Any]:
-    """Answer sealed pieces of a referral, opened; nothing once it is erased."""
+async def open_pieces(
+    tx: AsyncSession,
+    referral: Referral,
+    names: Iterable[str],
+    asked: Asked,
+    sealed: Mapping[str, bytes] | None = None,
+) -> dict[str, Any]:
+    """Answer sealed pieces of a referral, opened; nothing once it is erased.
+
+    Args:
+        tx: Reading.
+        referral: Whose key opens them.
+        names: Of the pieces.
+        asked: With which keys.
+        sealed: Every piece, where they were read already.
+    """
     if referral.erased_at is not None:
         return {}
-    kept = await store.sealed.parts(tx, referral.id, names)
+    if sealed is None:
+        kept = await store.sealed.parts(tx, referral.id, names)
+    else:
+        kept = {name: sealed[name] for name in names if name in sealed}
     if not kept:
         return {}
     seal = seal_of(referral, asked)

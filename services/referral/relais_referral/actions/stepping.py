@@ -14,7 +14,8 @@ from relais_referral.actions.common import (
     Shown,
     decided,
     event,
-    locked,
+    hold,
+    in_force,
     moved,
     open_task,
     plain,
@@ -25,7 +26,7 @@ from relais_referral.actions.common import (
     texts_of,
 )
 from relais_referral.domain import deadlines
-from relais_referral.domain.consent import Consent, Status
+from relais_referral.domain.consent import Status
 from relais_referral.domain.handshake import (
     ENDED,
     UNDOABLE,
@@ -55,6 +56,7 @@ from relais_referral.schemas.steps import (
     Withdrawal,
 )
 from relais_referral.sealing import Seal
+from relais_shared.appending import leave
 from relais_shared.refusals import Fault, InvalidInput
 from relais_shared.registry import known
 
@@ -113,23 +115,27 @@ async def take(  # noqa: PLR0913 - one step: what, by whom, on which version
         PersonalDataDetected: A text of the step holds a national number.
         InvalidInput: Something that this step needs is missing.
     """
-    referral, parties, consent = await _stepped(tx, asked, id_, action, body, version)
-    return await show(tx, referral, parties, asked, holding=Holding(consent))
+    referral, parties, holding = await _stepped(tx, asked, id_, action, body, version)
+    shown = await show(tx, referral, parties, asked, holding=holding)
+    leave(tx, referral)
+    return shown
 
 
 async def step(  # noqa: PLR0913 - as `take`
     tx: AsyncSession, asked: Asked, id_: UUID, action: Action, body: Body, version: str | None
 ) -> tuple[Referral, frozenset[Party]]:
     """Take one step as `take` does; show nothing."""
-    referral, parties, _consent = await _stepped(tx, asked, id_, action, body, version)
+    referral, parties, _holding = await _stepped(tx, asked, id_, action, body, version)
     return referral, parties
 
 
 async def _stepped(  # noqa: PLR0913 - as `take`
     tx: AsyncSession, asked: Asked, id_: UUID, action: Action, body: Body, version: str | None
-) -> tuple[Referral, frozenset[Party], Consent | None]:
-    """Take one step; answer also the consent that holds after it, its state locked."""
-    referral, parties, consent = await locked(tx, asked, id_, version)
+) -> tuple[Referral, frozenset[Party], Holding]:
+    """Take one step; answer also what is known after it, all of it locked."""
+    held = await hold(tx, asked, id_, version)
+    referral, parties = held.referral, held.parties
+    consent = in_force(referral, held.consents)
     taken = decided(referral, consent, asked, action, parties)
     judge(body, asked)
     if action is Action.ACCEPT and body is None:
@@ -138,7 +144,8 @@ async def _stepped(  # noqa: PLR0913 - as `take`
     slip = referral.undo
     if action is Action.UNDO:
         await _take_back(tx, referral)
-    await _bring(tx, referral, taken, body, seal_of(referral, asked) if _sealed_of(body) else None, asked)
+    seals = bool(_sealed_of(body))
+    await _bring(tx, referral, taken, body, seal_of(referral, asked) if seals else None, asked)
     if action is Action.PROPOSE or (action is Action.REOPEN and taken.target in WAITING):
         # What is taken up again is waited for anew: nobody is late from the first minute.
         recipient = await known(tx, OrganisationCopy, referral.recipient_id)
@@ -160,7 +167,7 @@ async def _stepped(  # noqa: PLR0913 - as `take`
         await _drop_telling(tx, referral, asked)
     if action in TOLD and taken.by is Party.RECIPIENT:
         open_task(tx, referral, asked, Party.SENDER, "tell_person", taken.event)
-    return referral, parties, consent
+    return referral, parties, Holding(consent, None if seals or action is Action.UNDO else held.sealed)
 
 
 DAYS_OF_A_GUEST: Final = 2

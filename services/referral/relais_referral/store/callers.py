@@ -61,23 +61,44 @@ _BEGIN: Final = (
     "select set_config('relais.organisation', $1, true) || set_config('relais.access', $2, true)"
     " || set_config('relais.guest', $3, true) || set_config('relais.worker', $4, true)"
 )
+_TAKE_TURN: Final = "select take_turn($1, $2, $3, $4, $5, $6, $7)"
 
 
 async def begin(tx: AsyncSession, caller: Caller) -> None:
     """Tell the database for whom this transaction asks; its row-level security then holds."""
-    who = (
+    who = _who(caller)
+    # Many actions begin by it, one inside the other; once a transaction is enough.
+    if (begun := tx.sync_session.get_transaction()) is None or tx.info.get("asks") != (begun, who):
+        await tx.run_sync(_begin, who, _BEGIN, who)
+
+
+async def take_turn(tx: AsyncSession, caller: Caller, referral_id: UUID, turn: int, *, reading: bool) -> None:
+    """Do what `begin` does, and lock a referral and the states of her agreements to it, in that order.
+
+    Where row-level security lets the caller know of none, nothing is locked.
+
+    Args:
+        tx: Writing.
+        caller: Who asks.
+        referral_id: Which one.
+        turn: The number under which whoever locks it queues.
+        reading: Others may read at the same time.
+    """
+    who = _who(caller)
+    await tx.run_sync(_begin, who, _TAKE_TURN, (*who, referral_id, turn, reading))
+
+
+def _who(caller: Caller) -> tuple[str, ...]:
+    return (
         str(caller.actor.organisation_id or ""),
         str(caller.access_id or ""),
         str(caller.guest_id or ""),
         "on" if caller.working else "",
     )
-    # Many actions begin by it, one inside the other; once a transaction is enough.
-    if (begun := tx.sync_session.get_transaction()) is None or tx.info.get("asks") != (begun, who):
-        await tx.run_sync(_begin, who)
 
 
-def _begin(session: Session, who: tuple[str, ...]) -> None:
-    session.connection().exec_driver_sql(_BEGIN, who).close()
+def _begin(session: Session, who: tuple[str, ...], statement: str, values: tuple[Any, ...]) -> None:
+    session.connection().exec_driver_sql(statement, values).close()
     session.info["asks"] = (session.get_transaction(), who)
 
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 from uuid import UUID
 
 from sqlalchemy import (
@@ -28,9 +28,11 @@ from sqlmodel import col
 from relais_referral.domain.handshake import ENDED, WAITING, Party, State
 from relais_referral.domain.visibility import shown_state
 from relais_referral.models.access import AccessReferral
+from relais_referral.models.consents import ConsentRecord, ConsentState
 from relais_referral.models.guests import Guest
-from relais_referral.models.referrals import Referral
+from relais_referral.models.referrals import Referral, SealedPart
 from relais_referral.models.shared import OrganisationCopy
+from relais_referral.store import callers
 from relais_referral.store.callers import As, Caller, parties_of, ways
 from relais_shared.auth import Actor
 from relais_shared.reading import Reading
@@ -38,6 +40,46 @@ from relais_shared.refusals import NotFound
 from relais_shared.registry import known
 
 UNKNOWN = "There is no such referral, or it is not yours to know of."
+
+
+class Held(NamedTuple):
+    """All that stands under a referral's lock, as it stood when the lock was given.
+
+    Attributes:
+        referral: The row.
+        parties: What the caller is in it.
+        consents: Her agreements to the hand-over itself, the newest first, with their states.
+        sealed: Every sealed part, still sealed.
+    """
+
+    referral: Referral
+    parties: frozenset[Party]
+    consents: list[tuple[ConsentRecord, ConsentState]]
+    sealed: dict[str, bytes]
+
+
+async def hold(tx: AsyncSession, id_: UUID, caller: Caller, *, reading: bool = False) -> Held:
+    """Lock a referral of the caller's with her agreements to it, and answer all that stands under the lock.
+
+    Args:
+        tx: Writing. `begin` is part of it.
+        id_: The referral.
+        caller: Who asks.
+        reading: As of `lock`.
+
+    Raises:
+        NotFound: Absent, or not the caller's to know of.
+    """
+    await callers.take_turn(tx, caller, id_, turn_of(id_), reading=reading)
+    # A statement sees what stood when it began: this one begins when the lock was given.
+    rows = await _all_of(caller.comes_as).objects(tx, id=id_, who=caller.owner)
+    referral: Referral | None = rows[0][0] if rows else None
+    parties = parties_of(referral, caller) if referral else frozenset()
+    if referral is None or not (parties or caller.working):
+        raise NotFound(UNKNOWN)
+    _, _, _, names, contents = rows[0]
+    consents = [(record, state) for _, record, state, *_ in rows if record is not None]
+    return Held(referral, parties, consents, dict(zip(names or (), contents or (), strict=True)))
 
 
 async def lock(
@@ -121,6 +163,27 @@ def _referral(comes_as: As, lock: Lock) -> Reading:
     if lock is not None:
         query = in_turn(query, bindparam("turn", type_=BigInteger()), reading=lock == "share")
     return Reading(query)
+
+
+@cache
+def _all_of(comes_as: As) -> Reading:
+    parts = (
+        select(
+            func.array_agg(col(SealedPart.part)).label("names"),
+            func.array_agg(col(SealedPart.content)).label("contents"),
+        )
+        .where(col(SealedPart.referral_id) == col(Referral.id))
+        .lateral("sealed")
+    )
+    state = (col(ConsentState.referral_id) == col(Referral.id)) & col(ConsentState.conference_id).is_(None)
+    return Reading(
+        select(Referral, ConsentRecord, ConsentState, parts.c.names, parts.c.contents)
+        .outerjoin(ConsentState, state)
+        .outerjoin(ConsentRecord, col(ConsentRecord.id) == col(ConsentState.consent_id))
+        .join(parts, true())
+        .where(col(Referral.id) == bindparam("id"), _of(comes_as, bindparam("who")))
+        .order_by(col(ConsentRecord.recorded_at).desc(), col(ConsentRecord.id))
+    )
 
 
 @dataclass(frozen=True, slots=True)
