@@ -1,4 +1,4 @@
-"""A hand-over and her agreements to it are locked at once, for whoever then asks."""
+"""A hand-over and her agreements are locked by one question; who asks beside its two sides stands in a function."""
 
 from relais_shared.migrations import run_script
 
@@ -68,4 +68,25 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    run_script("drop function take_turn;")
+    run_script("""
+        drop function take_turn;
+        alter policy parties on referral using (
+            sender_id = asking_organisation()
+            or (recipient_id = asking_organisation() and state <> 'draft')
+            or asking_worker()
+            or (asking_access() is not null and (
+                select true from access_referral
+                where access_referral.referral_id = referral.id and access_referral.access_id = asking_access() limit 1
+            ))
+            or (asking_guest() is not null and (
+                select true from guest
+                where guest.referral_id = referral.id and guest.id = asking_guest() and guest.ended_at is null limit 1
+            ))
+            or (asking_organisation() is not null and (
+                select true from conference join conference_part on conference_part.conference_id = conference.id
+                where conference.referral_id = referral.id and conference_part.organisation_id = asking_organisation()
+                    and conference_part.left_at is null and conference.ended_at is null limit 1
+            ))
+        );
+        drop function asking_beside;
+    """)
