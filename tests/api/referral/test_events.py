@@ -33,6 +33,7 @@ from sqlalchemy import text
 from support.stack import free_ports
 
 from relais_referral import store
+from relais_referral.actions import sequencing
 from relais_referral.actions.sequencing import follow_directory, forget_events, sequence
 from relais_referral.domain.events import TYPES
 from relais_referral.models.referrals import Referral
@@ -276,11 +277,11 @@ async def test_two_sequencers_place_each_event_once(fresh: World) -> None:
     handovers = [fresh.between(SENDER, RECIPIENT) for _ in range(4)]
     stop = asyncio.Event()
 
-    async def sequencing() -> None:
+    async def placing() -> None:
         while not stop.is_set():
             await sequence(fresh.app.state.database, datetime.now(UTC))
 
-    working = [asyncio.create_task(sequencing()) for _ in range(2)]
+    working = [asyncio.create_task(placing()) for _ in range(2)]
     await asyncio.gather(*(one.proposed() for one in handovers))
     for step in ("r.receive", "r.accept", "r.plan_meeting"):
         await asyncio.gather(*(one.walk(step) for one in handovers))
@@ -304,6 +305,32 @@ async def test_a_database_restored_elsewhere_loses_nothing(fresh: World) -> None
     await fresh.sequenced()
     assert types(await of(handover.sender, handover))[-1] == "referral.received"
     assert len(await of(handover.sender, handover)) == 3
+
+
+async def test_a_look_that_finds_nothing_writes_nothing(fresh: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The mark moves with what was found; else only where it lags, or stands ahead of everything."""
+
+    async def mark() -> int:
+        async with fresh.app.state.database.write() as tx:
+            row = await store.sequencing.sequencing(tx, "events")
+        assert row is not None
+        return int(row.mark)
+
+    handover = fresh.between(SENDER, RECIPIENT)
+    await handover.proposed()
+    await fresh.sequenced()
+    found = await mark()
+    await fresh.sequenced()
+    assert await mark() == found
+    monkeypatch.setattr(sequencing, "MARK_LAGS", 1)
+    await fresh.sequenced()
+    lagged = await mark()
+    assert lagged > found
+    monkeypatch.setattr(sequencing, "MARK_LAGS", 1_000)
+    async with fresh.app.state.database.write() as tx:
+        await tx.execute(text("update sequencing set mark = 9000000000000 where name = 'events'"))
+    await fresh.sequenced()
+    assert lagged < await mark() < 9_000_000_000_000
 
 
 # ── the directory's changes ────────────────────────────────────────────────────────────────────────────────────────

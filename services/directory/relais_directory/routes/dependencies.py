@@ -57,12 +57,12 @@ async def _reading(request: Request) -> AsyncIterator[asyncpg.pool.PoolConnectio
 
 
 async def _writing(request: Request) -> AsyncIterator[asyncpg.pool.PoolConnectionProxy]:
-    async with writing(request) as connection:
+    async with changing(request) as connection:
         yield connection
 
 
 @asynccontextmanager
-async def writing(request: Request) -> AsyncIterator[asyncpg.pool.PoolConnectionProxy]:
+async def changing(request: Request) -> AsyncIterator[asyncpg.pool.PoolConnectionProxy]:
     """Open a transaction, for routes that ask for one late; it is committed when the block ends well.
 
     Raises:

@@ -21,9 +21,9 @@ from relais_directory.routes.dependencies import (
     Owners,
     Reading,
     Writing,
+    changing,
     organisation_of,
 )
-from relais_directory.routes.dependencies import writing as opened_to_write
 from relais_directory.schemas import CapacityTold, HistoryPage, OrganisationView, OwnServices
 from relais_directory.writing import Author
 from relais_shared import problems
@@ -280,7 +280,7 @@ async def set_capacity(
     """Tell the open places and waiting time of a service of your organisation; search shows them at once."""
     organisation_of(actor)
     record = CapacityRecord(**told.model_dump(), updated_at=now_of(request))
-    async with opened_to_write(request) as connection:
+    async with changing(request) as connection:
         await entries.tell_capacity(connection, actor, service_id, record)
     return Response(record.model_dump_json(), media_type="application/json")
 
