@@ -73,10 +73,7 @@ async def hold(tx: AsyncSession, id_: UUID, caller: Caller, *, reading: bool = F
     await callers.take_turn(tx, caller, id_, turn_of(id_), reading=reading)
     # A statement sees what stood when it began: this one begins when the lock was given.
     rows = await _all_of(caller.comes_as).objects(tx, id=id_, who=caller.owner)
-    referral: Referral | None = rows[0][0] if rows else None
-    parties = parties_of(referral, caller) if referral else frozenset()
-    if referral is None or not (parties or caller.working):
-        raise NotFound(UNKNOWN)
+    referral, parties = _theirs(rows, caller)
     _, _, _, names, contents = rows[0]
     consents = [(record, state) for _, record, state, *_ in rows if record is not None]
     return Held(referral, parties, consents, dict(zip(names or (), contents or (), strict=True)))
@@ -99,6 +96,11 @@ async def lock(
     """
     query = _referral(caller.comes_as, "share" if reading else "update")
     found = await query.objects(tx, id=id_, who=caller.owner, turn=turn_of(id_))
+    return _theirs(found, caller)
+
+
+def _theirs(found: Sequence[tuple[Any, ...]], caller: Caller) -> tuple[Referral, frozenset[Party]]:
+    """Answer the referral of the first row with what the caller is in it."""
     referral: Referral | None = found[0][0] if found else None
     parties = parties_of(referral, caller) if referral else frozenset()
     if referral is None or not (parties or caller.working):
