@@ -21,7 +21,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from relais_shared import documents, problems, telemetry
 from relais_shared.auth import Guard, Keyring, public
 from relais_shared.db import Database
-from relais_shared.protocol import INSIDE_HEAD_LIMIT, DeadlineProtocol
+from relais_shared.protocol import INSIDE_HEAD_LIMIT, LARGE_HEAD, LONG_TARGET, DeadlineProtocol
 from relais_shared.refusals import Refusal, Unavailable, WrongMediaType
 from relais_shared.settings import ServiceSettings, SettingsProblem
 
@@ -111,7 +111,7 @@ class Router(APIRouter):
     """An APIRouter whose routes are guarded; every router of Relais is one."""
 
     def __init__(self, **options: Any) -> None:  # noqa: ANN401 - APIRouter's own options
-        super().__init__(route_class=GuardedRoute, **options)
+        super().__init__(route_class=GuardedRoute, generate_unique_id_function=lambda route: route.name, **options)
 
 
 def guards_of(route: APIRoute | RouteContext) -> list[Guard]:
@@ -203,7 +203,6 @@ def build_app(  # noqa: PLR0913 - the parts of a service, each by name
         max_body_size=BODY_LIMIT,
         telemetry=telemetry.fastapi_config(),
         separate_input_output_schemas=False,
-        generate_unique_id_function=lambda route: route.name,
         # Strict addresses: a redirect would lose the Authorization header on its way.
         redirect_slashes=False,
     )
@@ -212,11 +211,11 @@ def build_app(  # noqa: PLR0913 - the parts of a service, each by name
     app.state.keyring = Keyring.load(settings)
     app.add_middleware(TraceResponse)
     problems.install(app, table)
-    app.include_router(_health(upstreams))
     if inside:
         app.add_api_route("/metrics", metrics_route, include_in_schema=False)
-    for router in routers:
-        app.include_router(router)
+    for router in (_health(upstreams), *routers):
+        # Each route as it is: one of an included router is made anew, looked for twice, and bounded three times.
+        app.router.routes.extend(router.routes)
     app.openapi = lambda: _openapi(app, scopes or {}, migrations.parent)  # type: ignore[method-assign]  # FastAPI's documented way
     return app
 
@@ -282,6 +281,9 @@ def described(app: FastAPI, scopes: Mapping[str, str]) -> dict[str, Any]:
                 # Where it is missing we answer 428, not 422: FastAPI takes it for optional.
                 if (parameter["in"], parameter["name"].lower()) == ("header", "if-match"):
                     parameter["required"] = True
+                # Whoever reads its head says so before an operation hears of it.
+                too_much = LARGE_HEAD if parameter["in"] in {"header", "cookie"} else LONG_TARGET
+                operation["responses"].setdefault(str(too_much.status), problems.responses(too_much)[too_much.status])
             if "requestBody" in operation:
                 operation["responses"].setdefault("400", problems.responses(problems.MALFORMED)[400])
                 # The door says so before the service does.

@@ -115,6 +115,15 @@ def test_each_operation_says_that_a_body_may_be_unreadable_or_too_large(door: ht
     assert {name for name, statuses in told.items() if not {"400", "413"} <= statuses} == set()
 
 
+def test_each_operation_says_that_its_address_may_be_too_long_or_its_headers_too_large(door: httpx.Client) -> None:
+    for path, operations in door.get("/openapi.json").json()["paths"].items():
+        for method, operation in operations.items():
+            asked = {parameter["in"] for parameter in operation.get("parameters", ())}
+            said = {status for status in ("414", "431") if status in operation["responses"]}
+            wanted = ({"414"} if asked & {"path", "query"} else set()) | ({"431"} if "header" in asked else set())
+            assert said == wanted, f"{method} {path}"
+
+
 def test_no_shape_of_one_service_renames_that_of_another(door: httpx.Client) -> None:
     """Partners' generated classes are called so."""
     names = door.get("/openapi.json").json()["components"]["schemas"]
