@@ -33,6 +33,9 @@ LOOK_EVERY_S: Final = 1.0
 GATHER_S: Final = 0.03
 """What comes while there is much is taken together: the first of it leaves at once, what follows so much later."""
 
+GATHER_MOST_S: Final = 0.2
+"""The more was found the longer what follows is gathered, at most so long: a look costs as much as placing a dozen."""
+
 DIRECTORY_EVERY_S: Final = 2.0
 """The directory does not ring: its changes are asked for."""
 
@@ -138,8 +141,8 @@ class Worker:
     async def _events(self) -> None:
         # Asked for before looking: whatever is written after the look sets it, also while what comes is gathered.
         ring = self._written.next()
-        await sequence(self._database, self._clock())
-        await asyncio.sleep(GATHER_S)
+        found = await sequence(self._database, self._clock())
+        await asyncio.sleep(min((1 + found) * GATHER_S, GATHER_MOST_S))
         await self._written.within(ring, LOOK_EVERY_S)
 
     async def _deliveries(self) -> None:
