@@ -21,6 +21,7 @@ from relais_referral.routes.dependencies import (
     drafted,
     keep_nothing,
     once,
+    told,
 )
 from relais_referral.schemas.conferences import (
     ConferenceConsent,
@@ -258,11 +259,9 @@ async def decide_in_conference(body: NewDecision, actor: Either, at: At) -> Deci
     "/conferences/{conference_id}/decisions/{decision_id}/draft",
     status_code=201,
     response_model=ReferralView,
-    response_model_exclude_unset=True,
     responses=_KEYED,
 )
 async def draft_from_decision(
-    response: Response,
     conference_id: UUID,
     decision_id: UUID,
     draft: Draft,
@@ -272,7 +271,7 @@ async def draft_from_decision(
     request: Request,
     tx: WriteTx,
     now: Now,
-) -> ReferralView:
+) -> Response:
     """Turn a decision into a draft of your own, which you propose once she agreed to that recipient.
 
     Nothing is copied from the conference: you write what you know of her.
@@ -282,10 +281,7 @@ async def draft_from_decision(
     themes = await directory.themes(now)
     home = await directory.home(draft.person.area.municipality, now)
     who = asked(request, actor, now)
-    return await drafted(
-        response,
-        tx,
-        who,
-        key,
-        lambda: speaking.become_draft(tx, who, conference_id, decision_id, draft, service, themes, home),
+    shown = await drafted(
+        tx, who, key, lambda: speaking.become_draft(tx, who, conference_id, decision_id, draft, service, themes, home)
     )
+    return told(shown, made=True)

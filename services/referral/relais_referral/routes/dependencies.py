@@ -17,12 +17,11 @@ from relais_referral.domain import refusals
 from relais_referral.domain.handshake import Action
 from relais_referral.models.shared import Idempotency
 from relais_referral.problems import TABLE
-from relais_referral.schemas.referrals import ReferralView
 from relais_referral.store.callers import Caller
 from relais_shared import idempotency, problems
 from relais_shared.auth import Actor, requires
 from relais_shared.clock import Now, clock_of, now_of
-from relais_shared.db import WriteTx, apart
+from relais_shared.db import apart, late
 from relais_shared.http import CursorCodec, etag, next_link
 from relais_shared.idempotency import Keyed, OptionalKey, Replay, recall, remember
 from relais_shared.refusals import (
@@ -84,42 +83,43 @@ def asked(request: Request, actor: Actor, now: datetime) -> Asked:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One step of the handshake: the referral that it is for, its transaction and its key."""
+    """One step of the handshake: the referral that it is for, its instant and its key."""
 
     request: Request
-    response: Response
     referral_id: UUID
-    tx: AsyncSession
     now: datetime
     key: Keyed | None
 
-    async def take(
-        self, action: Action, actor: Actor, body: stepping.Body = None, *, version: str | None
-    ) -> ReferralView:
-        """Take the step, once for each key, and answer what the actor may then see."""
+    async def take(self, action: Action, actor: Actor, body: stepping.Body = None, *, version: str | None) -> Response:
+        """Take the step, once for each key, and answer what the actor may then see, as `ReferralView`."""
         return await self.take_as(asked(self.request, actor, self.now), action, body, version=version)
 
-    async def take_as(
-        self, who: Asked, action: Action, body: stepping.Body = None, *, version: str | None
-    ) -> ReferralView:
-        """Take the step as whoever asks."""
+    async def take_as(self, who: Asked, action: Action, body: stepping.Body = None, *, version: str | None) -> Response:
+        """Take the step as whoever asks; it stands or falls with its transaction, and is told when it stands."""
+        async with late(self.request) as tx:
+            shown = await self._taken(tx, who, action, body, version)
+        return told(shown)
+
+    async def _taken(
+        self, tx: AsyncSession, who: Asked, action: Action, body: stepping.Body, version: str | None
+    ) -> Shown:
         owner = who.caller.owner
         if self.key is not None and owner is not None:
-            await store.callers.begin(self.tx, who.caller)
-            if await recall(self.tx, Idempotency, self.key, owner, self.now) is not None:
-                return told(self.response, await common.read(self.tx, who, self.referral_id))
+            await store.callers.begin(tx, who.caller)
+            if await recall(tx, Idempotency, self.key, owner, self.now) is not None:
+                return await common.read(tx, who, self.referral_id)
             done = Replay(200, self.referral_id)
-            remember(self.tx, Idempotency, self.key, owner, self.now, done=done)
-        return told(self.response, await stepping.take(self.tx, who, self.referral_id, action, body, version))
+            remember(tx, Idempotency, self.key, owner, self.now, done=done)
+        return await stepping.take(tx, who, self.referral_id, action, body, version)
 
 
 # Plain functions would be called in a thread, which costs more than what they do.
-async def _step(request: Request, response: Response, referral_id: UUID, tx: WriteTx, key: OptionalKey) -> Step:
-    return Step(request, response, referral_id, tx, now_of(request), key)
+async def _step(request: Request, referral_id: UUID, key: OptionalKey) -> Step:
+    return Step(request, referral_id, now_of(request), key)
 
 
-AStep = Annotated[Step, Depends(_step, scope="function")]
-"""A step that stands or falls with its transaction."""
+AStep = Annotated[Step, Depends(_step)]
+"""A step of the referral that the address names."""
 
 
 class _Made(Protocol):
@@ -147,20 +147,25 @@ async def once(
     return made
 
 
-async def drafted(
-    response: Response, tx: AsyncSession, who: Asked, key: Keyed, make: Callable[[], Awaitable[Shown]]
-) -> ReferralView:
-    """Open a draft once for each key, and answer it with the place where it stands."""
-    shown = await once(tx, who, key, lambda id_: common.read(tx, who, id_), make)
-    response.headers["Location"] = f"/v1/referrals/{shown.id}"
-    return told(response, shown)
+async def drafted(tx: AsyncSession, who: Asked, key: Keyed, make: Callable[[], Awaitable[Shown]]) -> Shown:
+    """Open a draft once for each key."""
+    return await once(tx, who, key, lambda id_: common.read(tx, who, id_), make)
 
 
-def told(response: Response, shown: Shown) -> ReferralView:
-    """Answer a representation with its version; it is nobody's to keep."""
-    response.headers["ETag"] = etag(shown.version)
-    keep_nothing(response)
-    return shown.view
+def told(shown: Shown, *, made: bool = False) -> Response:
+    """Answer a representation as `ReferralView`, with its version; it is nobody's to keep.
+
+    Args:
+        shown: As its reader may see it.
+        made: By this request: it is told with the place where it stands.
+    """
+    answer = Response(shown.view.model_dump_json(by_alias=True, exclude_unset=True), media_type="application/json")
+    answer.headers["ETag"] = etag(shown.version)
+    keep_nothing(answer)
+    if made:
+        answer.status_code = 201
+        answer.headers["Location"] = f"/v1/referrals/{shown.id}"
+    return answer
 
 
 async def versioned(response: Response, tx: AsyncSession, who: Asked, referral_id: UUID) -> None:

@@ -91,12 +91,12 @@ AsGuest = Annotated[Asked, Depends(_as_guest)]
 """The guest, asking now."""
 
 
-async def _step(request: Request, response: Response, visit: OfGuest, tx: WriteTx, now: Now, key: OptionalKey) -> Step:
-    return Step(request, response, visit.referral_id, tx, now, key)
+async def _step(request: Request, visit: OfGuest, now: Now, key: OptionalKey) -> Step:
+    return Step(request, visit.referral_id, now, key)
 
 
-AStep = Annotated[Step, Depends(_step, scope="function")]
-"""A guest's step that stands or falls with its transaction."""
+AStep = Annotated[Step, Depends(_step)]
+"""A step of the referral that the guest was invited to."""
 
 door = Router(prefix="/v1", tags=["guests"])
 door.route_class = Private
@@ -128,7 +128,7 @@ _SESSION: Any = {
         table=TABLE,
     ),
 }
-_STEPS: Any = {"response_model": ReferralView, "response_model_exclude_unset": True, **_SESSION}
+_STEPS: Any = {"response_model": ReferralView, **_SESSION}
 
 
 @door.post("/referrals/{referral_id}/guest", status_code=201, response_model=Invitation, responses=INVITING)
@@ -184,15 +184,15 @@ async def end_guest_session(request: Request, tx: WriteTx) -> None:
 
 
 @router.get("", **_STEPS)
-async def read_as_guest(response: Response, visit: OfGuest, guest: AsGuest, tx: WriteTx) -> ReferralView:
+async def read_as_guest(visit: OfGuest, guest: AsGuest, tx: WriteTx) -> Response:
     """Read the hand-over as its recipient may see it now; what is opened of hers is recorded."""
-    return told(response, await common.read(tx, guest, visit.referral_id))
+    return told(await common.read(tx, guest, visit.referral_id))
 
 
 @router.post("/receive", **_STEPS)
 async def receive_as_guest(
     step: AStep, visit: OfGuest, guest: AsGuest, version: IfMatch, body: Taken | None = None
-) -> ReferralView:
+) -> Response:
     """Take it in hand, in your own name."""
     return await step.take_as(guest, Action.RECEIVE, body or Taken.model_validate(_own(visit)), version=version)
 
@@ -200,75 +200,73 @@ async def receive_as_guest(
 @router.post("/accept", **_STEPS)
 async def accept_as_guest(
     step: AStep, visit: OfGuest, guest: AsGuest, version: IfMatch, body: Acceptance | None = None
-) -> ReferralView:
+) -> Response:
     """Take her over, in your own name unless another colleague is named."""
     return await step.take_as(guest, Action.ACCEPT, body or Acceptance.model_validate(_own(visit)), version=version)
 
 
 @router.post("/decline", **_STEPS)
-async def decline_as_guest(step: AStep, guest: AsGuest, version: IfMatch, body: Decline) -> ReferralView:
+async def decline_as_guest(step: AStep, guest: AsGuest, version: IfMatch, body: Decline) -> Response:
     """Decline, with a reason that judges nobody."""
     return await step.take_as(guest, Action.DECLINE, body, version=version)
 
 
 @router.post("/release", **_STEPS)
-async def release_as_guest(step: AStep, guest: AsGuest, version: IfMatch, body: Decline) -> ReferralView:
+async def release_as_guest(step: AStep, guest: AsGuest, version: IfMatch, body: Decline) -> Response:
     """Give an accepted hand-over back."""
     return await step.take_as(guest, Action.RELEASE, body, version=version)
 
 
 @router.post("/plan_meeting", **_STEPS)
-async def plan_as_guest(step: AStep, guest: AsGuest, version: IfMatch, body: Meeting) -> ReferralView:
+async def plan_as_guest(step: AStep, guest: AsGuest, version: IfMatch, body: Meeting) -> Response:
     """Say how and when she will be met."""
     return await step.take_as(guest, Action.PLAN_MEETING, body, version=version)
 
 
 @router.post("/replan", **_STEPS)
-async def replan_as_guest(step: AStep, guest: AsGuest, version: IfMatch, body: Meeting) -> ReferralView:
+async def replan_as_guest(step: AStep, guest: AsGuest, version: IfMatch, body: Meeting) -> Response:
     """Put another meeting in the place of the planned one."""
     return await step.take_as(guest, Action.REPLAN, body, version=version)
 
 
 @router.post("/confirm_handover", **_STEPS)
-async def confirm_as_guest(
-    step: AStep, guest: AsGuest, version: IfMatch, body: Confirmation | None = None
-) -> ReferralView:
+async def confirm_as_guest(step: AStep, guest: AsGuest, version: IfMatch, body: Confirmation | None = None) -> Response:
     """Say that she was met."""
     return await step.take_as(guest, Action.CONFIRM_HANDOVER, body or Confirmation(), version=version)
 
 
 @router.post("/close", **_STEPS)
-async def close_as_guest(step: AStep, guest: AsGuest, version: IfMatch, body: Closing) -> ReferralView:
+async def close_as_guest(step: AStep, guest: AsGuest, version: IfMatch, body: Closing) -> Response:
     """End the work."""
     return await step.take_as(guest, Action.CLOSE, body, version=version)
 
 
 @router.post("/undo", **_STEPS)
-async def undo_as_guest(step: AStep, guest: AsGuest, version: IfMatch) -> ReferralView:
+async def undo_as_guest(step: AStep, guest: AsGuest, version: IfMatch) -> Response:
     """Take your last step back, within 15 minutes."""
     return await step.take_as(guest, Action.UNDO, version=version)
 
 
 @router.post("/reopen", **_STEPS)
-async def reopen_as_guest(step: AStep, guest: AsGuest, version: IfMatch) -> ReferralView:
+async def reopen_as_guest(step: AStep, guest: AsGuest, version: IfMatch) -> Response:
     """Take up again what you declined or closed."""
     return await step.take_as(guest, Action.REOPEN, version=version)
 
 
 @router.post("/pause", **_STEPS)
-async def pause_as_guest(step: AStep, guest: AsGuest, version: IfMatch, body: Pause | None = None) -> ReferralView:
+async def pause_as_guest(step: AStep, guest: AsGuest, version: IfMatch, body: Pause | None = None) -> Response:
     """Let it rest."""
     return await step.take_as(guest, Action.PAUSE, body or Pause(), version=version)
 
 
 @router.post("/resume", **_STEPS)
-async def resume_as_guest(step: AStep, guest: AsGuest, version: IfMatch) -> ReferralView:
+async def resume_as_guest(step: AStep, guest: AsGuest, version: IfMatch) -> Response:
     """End the rest."""
     return await step.take_as(guest, Action.RESUME, version=version)
 
 
 @router.post("/withdraw", **_STEPS)
-async def withdraw_as_guest(step: AStep, guest: AsGuest, body: Withdrawal | None = None) -> ReferralView:
+async def withdraw_as_guest(step: AStep, guest: AsGuest, body: Withdrawal | None = None) -> Response:
     """Stop everything at her word, in every state; needs no reading first."""
     return await step.take_as(guest, Action.WITHDRAW, body or Withdrawal(), version=None)
 

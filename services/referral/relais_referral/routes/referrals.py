@@ -67,7 +67,6 @@ ALTERNATIVES = problems.responses(Unauthenticated, ScopeMissing, NotFound, Inval
     "",
     status_code=201,
     response_model=ReferralView,
-    response_model_exclude_unset=True,
     responses=problems.responses(
         idempotency.KeyMissing,
         MalformedRequest,
@@ -84,14 +83,13 @@ ALTERNATIVES = problems.responses(Unauthenticated, ScopeMissing, NotFound, Inval
 )
 async def create_referral(
     request: Request,
-    response: Response,
     draft: Draft,
     actor: MaySend,
     key: RequiredKey,
     directory: FromDirectory,
     tx: WriteTx,
     now: Now,
-) -> ReferralView:
+) -> Response:
     """Open a referral as a draft, which you alone can see.
 
     Nothing goes to the other side before her agreement is recorded and you propose. The texts that are read before
@@ -102,9 +100,9 @@ async def create_referral(
     themes = await directory.themes(now)
     home = await directory.home(draft.person.area.municipality, now)
     who = asked(request, actor, now)
-    view = await drafted(response, tx, who, key, lambda: drafting.open_draft(tx, who, draft, service, themes, home))
-    view.launch_url = f"{request.app.state.settings.public_url.rstrip('/')}/relais/{view.id}"
-    return view
+    shown = await drafted(tx, who, key, lambda: drafting.open_draft(tx, who, draft, service, themes, home))
+    shown.view.launch_url = f"{request.app.state.settings.public_url.rstrip('/')}/relais/{shown.id}"
+    return told(shown, made=True)
 
 
 class ListQuery(BaseModel):
@@ -173,26 +171,22 @@ async def count_referrals(actor: Either, tx: ReadTx, now: Now) -> CountsView:
     return CountsView(**await store.referrals.counts(tx, actor, now))
 
 
-@router.get("/{referral_id}", response_model=ReferralView, response_model_exclude_unset=True, responses=READING)
-async def read_referral(
-    request: Request, response: Response, referral_id: UUID, actor: Either, tx: WriteTx, now: Now
-) -> ReferralView:
+@router.get("/{referral_id}", response_model=ReferralView, responses=READING)
+async def read_referral(request: Request, referral_id: UUID, actor: Either, tx: WriteTx, now: Now) -> Response:
     """Read a referral as you may see it now; what is opened of hers is recorded, and she can see that.
 
     Her consent is checked at this very moment: after a withdrawal nothing of hers is here.
     """
-    return told(response, await common.read(tx, asked(request, actor, now), referral_id))
+    return told(await common.read(tx, asked(request, actor, now), referral_id))
 
 
 @router.patch(
     "/{referral_id}",
     response_model=ReferralView,
-    response_model_exclude_unset=True,
     responses=STEP,
 )
 async def change_referral(
     request: Request,
-    response: Response,
     referral_id: UUID,
     change: DraftChange,
     actor: MaySend,
@@ -200,12 +194,11 @@ async def change_referral(
     directory: FromDirectory,
     tx: WriteTx,
     now: Now,
-) -> ReferralView:
+) -> Response:
     """Change a draft; a part that is given takes the place of the whole part."""
     themes = await directory.themes(now) if change.needs else {}
     home = await directory.home(change.person.area.municipality, now) if change.person else None
-    shown = await drafting.change_draft(tx, asked(request, actor, now), referral_id, change, version, themes, home)
-    return told(response, shown)
+    return told(await drafting.change_draft(tx, asked(request, actor, now), referral_id, change, version, themes, home))
 
 
 @router.get(
@@ -235,17 +228,12 @@ async def preview_draft(
     return PreviewPage(items=await previewing.of_draft(tx, asked(request, actor, now), referral_id, chosen, seen_alone))
 
 
-@router.put(
-    "/{referral_id}/external_ids",
-    response_model=ReferralView,
-    response_model_exclude_unset=True,
-    responses=WRITING,
-)
+@router.put("/{referral_id}/external_ids", response_model=ReferralView, responses=WRITING)
 async def keep_external_ids(
-    request: Request, response: Response, referral_id: UUID, ids: ExternalIds, actor: Either, tx: WriteTx, now: Now
-) -> ReferralView:
+    request: Request, referral_id: UUID, ids: ExternalIds, actor: Either, tx: WriteTx, now: Now
+) -> Response:
     """Keep your own references; the other side never reads them."""
-    return told(response, await drafting.keep_external_ids(tx, asked(request, actor, now), referral_id, ids))
+    return told(await drafting.keep_external_ids(tx, asked(request, actor, now), referral_id, ids))
 
 
 @router.post("/{referral_id}/assign", status_code=204, responses=WRITING)

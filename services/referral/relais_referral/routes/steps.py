@@ -7,7 +7,17 @@ from fastapi import Request, Response
 
 from relais_referral.actions import drafting
 from relais_referral.domain.handshake import Action
-from relais_referral.routes.dependencies import STEP, AStep, Either, FromDirectory, MayReceive, MaySend, asked, drafted
+from relais_referral.routes.dependencies import (
+    STEP,
+    AStep,
+    Either,
+    FromDirectory,
+    MayReceive,
+    MaySend,
+    asked,
+    drafted,
+    told,
+)
 from relais_referral.schemas.drafts import Redirection
 from relais_referral.schemas.referrals import ReferralView
 from relais_referral.schemas.steps import (
@@ -32,33 +42,30 @@ router = Router(prefix="/v1/referrals", tags=["handshake"])
 
 _STEPS: Any = {
     "response_model": ReferralView,
-    "response_model_exclude_unset": True,
     "responses": STEP,
 }
 
 
 @router.post("/{referral_id}/propose", **_STEPS)
-async def propose_referral(step: AStep, actor: MaySend, version: IfMatch, body: Propose | None = None) -> ReferralView:
+async def propose_referral(step: AStep, actor: MaySend, version: IfMatch, body: Propose | None = None) -> Response:
     """Propose the person to the recipient, who then reads the need, without name or contact."""
     return await step.take(Action.PROPOSE, actor, body, version=version)
 
 
 @router.post("/{referral_id}/agree_by_phone", **_STEPS)
-async def agree_by_phone(step: AStep, actor: MaySend, version: IfMatch, body: PhoneAgreement) -> ReferralView:
+async def agree_by_phone(step: AStep, actor: MaySend, version: IfMatch, body: PhoneAgreement) -> Response:
     """Note who said yes on the telephone: she or he then accepts in one tap, and only then identity opens."""
     return await step.take(Action.AGREE_BY_PHONE, actor, body, version=version)
 
 
 @router.post("/{referral_id}/receive", **_STEPS)
-async def receive_referral(step: AStep, actor: MayReceive, version: IfMatch, body: Taken) -> ReferralView:
+async def receive_referral(step: AStep, actor: MayReceive, version: IfMatch, body: Taken) -> Response:
     """Take a proposal in hand: a named counsellor looks at it."""
     return await step.take(Action.RECEIVE, actor, body, version=version)
 
 
 @router.post("/{referral_id}/accept", **_STEPS)
-async def accept_referral(
-    step: AStep, actor: MayReceive, version: IfMatch, body: Acceptance | None = None
-) -> ReferralView:
+async def accept_referral(step: AStep, actor: MayReceive, version: IfMatch, body: Acceptance | None = None) -> Response:
     """Take a referral over: a named counsellor answers for it, and reads what she consented to.
 
     What was agreed by telephone needs no body: the colleague named there takes over.
@@ -67,75 +74,73 @@ async def accept_referral(
 
 
 @router.post("/{referral_id}/decline", **_STEPS)
-async def decline_referral(step: AStep, actor: Either, version: IfMatch, body: Decline) -> ReferralView:
+async def decline_referral(step: AStep, actor: Either, version: IfMatch, body: Decline) -> Response:
     """Decline a proposal, with a reason that judges nobody; by telephone, the sender notes what it was told."""
     return await step.take(Action.DECLINE, actor, body, version=version)
 
 
 @router.post("/{referral_id}/release", **_STEPS)
-async def release_referral(step: AStep, actor: MayReceive, version: IfMatch, body: Decline) -> ReferralView:
+async def release_referral(step: AStep, actor: MayReceive, version: IfMatch, body: Decline) -> Response:
     """Give an accepted referral back, with a reason that judges nobody."""
     return await step.take(Action.RELEASE, actor, body, version=version)
 
 
 @router.post("/{referral_id}/plan_meeting", **_STEPS)
-async def plan_meeting(step: AStep, actor: Either, version: IfMatch, body: Meeting) -> ReferralView:
+async def plan_meeting(step: AStep, actor: Either, version: IfMatch, body: Meeting) -> Response:
     """Say how and when she will be met, as agreed with her; three-way by default."""
     return await step.take(Action.PLAN_MEETING, actor, body, version=version)
 
 
 @router.post("/{referral_id}/replan", **_STEPS)
-async def replan_meeting(step: AStep, actor: Either, version: IfMatch, body: Meeting) -> ReferralView:
+async def replan_meeting(step: AStep, actor: Either, version: IfMatch, body: Meeting) -> Response:
     """Put another meeting in the place of the planned one; nobody is asked why."""
     return await step.take(Action.REPLAN, actor, body, version=version)
 
 
 @router.post("/{referral_id}/confirm_handover", **_STEPS)
-async def confirm_handover(
-    step: AStep, actor: Either, version: IfMatch, body: Confirmation | None = None
-) -> ReferralView:
+async def confirm_handover(step: AStep, actor: Either, version: IfMatch, body: Confirmation | None = None) -> Response:
     """Say that she was met; the second side's word makes it handed over."""
     return await step.take(Action.CONFIRM_HANDOVER, actor, body or Confirmation(), version=version)
 
 
 @router.post("/{referral_id}/close", **_STEPS)
-async def close_referral(step: AStep, actor: Either, version: IfMatch, body: Closing) -> ReferralView:
+async def close_referral(step: AStep, actor: Either, version: IfMatch, body: Closing) -> Response:
     """End the work, with an outcome that judges nobody; the sender learns it under the purpose `feedback`."""
     return await step.take(Action.CLOSE, actor, body, version=version)
 
 
 @router.post("/{referral_id}/undo", **_STEPS)
-async def undo_step(step: AStep, actor: Either, version: IfMatch) -> ReferralView:
+async def undo_step(step: AStep, actor: Either, version: IfMatch) -> Response:
     """Take back your accept, decline, release or close, within 15 minutes and before the other side acts."""
     return await step.take(Action.UNDO, actor, version=version)
 
 
 @router.post("/{referral_id}/reopen", **_STEPS)
-async def reopen_referral(step: AStep, actor: MayReceive, version: IfMatch) -> ReferralView:
+async def reopen_referral(step: AStep, actor: MayReceive, version: IfMatch) -> Response:
     """Take up again what you declined or closed; the other side is told."""
     return await step.take(Action.REOPEN, actor, version=version)
 
 
 @router.post("/{referral_id}/pause", **_STEPS)
-async def pause_referral(step: AStep, actor: Either, version: IfMatch, body: Pause | None = None) -> ReferralView:
+async def pause_referral(step: AStep, actor: Either, version: IfMatch, body: Pause | None = None) -> Response:
     """Let it rest, at her pace: nobody is reminded while it stands."""
     return await step.take(Action.PAUSE, actor, body or Pause(), version=version)
 
 
 @router.post("/{referral_id}/resume", **_STEPS)
-async def resume_referral(step: AStep, actor: Either, version: IfMatch) -> ReferralView:
+async def resume_referral(step: AStep, actor: Either, version: IfMatch) -> Response:
     """End the rest."""
     return await step.take(Action.RESUME, actor, version=version)
 
 
 @router.post("/{referral_id}/cancel", **_STEPS)
-async def cancel_referral(step: AStep, actor: MaySend, version: IfMatch) -> ReferralView:
+async def cancel_referral(step: AStep, actor: MaySend, version: IfMatch) -> Response:
     """Stop a referral of yours before it is closed; nobody is asked why."""
     return await step.take(Action.CANCEL, actor, version=version)
 
 
 @router.post("/{referral_id}/withdraw", **_STEPS)
-async def withdraw_referral(step: AStep, actor: Either, body: Withdrawal | None = None) -> ReferralView:
+async def withdraw_referral(step: AStep, actor: Either, body: Withdrawal | None = None) -> Response:
     """Stop everything at her word, in every state; needs no reading first."""
     return await step.take(Action.WITHDRAW, actor, body or Withdrawal(), version=None)
 
@@ -143,7 +148,6 @@ async def withdraw_referral(step: AStep, actor: Either, body: Withdrawal | None 
 @router.post("/{referral_id}/redirect", status_code=201, **_STEPS)
 async def redirect_referral(
     request: Request,
-    response: Response,
     referral_id: UUID,
     body: Redirection,
     actor: MaySend,
@@ -152,10 +156,9 @@ async def redirect_referral(
     directory: FromDirectory,
     tx: WriteTx,
     now: Now,
-) -> ReferralView:
+) -> Response:
     """Open a linked draft toward another service after this one was declined; her agreement is asked anew."""
     service = await directory.service(body.recipient.service_id)
     who = asked(request, actor, now)
-    return await drafted(
-        response, tx, who, key, lambda: drafting.redirect(tx, who, referral_id, body, version, service)
-    )
+    shown = await drafted(tx, who, key, lambda: drafting.redirect(tx, who, referral_id, body, version, service))
+    return told(shown, made=True)
