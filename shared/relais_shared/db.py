@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Annotated, Final
 
 import asyncpg
+import orjson
 from fastapi import Depends, Request
 from opentelemetry.instrumentation.utils import suppress_instrumentation
 from sqlalchemy import Connection, event, text
@@ -77,6 +78,7 @@ class Database:
             isolation_level="READ COMMITTED",
             # The values of a statement may be a person's words: they stay out of every error text.
             hide_parameters=True,
+            json_deserializer=orjson.loads,
             connect_args={
                 "timeout": CONNECT_TIMEOUT_S,
                 "server_settings": {

@@ -27,17 +27,29 @@ def etag(version: int | str) -> str:
 _ETAG = r'(W/)?"[^"\x00-\x1f\x7f]*"'
 
 
-async def _if_match(
-    if_match: Annotated[
-        str | None, Header(description="The ETag that was read.", json_schema_extra={"pattern": f"^{_ETAG}$"})
-    ] = None,
-) -> str:
+IfMatchHeader = Annotated[
+    str | None, Header(description="The ETag that was read.", json_schema_extra={"pattern": f"^{_ETAG}$"})
+]
+"""The header If-Match as it came, for a dependency that reads several; the parameter is called `if_match`."""
+
+
+def version_in(if_match: str | None) -> str:
+    """Answer the ETag's text in a header If-Match.
+
+    Raises:
+        VersionRequired: There is none.
+        MalformedRequest: It is no ETag, or several.
+    """
     if if_match is None:
         raise VersionRequired("Read it first, then send its ETag as If-Match.")
     found = re.fullmatch(r'(?:W/)?"([^"]*)"|\*', if_match.strip())
     if found is None or found[1] is None:
         raise MalformedRequest('If-Match takes one ETag in quotes, as in "3".')
     return found[1]
+
+
+async def _if_match(if_match: IfMatchHeader = None) -> str:
+    return version_in(if_match)
 
 
 IfMatch = Annotated[str, Depends(_if_match)]

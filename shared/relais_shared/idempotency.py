@@ -79,17 +79,23 @@ class Replay:
     resource_id: UUID
 
 
-async def _optional(
-    request: Request,
-    idempotency_key: Annotated[
-        str | None,
-        Header(
-            description="A string of your own, best a UUID; kept for 24 hours.",
-            # Said, and judged below: what does not fit is malformed (400), as a structured field is.
-            json_schema_extra={"pattern": f"^({_QUOTED}|{_BARE})$", "maxLength": LONGEST_KEY},
-        ),
-    ] = None,
-) -> Keyed | None:
+KeyHeader = Annotated[
+    str | None,
+    Header(
+        description="A string of your own, best a UUID; kept for 24 hours.",
+        # Said, and judged below: what does not fit is malformed (400), as a structured field is.
+        json_schema_extra={"pattern": f"^({_QUOTED}|{_BARE})$", "maxLength": LONGEST_KEY},
+    ),
+]
+"""The header as it came, for a dependency that reads several; the parameter is called `idempotency_key`."""
+
+
+async def key_in(request: Request, idempotency_key: str | None) -> Keyed | None:
+    """Answer the key of a request in its header, where there is one.
+
+    Raises:
+        MalformedRequest: It is no key.
+    """
     if idempotency_key is None:
         return None
     # A structured-field string stands in quotes; bare values are taken too.
@@ -101,6 +107,10 @@ async def _optional(
     place = "&".join(f"{name}={value}" for name, value in sorted(request.path_params.items()))
     fingerprint = hmac.digest(secret, place.encode() + b"\n" + await request.body(), sha256)
     return Keyed(text, f"{request.method} {request.scope['route'].path}", fingerprint)
+
+
+async def _optional(request: Request, idempotency_key: KeyHeader = None) -> Keyed | None:
+    return await key_in(request, idempotency_key)
 
 
 async def _required(keyed: Annotated[Keyed | None, Depends(_optional)]) -> Keyed:

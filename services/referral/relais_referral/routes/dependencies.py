@@ -22,8 +22,8 @@ from relais_shared import idempotency, problems
 from relais_shared.auth import Actor, requires
 from relais_shared.clock import Now, clock_of, now_of
 from relais_shared.db import apart, late
-from relais_shared.http import CursorCodec, etag, next_link
-from relais_shared.idempotency import Keyed, OptionalKey, Replay, recall, remember
+from relais_shared.http import CursorCodec, IfMatchHeader, etag, next_link, version_in
+from relais_shared.idempotency import Keyed, KeyHeader, Replay, key_in, recall, remember
 from relais_shared.refusals import (
     InvalidInput,
     MalformedRequest,
@@ -83,26 +83,33 @@ def asked(request: Request, actor: Actor, now: datetime) -> Asked:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One step of the handshake: the referral that it is for, its instant and its key."""
+    """One step of the handshake.
+
+    Attributes:
+        request: What asks for it.
+        referral_id: What it is for.
+        now: Its instant.
+        key: Under which it is taken once.
+        version: The ETag that was read; None where a step needs no reading first.
+    """
 
     request: Request
     referral_id: UUID
     now: datetime
     key: Keyed | None
+    version: str | None
 
-    async def take(self, action: Action, actor: Actor, body: stepping.Body = None, *, version: str | None) -> Response:
+    async def take(self, action: Action, actor: Actor, body: stepping.Body = None) -> Response:
         """Take the step, once for each key, and answer what the actor may then see, as `ReferralView`."""
-        return await self.take_as(asked(self.request, actor, self.now), action, body, version=version)
+        return await self.take_as(asked(self.request, actor, self.now), action, body)
 
-    async def take_as(self, who: Asked, action: Action, body: stepping.Body = None, *, version: str | None) -> Response:
+    async def take_as(self, who: Asked, action: Action, body: stepping.Body = None) -> Response:
         """Take the step as whoever asks; it stands or falls with its transaction, and is told when it stands."""
         async with late(self.request) as tx:
-            shown = await self._taken(tx, who, action, body, version)
+            shown = await self._taken(tx, who, action, body)
         return told(shown)
 
-    async def _taken(
-        self, tx: AsyncSession, who: Asked, action: Action, body: stepping.Body, version: str | None
-    ) -> Shown:
+    async def _taken(self, tx: AsyncSession, who: Asked, action: Action, body: stepping.Body) -> Shown:
         owner = who.caller.owner
         if self.key is not None and owner is not None:
             await store.callers.begin(tx, who.caller)
@@ -110,16 +117,26 @@ class Step:
                 return await common.read(tx, who, self.referral_id)
             done = Replay(200, self.referral_id)
             remember(tx, Idempotency, self.key, owner, self.now, done=done)
-        return await stepping.take(tx, who, self.referral_id, action, body, version)
+        return await stepping.take(tx, who, self.referral_id, action, body, self.version)
 
 
-# Plain functions would be called in a thread, which costs more than what they do.
-async def _step(request: Request, referral_id: UUID, key: OptionalKey) -> Step:
-    return Step(request, referral_id, now_of(request), key)
+# One dependency reads what a step needs: each costs FastAPI nearly as much as a statement costs the database. Plain
+# functions would be called in a thread, which costs more than what they do.
+async def _step(
+    request: Request, referral_id: UUID, idempotency_key: KeyHeader = None, if_match: IfMatchHeader = None
+) -> Step:
+    key = await key_in(request, idempotency_key)
+    return Step(request, referral_id, now_of(request), key, version_in(if_match))
+
+
+async def _step_at_once(request: Request, referral_id: UUID, idempotency_key: KeyHeader = None) -> Step:
+    return Step(request, referral_id, now_of(request), await key_in(request, idempotency_key), None)
 
 
 AStep = Annotated[Step, Depends(_step)]
-"""A step of the referral that the address names."""
+"""A step of the referral that the address names, on the version that was read."""
+AStepAtOnce = Annotated[Step, Depends(_step_at_once)]
+"""A step that needs no reading first."""
 
 
 class _Made(Protocol):

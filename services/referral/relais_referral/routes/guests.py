@@ -36,8 +36,8 @@ from relais_shared import problems
 from relais_shared.auth import ANONYMOUS, Actor, Guard, actor_of, public
 from relais_shared.clock import Now, clock_of, now_of
 from relais_shared.db import WriteTx, apart
-from relais_shared.http import IfMatch
-from relais_shared.idempotency import OptionalKey
+from relais_shared.http import IfMatchHeader, version_in
+from relais_shared.idempotency import KeyHeader, key_in
 from relais_shared.refusals import (
     InvalidInput,
     MalformedRequest,
@@ -91,12 +91,21 @@ AsGuest = Annotated[Asked, Depends(_as_guest)]
 """The guest, asking now."""
 
 
-async def _step(request: Request, visit: OfGuest, now: Now, key: OptionalKey) -> Step:
-    return Step(request, visit.referral_id, now, key)
+async def _step(
+    request: Request, visit: OfGuest, idempotency_key: KeyHeader = None, if_match: IfMatchHeader = None
+) -> Step:
+    key = await key_in(request, idempotency_key)
+    return Step(request, visit.referral_id, now_of(request), key, version_in(if_match))
+
+
+async def _step_at_once(request: Request, visit: OfGuest, idempotency_key: KeyHeader = None) -> Step:
+    return Step(request, visit.referral_id, now_of(request), await key_in(request, idempotency_key), None)
 
 
 AStep = Annotated[Step, Depends(_step)]
-"""A step of the referral that the guest was invited to."""
+"""A step of the referral that the guest was invited to, on the version that was read."""
+AStepAtOnce = Annotated[Step, Depends(_step_at_once)]
+"""A step that needs no reading first."""
 
 door = Router(prefix="/v1", tags=["guests"])
 door.route_class = Private
@@ -190,85 +199,81 @@ async def read_as_guest(visit: OfGuest, guest: AsGuest, tx: WriteTx) -> Response
 
 
 @router.post("/receive", **_STEPS)
-async def receive_as_guest(
-    step: AStep, visit: OfGuest, guest: AsGuest, version: IfMatch, body: Taken | None = None
-) -> Response:
+async def receive_as_guest(step: AStep, visit: OfGuest, guest: AsGuest, body: Taken | None = None) -> Response:
     """Take it in hand, in your own name."""
-    return await step.take_as(guest, Action.RECEIVE, body or Taken.model_validate(_own(visit)), version=version)
+    return await step.take_as(guest, Action.RECEIVE, body or Taken.model_validate(_own(visit)))
 
 
 @router.post("/accept", **_STEPS)
-async def accept_as_guest(
-    step: AStep, visit: OfGuest, guest: AsGuest, version: IfMatch, body: Acceptance | None = None
-) -> Response:
+async def accept_as_guest(step: AStep, visit: OfGuest, guest: AsGuest, body: Acceptance | None = None) -> Response:
     """Take her over, in your own name unless another colleague is named."""
-    return await step.take_as(guest, Action.ACCEPT, body or Acceptance.model_validate(_own(visit)), version=version)
+    return await step.take_as(guest, Action.ACCEPT, body or Acceptance.model_validate(_own(visit)))
 
 
 @router.post("/decline", **_STEPS)
-async def decline_as_guest(step: AStep, guest: AsGuest, version: IfMatch, body: Decline) -> Response:
+async def decline_as_guest(step: AStep, guest: AsGuest, body: Decline) -> Response:
     """Decline, with a reason that judges nobody."""
-    return await step.take_as(guest, Action.DECLINE, body, version=version)
+    return await step.take_as(guest, Action.DECLINE, body)
 
 
 @router.post("/release", **_STEPS)
-async def release_as_guest(step: AStep, guest: AsGuest, version: IfMatch, body: Decline) -> Response:
+async def release_as_guest(step: AStep, guest: AsGuest, body: Decline) -> Response:
     """Give an accepted hand-over back."""
-    return await step.take_as(guest, Action.RELEASE, body, version=version)
+    return await step.take_as(guest, Action.RELEASE, body)
 
 
 @router.post("/plan_meeting", **_STEPS)
-async def plan_as_guest(step: AStep, guest: AsGuest, version: IfMatch, body: Meeting) -> Response:
+async def plan_as_guest(step: AStep, guest: AsGuest, body: Meeting) -> Response:
     """Say how and when she will be met."""
-    return await step.take_as(guest, Action.PLAN_MEETING, body, version=version)
+    return await step.take_as(guest, Action.PLAN_MEETING, body)
 
 
 @router.post("/replan", **_STEPS)
-async def replan_as_guest(step: AStep, guest: AsGuest, version: IfMatch, body: Meeting) -> Response:
+async def replan_as_guest(step: AStep, guest: AsGuest, body: Meeting) -> Response:
     """Put another meeting in the place of the planned one."""
-    return await step.take_as(guest, Action.REPLAN, body, version=version)
+    return await step.take_as(guest, Action.REPLAN, body)
 
 
 @router.post("/confirm_handover", **_STEPS)
-async def confirm_as_guest(step: AStep, guest: AsGuest, version: IfMatch, body: Confirmation | None = None) -> Response:
+async def confirm_as_guest(step: AStep, guest: AsGuest, body: Confirmation | None = None) -> Response:
     """Say that she was met."""
-    return await step.take_as(guest, Action.CONFIRM_HANDOVER, body or Confirmation(), version=version)
+    return await step.take_as(guest, Action.CONFIRM_HANDOVER, body or Confirmation())
 
 
 @router.post("/close", **_STEPS)
-async def close_as_guest(step: AStep, guest: AsGuest, version: IfMatch, body: Closing) -> Response:
+async def close_as_guest(step: AStep, guest: AsGuest, body: Closing) -> Response:
     """End the work."""
-    return await step.take_as(guest, Action.CLOSE, body, version=version)
+    return await step.take_as(guest, Action.CLOSE, body)
 
 
 @router.post("/undo", **_STEPS)
-async def undo_as_guest(step: AStep, guest: AsGuest, version: IfMatch) -> Response:
+async def undo_as_guest(step: AStep, guest: AsGuest) -> Response:
     """Take your last step back, within 15 minutes."""
-    return await step.take_as(guest, Action.UNDO, version=version)
+    return await step.take_as(guest, Action.UNDO)
 
 
 @router.post("/reopen", **_STEPS)
-async def reopen_as_guest(step: AStep, guest: AsGuest, version: IfMatch) -> Response:
+async def reopen_as_guest(step: AStep, guest: AsGuest) -> Response:
     """Take up again what you declined or closed."""
-    return await step.take_as(guest, Action.REOPEN, version=version)
+    return await step.take_as(guest, Action.REOPEN)
 
 
 @router.post("/pause", **_STEPS)
-async def pause_as_guest(step: AStep, guest: AsGuest, version: IfMatch, body: Pause | None = None) -> Response:
+async def pause_as_guest(step: AStep, guest: AsGuest, body: Pause | None = None) -> Response:
     """Let it rest."""
-    return await step.take_as(guest, Action.PAUSE, body or Pause(), version=version)
+    return await step.take_as(guest, Action.PAUSE, body or Pause())
 
 
 @router.post("/resume", **_STEPS)
-async def resume_as_guest(step: AStep, guest: AsGuest, version: IfMatch) -> Response:
+async def resume_as_guest(step: AStep, guest: AsGuest) -> Response:
     """End the rest."""
-    return await step.take_as(guest, Action.RESUME, version=version)
+    return await step.take_as(guest, Action.RESUME)
 
 
 @router.post("/withdraw", **_STEPS)
-async def withdraw_as_guest(step: AStep, guest: AsGuest, body: Withdrawal | None = None) -> Response:
+async def withdraw_as_guest(step: AStepAtOnce, guest: AsGuest, body: Withdrawal | None = None) -> Response:
     """Stop everything at her word, in every state; needs no reading first."""
-    return await step.take_as(guest, Action.WITHDRAW, body or Withdrawal(), version=None)
+    return await step.take_as(guest, Action.WITHDRAW, body or Withdrawal())
 
 
 @router.get("/messages", response_model=MessagePage, **_SESSION)
