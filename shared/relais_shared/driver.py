@@ -1,6 +1,6 @@
 """The driver's own connection under a session's transaction, for statements that are made once and asked often."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -27,7 +27,7 @@ class Statement:
     """A statement of SQLAlchemy's as the driver takes it: its text, and its values in their places.
 
     Args:
-        statement: Its values are parameters.
+        statement: What changes from one time to the next is a parameter; other values stand as they were given.
     """
 
     def __init__(self, statement: ClauseElement) -> None:
@@ -38,10 +38,41 @@ class Statement:
             (name, compiled.binds[name].type.dialect_impl(_DIALECT).bind_processor(_DIALECT))
             for name in compiled.positiontup or ()
         ]
+        self._constants = {
+            name: bind.value for name, bind in compiled.binds.items() if not bind.required and bind.value is not None
+        }
 
     def values(self, given: Mapping[str, Any]) -> list[Any]:
         """Answer values by parameter as the driver takes them; others than the statement's are passed over."""
+        given = {**self._constants, **given} if self._constants else given
         return [given[name] if as_sent is None else as_sent(given[name]) for name, as_sent in self._places]
+
+
+def begun_by(session: Session, sql: str, values: Sequence[Any]) -> None:
+    """Begin a session's transaction, where it has not begun, and ask a statement whose answer is nobody's.
+
+    By the cursor that SQLAlchemy itself would take: what it finds out around it costs more than the statement.
+
+    Args:
+        session: Of `Database`.
+        sql: As the driver takes it, `$1` in the place of the first value.
+        values: In their places.
+
+    Raises:
+        DBAPIError: As SQLAlchemy has it.
+    """
+    connection = session.connection()
+    lent = connection.connection
+    try:
+        cursor = lent.cursor()
+        cursor.execute(sql, values)
+        cursor.close()
+    except connection.dialect.loaded_dbapi.Error as fault:
+        driver = lent.driver_connection
+        lost = driver is None or driver.is_closed() or isinstance(fault.__cause__, ENDED)
+        if lost:
+            connection.invalidate(fault)
+        raise DBAPIError(sql, None, fault, hide_parameters=True, connection_invalidated=lost) from fault
 
 
 @contextmanager

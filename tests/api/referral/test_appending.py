@@ -68,7 +68,7 @@ async def test_rows_go_with_the_transaction_that_was_given_up(world: World, hand
 
 async def held(tx: AsyncSession, referral_id: str) -> Referral:
     """Lock a hand-over as the worker."""
-    return (await store.referrals.hold(tx, UUID(referral_id), WORKER)).referral
+    return (await store.holding.hold(tx, UUID(referral_id), WORKER)).referral
 
 
 async def test_a_row_that_leaves_is_changed_with_the_rows(world: World, handover: Handover) -> None:
@@ -103,7 +103,7 @@ async def test_a_row_does_not_leave_where_more_changed(world: World, handover: H
         leave(tx, referral)
         assert referral in tx
     async with world.app.state.database.write() as tx:
-        now = await store.referrals.hold(tx, UUID(handover.id), WORKER)
+        now = await store.holding.hold(tx, UUID(handover.id), WORKER)
         assert (now.referral.outcome, now.sealed["test"]) == ("completed", b"sealed")
 
 

@@ -21,7 +21,7 @@ from relais_referral.models.trail import Disclosure
 from relais_referral.schemas.referrals import ReferralView
 from relais_referral.sealing import Seal, Sealer, Wrapped
 from relais_referral.store.callers import Caller
-from relais_referral.store.referrals import Held
+from relais_referral.store.holding import Held
 from relais_shared import texts
 from relais_shared.appending import append
 from relais_shared.auth import Actor
@@ -94,7 +94,7 @@ async def locked(
         StaleVersion: It changed since.
     """
     held = await hold(tx, asked, id_, version)
-    return held.referral, held.parties, in_force(held.referral, held.consents)
+    return held.referral, held.parties, held.consent
 
 
 async def hold(tx: AsyncSession, asked: Asked, id_: UUID, version: str | None = None) -> Held:
@@ -104,7 +104,7 @@ async def hold(tx: AsyncSession, asked: Asked, id_: UUID, version: str | None = 
         NotFound: Absent, or not the caller's to know of.
         StaleVersion: It changed since.
     """
-    held = await store.referrals.hold(tx, id_, asked.caller)
+    held = await store.holding.hold(tx, id_, asked.caller)
     if version is not None and version != str(views.version(held.referral, held.parties)):
         raise StaleVersion("It changed since you read it: read it again, then decide again.")
     asked.got_lock()
@@ -125,11 +125,9 @@ async def read(tx: AsyncSession, asked: Asked, id_: UUID) -> Shown:
     Raises:
         NotFound: Absent, or not the caller's to know of.
     """
-    held = await store.referrals.hold(tx, id_, asked.caller, reading=True)
+    held = await store.holding.hold(tx, id_, asked.caller, reading=True)
     asked.got_lock()
-    return await show(
-        tx, held.referral, held.parties, asked, holding=Holding(in_force(held.referral, held.consents), held.sealed)
-    )
+    return await show(tx, held.referral, held.parties, asked, holding=Holding(held.consent, held.sealed))
 
 
 async def service_of(tx: AsyncSession, asked: Asked, id_: UUID) -> UUID:

@@ -15,7 +15,6 @@ from relais_referral.actions.common import (
     decided,
     event,
     hold,
-    in_force,
     moved,
     open_task,
     plain,
@@ -135,7 +134,7 @@ async def _stepped(  # noqa: PLR0913 - as `take`
     """Take one step; answer also what is known after it, all of it locked."""
     held = await hold(tx, asked, id_, version)
     referral, parties = held.referral, held.parties
-    consent = in_force(referral, held.consents)
+    consent = held.consent
     taken = decided(referral, consent, asked, action, parties)
     judge(body, asked)
     if action is Action.ACCEPT and body is None:

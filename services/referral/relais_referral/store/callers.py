@@ -12,6 +12,7 @@ from sqlmodel import col
 from relais_referral.domain.handshake import Party, State
 from relais_referral.models.referrals import Referral
 from relais_shared.auth import Actor
+from relais_shared.driver import begun_by
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +99,7 @@ def _who(caller: Caller) -> tuple[str, ...]:
 
 
 def _begin(session: Session, who: tuple[str, ...], statement: str, values: tuple[Any, ...]) -> None:
-    session.connection().exec_driver_sql(statement, values).close()
+    begun_by(session, statement, values)
     session.info["asks"] = (session.get_transaction(), who)
 
 

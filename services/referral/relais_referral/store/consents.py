@@ -1,6 +1,7 @@
 """Every query of consents."""
 
 from collections.abc import Iterable
+from datetime import datetime
 from functools import cache
 from typing import Literal
 from uuid import UUID
@@ -70,19 +71,42 @@ async def given(tx: AsyncSession, referrals: Iterable[Referral]) -> dict[UUID, C
 
 def consent_of(referral: Referral, record: ConsentRecord, state: ConsentState) -> Consent:
     """Answer what the rules need of a consent; what she has yet to confirm alone is not in it."""
-    closed = held_back(
-        sensitive=referral.sensitive,
-        seen_alone=record.record["seen_alone"],
-        interpreter=record.record["interpreter"],
+    return consent_from(
+        referral,
+        state.status,
+        record.id,
+        record.recipient_id,
+        record.service_id,
+        record.purposes,
+        record.data_categories,
+        record.valid_until,
+        record.record["seen_alone"],
+        record.record["interpreter"],
     )
+
+
+def consent_from(  # noqa: PLR0913 - the columns that a consent is made of
+    referral: Referral,
+    status: str,
+    id_: UUID,
+    recipient_id: UUID,
+    service_id: UUID | None,
+    purposes: Iterable[str],
+    categories: Iterable[str],
+    valid_until: datetime | None,
+    seen_alone: str,
+    interpreter: str,
+) -> Consent:
+    """Answer what `consent_of` does, of the columns alone."""
+    closed = held_back(sensitive=referral.sensitive, seen_alone=seen_alone, interpreter=interpreter)
     return Consent(
-        id=record.id,
-        recipient_id=record.recipient_id,
-        service_id=record.service_id,
-        purposes=frozenset(Purpose(name) for name in record.purposes),
-        categories=frozenset(Category(name) for name in record.data_categories) - closed,
-        status=Status(state.status),
-        valid_until=record.valid_until,
+        id=id_,
+        recipient_id=recipient_id,
+        service_id=service_id,
+        purposes=frozenset(Purpose(name) for name in purposes),
+        categories=frozenset(Category(name) for name in categories) - closed,
+        status=Status(status),
+        valid_until=valid_until,
     )
 
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 from uuid import UUID
 
 from sqlalchemy import (
@@ -28,11 +28,9 @@ from sqlmodel import col
 from relais_referral.domain.handshake import ENDED, WAITING, Party, State
 from relais_referral.domain.visibility import shown_state
 from relais_referral.models.access import AccessReferral
-from relais_referral.models.consents import ConsentRecord, ConsentState
 from relais_referral.models.guests import Guest
-from relais_referral.models.referrals import Referral, SealedPart
+from relais_referral.models.referrals import Referral
 from relais_referral.models.shared import OrganisationCopy
-from relais_referral.store import callers
 from relais_referral.store.callers import As, Caller, parties_of, ways
 from relais_shared.auth import Actor
 from relais_shared.reading import Reading
@@ -40,43 +38,6 @@ from relais_shared.refusals import NotFound
 from relais_shared.registry import known
 
 UNKNOWN = "There is no such referral, or it is not yours to know of."
-
-
-class Held(NamedTuple):
-    """All that stands under a referral's lock, as it stood when the lock was given.
-
-    Attributes:
-        referral: The row.
-        parties: What the caller is in it.
-        consents: Her agreements to the hand-over itself, the newest first, with their states.
-        sealed: Every sealed part, still sealed.
-    """
-
-    referral: Referral
-    parties: frozenset[Party]
-    consents: list[tuple[ConsentRecord, ConsentState]]
-    sealed: dict[str, bytes]
-
-
-async def hold(tx: AsyncSession, id_: UUID, caller: Caller, *, reading: bool = False) -> Held:
-    """Lock a referral of the caller's with her agreements to it, and answer all that stands under the lock.
-
-    Args:
-        tx: Writing. `begin` is part of it.
-        id_: The referral.
-        caller: Who asks.
-        reading: As of `lock`.
-
-    Raises:
-        NotFound: Absent, or not the caller's to know of.
-    """
-    await callers.take_turn(tx, caller, id_, turn_of(id_), reading=reading)
-    # A statement sees what stood when it began: this one begins when the lock was given.
-    rows = await _all_of(caller.comes_as).objects(tx, id=id_, who=caller.owner)
-    referral, parties = _theirs(rows, caller)
-    _, _, _, names, contents = rows[0]
-    consents = [(record, state) for _, record, state, *_ in rows if record is not None]
-    return Held(referral, parties, consents, dict(zip(names or (), contents or (), strict=True)))
 
 
 async def lock(
@@ -96,10 +57,10 @@ async def lock(
     """
     query = _referral(caller.comes_as, "share" if reading else "update")
     found = await query.objects(tx, id=id_, who=caller.owner, turn=turn_of(id_))
-    return _theirs(found, caller)
+    return theirs(found, caller)
 
 
-def _theirs(found: Sequence[tuple[Any, ...]], caller: Caller) -> tuple[Referral, frozenset[Party]]:
+def theirs(found: Sequence[tuple[Any, ...]], caller: Caller) -> tuple[Referral, frozenset[Party]]:
     """Answer the referral of the first row with what the caller is in it."""
     referral: Referral | None = found[0][0] if found else None
     parties = parties_of(referral, caller) if referral else frozenset()
@@ -144,10 +105,11 @@ Lock = Literal["share", "update"] | None
 
 def of_caller(caller: Caller) -> Any:  # noqa: ANN401 - an SQL expression
     """Answer which referrals are a caller's; behind this stands the same rule as row-level security."""
-    return _of(caller.comes_as, caller.owner)
+    return of(caller.comes_as, caller.owner)
 
 
-def _of(comes_as: As, who: Any) -> Any:  # noqa: ANN401 - an id or the parameter that will be one; an SQL expression
+def of(comes_as: As, who: Any) -> Any:  # noqa: ANN401 - an id or the parameter that will be one; an SQL expression
+    """Answer which referrals are those of whoever comes as this, under this id."""
     if comes_as == "worker":
         return true()
     if comes_as == "person":
@@ -161,31 +123,10 @@ def _of(comes_as: As, who: Any) -> Any:  # noqa: ANN401 - an id or the parameter
 
 @cache
 def _referral(comes_as: As, lock: Lock) -> Reading:
-    query = select(Referral).where(col(Referral.id) == bindparam("id"), _of(comes_as, bindparam("who")))
+    query = select(Referral).where(col(Referral.id) == bindparam("id"), of(comes_as, bindparam("who")))
     if lock is not None:
         query = in_turn(query, bindparam("turn", type_=BigInteger()), reading=lock == "share")
     return Reading(query)
-
-
-@cache
-def _all_of(comes_as: As) -> Reading:
-    parts = (
-        select(
-            func.array_agg(col(SealedPart.part)).label("names"),
-            func.array_agg(col(SealedPart.content)).label("contents"),
-        )
-        .where(col(SealedPart.referral_id) == col(Referral.id))
-        .lateral("sealed")
-    )
-    state = (col(ConsentState.referral_id) == col(Referral.id)) & col(ConsentState.conference_id).is_(None)
-    return Reading(
-        select(Referral, ConsentRecord, ConsentState, parts.c.names, parts.c.contents)
-        .outerjoin(ConsentState, state)
-        .outerjoin(ConsentRecord, col(ConsentRecord.id) == col(ConsentState.consent_id))
-        .join(parts, true())
-        .where(col(Referral.id) == bindparam("id"), _of(comes_as, bindparam("who")))
-        .order_by(col(ConsentRecord.recorded_at).desc(), col(ConsentRecord.id))
-    )
 
 
 @dataclass(frozen=True, slots=True)
