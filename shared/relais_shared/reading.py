@@ -7,7 +7,7 @@ from typing import Any
 import asyncpg
 from sqlalchemy import Select, inspect
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlalchemy.orm import Mapper, Session, make_transient_to_detached
+from sqlalchemy.orm import Mapper, Session
 from sqlalchemy.orm.attributes import set_committed_value
 
 from relais_shared.appending import Appending
@@ -85,7 +85,8 @@ class _Part:
             return known
         made = self._mapper.class_manager.new_instance()
         made.__dict__.update(values)
-        make_transient_to_detached(made)
+        # What `make_transient_to_detached` does of a row that is read whole.
+        inspect(made).key = key
         session.add(made)
         return made
 

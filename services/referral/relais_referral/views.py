@@ -130,11 +130,17 @@ def seen(pieces: Mapping[str, Any], parties: frozenset[Party]) -> dict[str, Any]
     return rest | ({"needs": lines} if lines else {})
 
 
+_RECORDED_AS: Mapping[Part, str] = {
+    **{part: str(category) for category, part in OF_CATEGORY.items()},
+    Part.CONSTRAINTS: "constraints",
+}
+"""What a disclosure calls a part of hers."""
+
+
 def categories(parts: frozenset[Part], pieces: Mapping[str, Any]) -> list[str]:
     """Answer the categories of what was opened of hers: what a disclosure records."""
-    of_part = {part: str(category) for category, part in OF_CATEGORY.items()} | {Part.CONSTRAINTS: "constraints"}
     return sorted(
-        of_part[part] for part in parts & PERSONAL if any(name in pieces for name in SEALED_UNDER.get(part, ()))
+        _RECORDED_AS[part] for part in parts & PERSONAL if any(name in pieces for name in SEALED_UNDER.get(part, ()))
     )
 
 
@@ -193,8 +199,12 @@ def referral_view(  # noqa: PLR0913 - what a representation is made of
     own = {key: value for party in parties for key, value in pieces.get(f"external_ids.{party}", {}).items()}
     if own:
         shown["external_ids"] = own
-    shown |= {name: piece for name, piece in pieces.items() if name in ReferralView.model_fields and name != "needs"}
+    shown |= {name: piece for name, piece in pieces.items() if name in _SHOWN_AS_THEY_ARE}
     return ReferralView(**shown)
+
+
+_SHOWN_AS_THEY_ARE = ReferralView.model_fields.keys() - {"needs"}
+"""Pieces that stand in a representation under their own name."""
 
 
 def _area(referral: Referral, parties: frozenset[Party], *, gone: bool) -> dict[str, str | None]:

@@ -11,6 +11,8 @@ from uuid import UUID
 START: Final = bytes(32)
 """What stands before the first event."""
 
+_SAID: Final = json.JSONEncoder(sort_keys=True, separators=(",", ":"))
+
 
 @dataclass(frozen=True, slots=True)
 class Event:
@@ -29,7 +31,7 @@ class Event:
 
 def digest(event: Event) -> bytes:
     """Answer the hash of an event: SHA-256 over the hash before it and all that it says (docs/proof.md)."""
-    said = json.dumps(
+    said = _SAID.encode(
         [
             str(event.referral_id),
             event.number,
@@ -38,9 +40,7 @@ def digest(event: Event) -> bytes:
             event.actor,
             str(event.organisation_id),
             dict(event.data),
-        ],
-        sort_keys=True,
-        separators=(",", ":"),
+        ]
     )
     return sha256(event.previous + said.encode()).digest()
 

@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Annotated, Any, Protocol, Self, TypeVar
+from typing import Annotated, Any, Final, Protocol, Self, TypeVar
 from uuid import UUID
 
 from fastapi import Depends, Request, Response
@@ -176,13 +176,13 @@ def told(shown: Shown, *, made: bool = False) -> Response:
         shown: As its reader may see it.
         made: By this request: it is told with the place where it stands.
     """
-    answer = Response(shown.view.model_dump_json(by_alias=True, exclude_unset=True), media_type="application/json")
-    answer.headers["ETag"] = etag(shown.version)
-    keep_nothing(answer)
-    if made:
-        answer.status_code = 201
-        answer.headers["Location"] = f"/v1/referrals/{shown.id}"
-    return answer
+    place = {"Location": f"/v1/referrals/{shown.id}"} if made else {}
+    return Response(
+        shown.view.model_dump_json(by_alias=True, exclude_unset=True),
+        201 if made else 200,
+        {"ETag": etag(shown.version), **NOT_KEPT, **place},
+        "application/json",
+    )
 
 
 async def versioned(response: Response, tx: AsyncSession, who: Asked, referral_id: UUID) -> None:
@@ -191,9 +191,13 @@ async def versioned(response: Response, tx: AsyncSession, who: Asked, referral_i
     response.headers["ETag"] = etag(views.version(referral, parties))
 
 
+NOT_KEPT: Final = {"Cache-Control": "no-store"}
+"""Says that an answer is nobody's to keep."""
+
+
 def keep_nothing(response: Response) -> None:
     """Say that an answer is nobody's to keep."""
-    response.headers["Cache-Control"] = "no-store"
+    response.headers.update(NOT_KEPT)
 
 
 async def _directory(request: Request) -> Directory:
