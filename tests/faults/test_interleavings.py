@@ -22,9 +22,11 @@ import pytest
 from api.referral.world import BEN, GIVEN, HERS, RECIPIENT, SENDER, Handover, World, if_match, opened, problem
 from sqlalchemy import Connection, event
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import Session
 from sqlalchemy.util import await_only
 
 from relais_local.databases import Access
+from relais_referral.store import callers
 from relais_shared.reading import Reading
 
 pytestmark = pytest.mark.anyio
@@ -69,14 +71,15 @@ def gates(world: World) -> Iterator[None]:
     """Put the gates into every transaction of the requests that are walked through."""
     engine = world.app.state.database.engine.sync_engine
 
-    def statement(connection: Connection, _cursor: object, sql: str, *_more: object) -> None:
+    begin, read = callers.begun_by, Reading.rows
+
+    def beginning(session: Session, sql: str, values: Sequence[Any]) -> None:
         request = _UNDER_WAY.get()
         if request is not None:
-            request.pid = connection.connection.driver_connection.get_server_pid()  # type: ignore[union-attr]
+            request.pid = session.connection().connection.driver_connection.get_server_pid()  # type: ignore[union-attr]
             if gate := GATES.search(sql):
                 await_only(request.stop(gate[0]))
-
-    read = Reading.rows
+        begin(session, sql, values)
 
     async def reading(query: Reading, tx: AsyncSession, **values: Any) -> Sequence[asyncpg.Record]:
         request = _UNDER_WAY.get()
@@ -89,14 +92,13 @@ def gates(world: World) -> Iterator[None]:
         if request is not None:
             await_only(request.stop("commit"))
 
-    event.listen(engine, "before_cursor_execute", statement)
     event.listen(engine, "commit", commit)
     try:
         with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(callers, "begun_by", beginning)
             patch.setattr(Reading, "rows", reading)
             yield
     finally:
-        event.remove(engine, "before_cursor_execute", statement)
         event.remove(engine, "commit", commit)
 
 

@@ -3,11 +3,12 @@
 import asyncio
 import time
 from collections.abc import Iterator
+from typing import Any
 from uuid import UUID
 
 import asyncpg
 import pytest
-from api.referral.world import Handover, World
+from api.referral.world import SENDER, SENSITIVE, Handover, World
 from opentelemetry.instrumentation.utils import suppress_instrumentation
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
@@ -17,10 +18,13 @@ from sqlalchemy.exc import DBAPIError
 from sqlmodel import SQLModel, col
 
 from relais_referral import store
+from relais_referral.actions.common import in_force
+from relais_referral.domain.consent import Consent
 from relais_referral.models.consents import ConsentRecord, ConsentState
 from relais_referral.models.referrals import Referral
 from relais_referral.rewrapping import WORKER
 from relais_shared import telemetry
+from relais_shared.driver import begun_by
 
 pytestmark = pytest.mark.anyio
 
@@ -48,6 +52,40 @@ async def test_what_is_read_is_what_the_session_reads(world: World, handover: Ha
         ]
         assert read == [facts(one) for one in others]
     assert {"version", "wrapped_key", "themes", "undo", "due_at"} <= read[0].keys()
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"purposes": ["referral"], "seen_alone": "yes"},
+        {"seen_alone": "no", "interpreter": "relative"},
+        {"valid_until": "2099-01-01T00:00:00Z"},
+    ],
+)
+async def test_what_is_held_is_the_agreement_in_force(world: World, said: dict[str, Any]) -> None:
+    """As the rows themselves say it: none before she agreed, the last one, none once she withdrew."""
+    handover = world.between(SENDER, SENSITIVE)
+    basis = {"article_9_basis": "explicit consent (art. 9.2.a)"}
+    await handover.open()
+    assert await consents_of(world, handover) == (None, None)
+    await handover.agree("identity", "needs", **basis)
+    first, _ = await consents_of(world, handover)
+    await handover.agree(**basis, **said)
+    held, stands = await consents_of(world, handover)
+    assert held == stands
+    assert held is not None
+    assert first is not None
+    assert held.id != first.id
+    await handover.walk("propose", "withdraw")
+    assert await consents_of(world, handover) == (None, None)
+
+
+async def consents_of(world: World, handover: Handover) -> tuple[Consent | None, Consent | None]:
+    """Answer the agreement in force as a hold has it, and as all of them say it."""
+    id_ = UUID(handover.id)
+    async with world.app.state.database.session() as tx:
+        held = await store.holding.hold(tx, id_, WORKER)
+        return held.consent, in_force(held.referral, await store.consents.of_referral(tx, id_))
 
 
 async def test_what_changes_is_written_and_read_anew(world: World, handover: Handover) -> None:
@@ -88,6 +126,38 @@ async def test_a_lost_connection_is_said_as_ever(world: World, handover: Handove
         await store.callers.begin(tx, WORKER)
         referral, _ = await store.referrals.lock(tx, id_, WORKER)
         assert referral.id == id_
+
+
+async def test_a_connection_lost_while_nobody_used_it_is_said_as_ever(world: World, handover: Handover) -> None:
+    """The first statement of a transaction finds out; the next transaction has another connection."""
+    await handover.open()
+    async with world.app.state.database.session() as tx:
+        await store.callers.begin(tx, WORKER)
+        driver = (await (await tx.connection()).get_raw_connection()).driver_connection
+        assert isinstance(driver, asyncpg.Connection)
+        process = driver.get_server_pid()
+        await tx.rollback()
+        await tx.connection()  # The same one, taken and not yet asked.
+        admin = await asyncpg.connect(world.database.dsn)
+        await admin.execute("select pg_terminate_backend($1)", process)
+        await admin.close()
+        with pytest.raises(DBAPIError) as fault:
+            await store.callers.begin(tx, WORKER)
+        assert fault.value.connection_invalidated
+    async with world.app.state.database.session() as tx:
+        await store.callers.begin(tx, WORKER)
+        assert (await store.holding.hold(tx, UUID(handover.id), WORKER)).referral.id == UUID(handover.id)
+
+
+async def test_a_first_statement_that_is_refused_leaves_its_connection_as_it_was(world: World) -> None:
+    async with world.app.state.database.session() as tx:
+        with pytest.raises(DBAPIError) as fault:
+            await tx.run_sync(begun_by, "select 1 / $1::int", (0,))
+        assert not fault.value.connection_invalidated
+        assert isinstance(fault.value.orig.__cause__ if fault.value.orig else None, asyncpg.DivisionByZeroError)
+        await tx.rollback()
+        await tx.run_sync(begun_by, "select 1 / $1::int", (1,))
+        assert await tx.scalar(text("select 1")) == 1
 
 
 @pytest.fixture(name="spans")
