@@ -69,10 +69,15 @@ def begun_by(session: Session, sql: str, values: Sequence[Any]) -> None:
         cursor.close()
     except connection.dialect.loaded_dbapi.Error as fault:
         driver = lent.driver_connection
-        lost = driver is None or driver.is_closed() or isinstance(fault.__cause__, ENDED)
+        # What could not even begin would be taken for begun by the next (asyncpg's savepoints).
+        lost = driver is None or not driver.is_in_transaction() or isinstance(fault.__cause__, ENDED)
         if lost:
             connection.invalidate(fault)
         raise DBAPIError(sql, None, fault, hide_parameters=True, connection_invalidated=lost) from fault
+    except BaseException as fault:
+        # Cancelled meanwhile: nobody knows whether it has begun, and the next would find itself inside of it.
+        connection.invalidate(fault)
+        raise
 
 
 @contextmanager

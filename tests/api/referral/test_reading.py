@@ -24,6 +24,7 @@ from relais_referral.models.consents import ConsentRecord, ConsentState
 from relais_referral.models.referrals import Referral
 from relais_referral.rewrapping import WORKER
 from relais_shared import telemetry
+from relais_shared.db import Database
 from relais_shared.driver import begun_by
 
 pytestmark = pytest.mark.anyio
@@ -158,6 +159,35 @@ async def test_a_first_statement_that_is_refused_leaves_its_connection_as_it_was
         await tx.rollback()
         await tx.run_sync(begun_by, "select 1 / $1::int", (1,))
         assert await tx.scalar(text("select 1")) == 1
+
+
+async def test_whoever_is_cancelled_leaves_the_next_no_transaction(world: World, handover: Handover) -> None:
+    """At each wait of a reading, on the only connection there is: what is written after it stands."""
+    await handover.open()
+    id_ = UUID(handover.id)
+    database = Database(world.app.state.settings.model_copy(update={"database_connections": 1}))
+    other = await asyncpg.connect(world.database.dsn, server_settings={"relais.worker": "on"})
+
+    async def read() -> None:
+        async with database.session(read_only=True) as tx:
+            await store.callers.begin(tx, WORKER)
+            await store.feed.last_position(tx)
+
+    ended = False
+    waits = 0
+    while not ended:
+        waits += 1
+        reading = asyncio.create_task(read())
+        for _ in range(waits):
+            await asyncio.sleep(0)
+        # Each time a turn of the loop later, until it comes to its end by itself.
+        ended = not reading.cancel()
+        await asyncio.gather(reading, return_exceptions=True)
+        async with database.write() as tx:
+            (await store.holding.hold(tx, id_, WORKER)).referral.version = 1_000 + waits
+        assert await other.fetchval("select version from referral where id = $1", id_) == 1_000 + waits
+    await other.close()
+    await database.close()
 
 
 @pytest.fixture(name="spans")
