@@ -2,7 +2,8 @@
 
 import asyncio
 import time
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from typing import Any
 from uuid import UUID
 
@@ -132,22 +133,32 @@ async def test_a_lost_connection_is_said_as_ever(world: World, handover: Handove
 async def test_a_connection_lost_while_nobody_used_it_is_said_as_ever(world: World, handover: Handover) -> None:
     """The first statement of a transaction finds out; the next transaction has another connection."""
     await handover.open()
-    async with world.app.state.database.session() as tx:
-        await store.callers.begin(tx, WORKER)
-        driver = (await (await tx.connection()).get_raw_connection()).driver_connection
-        assert isinstance(driver, asyncpg.Connection)
-        process = driver.get_server_pid()
-        await tx.rollback()
-        await tx.connection()  # The same one, taken and not yet asked.
-        admin = await asyncpg.connect(world.database.dsn)
-        await admin.execute("select pg_terminate_backend($1)", process)
-        await admin.close()
-        with pytest.raises(DBAPIError) as fault:
+    async with alone(world) as database:
+        async with database.session() as tx:
             await store.callers.begin(tx, WORKER)
-        assert fault.value.connection_invalidated
-    async with world.app.state.database.session() as tx:
-        await store.callers.begin(tx, WORKER)
-        assert (await store.holding.hold(tx, UUID(handover.id), WORKER)).referral.id == UUID(handover.id)
+            driver = (await (await tx.connection()).get_raw_connection()).driver_connection
+            assert isinstance(driver, asyncpg.Connection)
+            await tx.rollback()
+            await tx.connection()  # The same one, taken and not yet asked.
+            other = await asyncpg.connect(world.database.dsn)
+            await other.execute("select pg_terminate_backend($1)", driver.get_server_pid())
+            await other.close()
+            with pytest.raises(DBAPIError) as fault:
+                await store.callers.begin(tx, WORKER)
+            assert fault.value.connection_invalidated
+        async with database.session() as tx:
+            held = await store.holding.hold(tx, UUID(handover.id), WORKER)
+            assert held.referral.id == UUID(handover.id)
+
+
+@asynccontextmanager
+async def alone(world: World) -> AsyncIterator[Database]:
+    """Open the world's database once more, by a single connection."""
+    database = Database(world.app.state.settings.model_copy(update={"database_connections": 1}))
+    try:
+        yield database
+    finally:
+        await database.close()
 
 
 async def test_a_first_statement_that_is_refused_leaves_its_connection_as_it_was(world: World) -> None:
@@ -165,29 +176,28 @@ async def test_whoever_is_cancelled_leaves_the_next_no_transaction(world: World,
     """At each wait of a reading, on the only connection there is: what is written after it stands."""
     await handover.open()
     id_ = UUID(handover.id)
-    database = Database(world.app.state.settings.model_copy(update={"database_connections": 1}))
     other = await asyncpg.connect(world.database.dsn, server_settings={"relais.worker": "on"})
+    async with alone(world) as database:
 
-    async def read() -> None:
-        async with database.session(read_only=True) as tx:
-            await store.callers.begin(tx, WORKER)
-            await store.feed.last_position(tx)
+        async def read() -> None:
+            async with database.session(read_only=True) as tx:
+                await store.callers.begin(tx, WORKER)
+                await store.feed.last_position(tx)
 
-    ended = False
-    waits = 0
-    while not ended:
-        waits += 1
-        reading = asyncio.create_task(read())
-        for _ in range(waits):
-            await asyncio.sleep(0)
-        # Each time a turn of the loop later, until it comes to its end by itself.
-        ended = not reading.cancel()
-        await asyncio.gather(reading, return_exceptions=True)
-        async with database.write() as tx:
-            (await store.holding.hold(tx, id_, WORKER)).referral.version = 1_000 + waits
-        assert await other.fetchval("select version from referral where id = $1", id_) == 1_000 + waits
+        ended = False
+        waits = 0
+        while not ended:
+            waits += 1
+            reading = asyncio.create_task(read())
+            for _ in range(waits):
+                await asyncio.sleep(0)
+            # Each time a turn of the loop later, until it comes to its end by itself.
+            ended = not reading.cancel()
+            await asyncio.gather(reading, return_exceptions=True)
+            async with database.write() as tx:
+                (await store.holding.hold(tx, id_, WORKER)).referral.version = 1_000 + waits
+            assert await other.fetchval("select version from referral where id = $1", id_) == 1_000 + waits
     await other.close()
-    await database.close()
 
 
 @pytest.fixture(name="spans")
