@@ -283,14 +283,12 @@ async def _judged(request: Request, *, read_only: bool) -> AsyncIterator[AsyncSe
                     pass
 
 
-@asynccontextmanager
-async def apart(request: Request) -> AsyncIterator[AsyncSession]:
+def apart(request: Request) -> AbstractAsyncContextManager[AsyncSession]:
     """Open a transaction beside the request's own, which stands though the request is then refused.
 
     For what a refusal must not undo, such as counting a wrong try; everything else is the request's one transaction.
     """
-    async with late(request) as session:
-        yield session
+    return late(request)
 
 
 def late(request: Request) -> AbstractAsyncContextManager[AsyncSession]:
